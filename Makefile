@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+# Plain GNU make. `make help` lists the targets, CONTRIBUTING.md explains the layout.
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+# --- what a caller may set -------------------------------------------------------------------
+
+# CC=clang works. CFLAGS, CPPFLAGS and LDFLAGS are the caller's and come after ours.
+CFLAGS ?= -O2 -g
+OBJCOPY ?= objcopy
+STRIP ?= strip
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+
+# SANITIZE=address,undefined or SANITIZE=thread: a build of its own beside the plain one.
+SANITIZE ?=
+BUILD ?= build$(if $(findstring address,$(SANITIZE)),-asan)$(if $(findstring thread,$(SANITIZE)),-tsan)
+
+# What is expensive and not ours (static parts, Python environment, control plane) is kept here.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/k8slb
+# A folder made by third_party/fetch; set: the static parts are built without a network.
+THIRD_PARTY_SRC ?=
+
+PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 20
+# quick or full: how often the tests repeat what can only be shown by repetition.
+K8SLB_TEST_COUNTS ?= quick
+
+# --- flags -----------------------------------------------------------------------------------
+
+# Without the name it was called by: cc and gcc are one compiler.
+CC_VERSION := $(shell $(CC) --version 2>/dev/null | sed 's/^g*cc //;q')
+CC_IS_CLANG := $(findstring clang,$(CC_VERSION))
+
+# -Wno-maybe-uninitialized: gcc cannot know that a result is 0 or negative, so "outputs are untouched on
+# failure" looks like a use of an unset output. clang's analysis and valgrind watch over the real ones.
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
+	-Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wcast-qual -Wold-style-definition \
+	-Wdate-time \
+	$(if $(CC_IS_CLANG),,-Wlogical-op -Wduplicated-cond -Wno-maybe-uninitialized)
+
+SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+ifneq ($(findstring undefined,$(SANITIZE)),)
+SANITIZE_FLAGS += -fno-sanitize-recover=undefined
+endif
+# gcc warns that TSan does not model fences; the readers' one is followed by a check that TSan sees.
+ifneq ($(findstring thread,$(SANITIZE)),)
+SANITIZE_FLAGS += $(if $(CC_IS_CLANG),,-Wno-tsan)
+endif
+
+OUR_CPPFLAGS := -D_GNU_SOURCE -DK8SLB_VERSION='"$(VERSION)"' -Ilib
+OUR_CFLAGS := -std=gnu11 -pthread $(WARNINGS) $(SANITIZE_FLAGS)
+LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
+# The shim runs with the libc of any image: no __tls_get_addr, no fortified calls, no stack
+# protector, whose symbols differ between libcs.
+SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE
+LIBRARY_LDFLAGS := -shared -pthread -static-libgcc -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
+	-Wl,--gc-sections -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,--hash-style=gnu \
+	$(if $(and $(SANITIZE),$(CC_IS_CLANG)),-shared-libsan,-Wl,-z,defs)
+
+COMPILE = $(CC) $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) $(1) $(CFLAGS) -MMD -MP -c $< -o $@
+LINK = $(CC) $(OUR_CFLAGS) $(CFLAGS) $(1) $(LDFLAGS)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@)
+MAKEFLAGS += --no-print-directory
+endif
+
+# --- third parties ---------------------------------------------------------------------------
+
+# The archives are named by everything that shapes them: the recipe and the compiler.
+THIRD_PARTY_RECIPE := $(addprefix third_party/,Cargo.lock build fetch curl.cmake \
+	mbedtls_user_config.h psa_random.c redefine.syms)
+THIRD_PARTY_HASH := $(shell { cat $(THIRD_PARTY_RECIPE); echo '$(CC_VERSION)'; \
+	$(CC) -dumpmachine; } 2>/dev/null | sha256sum | cut -c1-12)
+THIRD_PARTY := $(CACHE)/third_party-$(THIRD_PARTY_HASH)
+THIRD_PARTY_CPPFLAGS := -isystem $(THIRD_PARTY)/include
+THIRD_PARTY_LIBS := $(patsubst %,$(THIRD_PARTY)/lib/lib%.a,curl mbedtls mbedx509 mbedcrypto \
+	everest p256m cjson)
+
+# The system's libraries, asked for on first use only.
+SYSTEM_CPPFLAGS = $(eval SYSTEM_CPPFLAGS := $$(patsubst -I%,-isystem %,$$(shell $(PKG_CONFIG) \
+	--cflags libcurl libcjson)))$(SYSTEM_CPPFLAGS)
+SYSTEM_LIBS = $(eval SYSTEM_LIBS := $$(shell $(PKG_CONFIG) --libs libcurl libcjson))$(SYSTEM_LIBS)
+
+# --- sources ---------------------------------------------------------------------------------
+
+# Every .c file of these folders is built: a new file needs no change here.
+SHARED_STAGES := base kube sync select table pick pipeline
+SHIM_STAGES := $(SHARED_STAGES) config engine
+ENDPOINTS_STAGES := $(SHARED_STAGES) endpoints
+
+stage_sources = $(sort $(foreach stage,$(1),$(wildcard lib/$(stage)/*.c)))
+programs = $(patsubst $(1)/%.c,$(BUILD)/$(2)/%,$(sort $(wildcard $(1)/$(3)*.c)))
+
+SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
+UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints)
+ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
+
+# Two sets of objects from the same sources: obj/static sees the headers of the static parts,
+# obj/system the system's.
+SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/static/%.o)
+UNIT_LIB_OBJECTS := $(UNIT_LIB_SOURCES:%.c=$(BUILD)/obj/static/%.o)
+ENDPOINTS_OBJECTS := $(ENDPOINTS_SOURCES:%.c=$(BUILD)/obj/system/%.o)
+SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/unit/support/*.c)))
+
+SHIM := $(BUILD)/libk8slb.so
+ENDPOINTS_SONAME := libk8slb-endpoints.so.$(SOVERSION)
+ENDPOINTS_FILE := libk8slb-endpoints.so.$(VERSION)
+ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
+UNIT_LIB := $(BUILD)/libk8slb-unit.a
+# A group: curl calls back into our archive (lib/base/raw_calls.c).
+UNIT_LIB_GROUP := -Wl,--start-group $(UNIT_LIB) $(THIRD_PARTY_LIBS) -Wl,--end-group
+
+EXAMPLES := $(call programs,examples,examples)
+UNIT_TESTS := $(call programs,tests/unit,tests/unit,test_)
+VICTIMS := $(call programs,tests/preload/programs,tests/programs)
+BENCHES := $(call programs,tests/bench,bench)
+FUZZERS := $(call programs,tests/fuzz,fuzz,fuzz_)
+MAN_PAGES := $(wildcard docs/man/*.[1357])
+
+# --- targets ---------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+all: $(SHIM) lib ## build the preload library and the endpoints library (default)
+
+lib: $(ENDPOINTS) $(BUILD)/libk8slb-endpoints.a $(BUILD)/k8slb.pc ## build the endpoints library for C programs
+
+examples: $(EXAMPLES) ## build examples/ against the endpoints library
+
+programs: $(VICTIMS) ## build the small programs that the tests run under the preload library
+
+check: all programs unit structure ## unit tests and structure rules: no root, no network
+
+unit: $(UNIT_TESTS) ## run the unit tests
+	@$(run_unit)
+
+structure: $(SHIM) ## check include rules, exports, needed libraries and sizes
+	@scripts/check-structure $(BUILD)
+
+test: ## everything: unit tests plain, sanitized and under valgrind, then real programs on a real API server
+	@scripts/setup test
+	@$(MAKE) check
+	@$(MAKE) test-asan
+	@$(MAKE) test-tsan
+	@$(MAKE) test-valgrind
+	@$(MAKE) pytest
+
+soak: ## the same tests with every count raised
+	@$(MAKE) test K8SLB_TEST_COUNTS=full
+
+demo: ## watch an unmodified curl follow pods that come and go
+	@scripts/setup demo
+	@$(MAKE) all
+	@scripts/demo
+
+bench: ## measure, results as a table and as JSON
+	@scripts/setup bench
+	@$(MAKE) all programs $(BENCHES)
+	@scripts/bench
+
+test-asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) SANITIZE=address,undefined unit
+
+test-tsan: ## unit tests under ThreadSanitizer
+	@$(MAKE) SANITIZE=thread unit
+
+test-valgrind: ## unit tests under valgrind
+	@$(MAKE) unit UNIT_RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes' UNIT_TIMEOUT=600
+
+# The preload tests alone, of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'
+pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
+	@scripts/setup test
+	@PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest tests \
+		--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
+
+fuzz: ## run every fuzzer for FUZZ_SECONDS (needs clang)
+	@command -v clang > /dev/null || { echo "fuzz: clang is needed (scripts/setup test)" >&2; exit 1; }
+	@$(MAKE) CC=clang BUILD=$(BUILD)-fuzz SANITIZE=fuzzer-no-link,address,undefined run-fuzzers
+
+run-fuzzers: $(FUZZERS)
+	@set -e; for fuzzer in $^; do \
+		corpus=tests/fuzz/corpus/$$(basename $$fuzzer); found=$(BUILD)/corpus/$$(basename $$fuzzer); \
+		mkdir -p $$found; [ -d $$corpus ] || corpus=; \
+		printf '  %-8s %s\n' FUZZ $$(basename $$fuzzer); \
+		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=$(BUILD)/ $$found $$corpus 2> $$found.log || \
+			{ cat $$found.log >&2; exit 1; }; \
+	done
+
+install: all ## install below PREFIX (DESTDIR is honoured)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -m 755 $(SHIM) $(ENDPOINTS) $(DESTDIR)$(LIBDIR)
+	ln -sf $(ENDPOINTS_FILE) $(DESTDIR)$(LIBDIR)/$(ENDPOINTS_SONAME)
+	ln -sf $(ENDPOINTS_SONAME) $(DESTDIR)$(LIBDIR)/libk8slb-endpoints.so
+	install -m 644 $(BUILD)/libk8slb-endpoints.a $(DESTDIR)$(LIBDIR)
+	install -m 644 $(BUILD)/k8slb.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 lib/k8slb.h $(DESTDIR)$(INCLUDEDIR)
+	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) \
+		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+
+uninstall: ## remove what install put there
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libk8slb.so $(ENDPOINTS_FILE) $(ENDPOINTS_SONAME) \
+		libk8slb-endpoints.so libk8slb-endpoints.a pkgconfig/k8slb.pc) \
+		$(DESTDIR)$(INCLUDEDIR)/k8slb.h
+	$(foreach page,$(MAN_PAGES),\
+		rm -f $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
+
+clean: ## remove the build folders (the cache stays)
+	rm -rf build build-asan build-tsan build-fuzz
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
+	test-valgrind pytest fuzz run-fuzzers install uninstall clean help FORCE
+
+# --- running the unit tests ------------------------------------------------------------------
+
+UNIT_RUNNER ?=
+UNIT_TIMEOUT ?= 60
+
+# One line per program; the output of a failed one follows it.
+define run_unit
+failed=0; for test in $(UNIT_TESTS); do \
+	if timeout $(UNIT_TIMEOUT) $(UNIT_RUNNER) $$test > $$test.log 2>&1; then \
+		printf '  %-8s %s\n' PASS $$(basename $$test); \
+	else \
+		printf '  %-8s %s (exit code %s)\n' FAIL $$(basename $$test) $$?; cat $$test.log; failed=1; \
+	fi; \
+done; exit $$failed
+endef
+
+export K8SLB_TEST_COUNTS
+export CACHE
+VENV = $(eval VENV := $$(shell scripts/setup venv-path))$(VENV)
+
+# --- rules -----------------------------------------------------------------------------------
+
+$(THIRD_PARTY):
+	$(Q)CC='$(CC)' THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' third_party/build $@
+
+# Objects depend on how they are made: another compiler or other flags rebuild them.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(foreach word,$(CC) $(CC_VERSION) $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) \
+		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(THIRD_PARTY_CPPFLAGS))
+
+$(BUILD)/obj/system/%.o: %.c $(BUILD)/flags
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(SYSTEM_CPPFLAGS))
+
+$(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags | $(THIRD_PARTY)
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(call COMPILE,-Itests/unit -Ishim $(THIRD_PARTY_CPPFLAGS))
+
+$(BUILD)/obj/examples/%.o: examples/%.c $(BUILD)/flags
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(call COMPILE,$(SYSTEM_CPPFLAGS))
+
+# The shipped file is stripped; a debugger finds the symbols beside it. -z nodelete: our thread
+# runs this code, so a dlclose() must not unmap it.
+$(SHIM): $(SHIM_OBJECTS) shim/shim.map | $(THIRD_PARTY)
+	$(call say,LD)
+	$(Q)$(call LINK,$(LIBRARY_LDFLAGS)) -Wl,-z,nodelete -Wl,-soname,libk8slb.so \
+		-Wl,--version-script=shim/shim.map -o $@.debug $(SHIM_OBJECTS) $(THIRD_PARTY_LIBS)
+	$(Q)$(STRIP) --strip-unneeded -o $@.new $@.debug
+	$(Q)$(OBJCOPY) --only-keep-debug $@.debug
+	$(Q)$(OBJCOPY) --add-gnu-debuglink=$@.debug $@.new
+	$(Q)mv $@.new $@
+
+$(ENDPOINTS): $(ENDPOINTS_OBJECTS) lib/endpoints/k8slb-endpoints.map
+	$(call say,LD)
+	$(Q)$(call LINK,$(LIBRARY_LDFLAGS)) -Wl,-soname,$(ENDPOINTS_SONAME) \
+		-Wl,--version-script=lib/endpoints/k8slb-endpoints.map -o $@ $(ENDPOINTS_OBJECTS) $(SYSTEM_LIBS)
+	$(Q)ln -sf $(ENDPOINTS_FILE) $(BUILD)/$(ENDPOINTS_SONAME)
+	$(Q)ln -sf $(ENDPOINTS_SONAME) $(BUILD)/libk8slb-endpoints.so
+
+$(BUILD)/libk8slb-endpoints.a: $(ENDPOINTS_OBJECTS)
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(UNIT_LIB): $(UNIT_LIB_OBJECTS)
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# FORCE: `make install PREFIX=/usr` after a plain `make` must not install the other prefix.
+$(BUILD)/k8slb.pc: lib/endpoints/k8slb.pc.in FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' $< > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(ENDPOINTS)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -o $@ $< -L$(BUILD) -lk8slb-endpoints -Wl,-rpath,'$$ORIGIN/..' \
+		-Wl,--as-needed $(SYSTEM_LIBS)
+
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(UNIT_LIB)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -o $@ $< $(SUPPORT_OBJECTS) $(UNIT_LIB_GROUP) -lcmocka
+
+$(BUILD)/tests/programs/%: $(BUILD)/obj/tests/preload/programs/%.o
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -o $@ $< -ldl
+
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(UNIT_LIB)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -o $@ $< $(UNIT_LIB_GROUP) -ldl
+
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(UNIT_LIB)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK,-fsanitize=fuzzer) -o $@ $< $(UNIT_LIB_GROUP)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+static const uint8_t v4_mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+enum ip_family ip_family_of(const struct ip_address *ip)
+{
+	return memcmp(ip->bytes, v4_mapped_prefix, sizeof(v4_mapped_prefix)) == 0 ? IP_FAMILY_4
+										  : IP_FAMILY_6;
+}
+
+struct ip_address ip_from_v4(const void *four_bytes)
+{
+	struct ip_address ip;
+
+	memcpy(ip.bytes, v4_mapped_prefix, sizeof(v4_mapped_prefix));
+	memcpy(ip.bytes + sizeof(v4_mapped_prefix), four_bytes, 4);
+	return ip;
+}
+
+int ip_parse(const char *text, struct ip_address *ret_ip)
+{
+	uint8_t bytes[16];
+
+	if (inet_pton(AF_INET, text, bytes) == 1) {
+		*ret_ip = ip_from_v4(bytes);
+		return 0;
+	}
+	if (inet_pton(AF_INET6, text, bytes) == 1) {
+		memcpy(ret_ip->bytes, bytes, sizeof(bytes));
+		return 0;
+	}
+	return -EINVAL;
+}
+
+void ip_format(const struct ip_address *ip, char *text, size_t size)
+{
+	if (ip_family_of(ip) == IP_FAMILY_4)
+		inet_ntop(AF_INET, ip->bytes + sizeof(v4_mapped_prefix), text, (socklen_t)size);
+	else
+		inet_ntop(AF_INET6, ip->bytes, text, (socklen_t)size);
+}
+
+void ip_port_format(const struct ip_address *ip, uint16_t port, char *text, size_t size)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	ip_format(ip, address, sizeof(address));
+	snprintf(text, size, ip_family_of(ip) == IP_FAMILY_4 ? "%s:%u" : "[%s]:%u", address, port);
+}
+
+bool ip_never_cluster(const struct ip_address *ip)
+{
+	const uint8_t *b = ip->bytes;
+
+	if (ip_family_of(ip) == IP_FAMILY_4) {
+		const uint8_t *v4 = b + sizeof(v4_mapped_prefix);
+
+		if (v4[0] == 127)
+			return v4[1] == 0 && v4[2] == 0 && v4[3] == 1;
+		return v4[0] == 0 || v4[0] >= 224 || (v4[0] == 169 && v4[1] == 254);
+	}
+	if (b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80))
+		return true;
+	for (int i = 0; i < 15; i++) {
+		if (b[i] != 0)
+			return false;
+	}
+	return b[15] <= 1;
+}
+
+int sockaddr_read(const struct sockaddr *addr, socklen_t len, struct ip_address *ret_ip,
+		  uint16_t *ret_port)
+{
+	if (!addr || len < sizeof(sa_family_t))
+		return -EINVAL;
+	/* memcpy: a caller's buffer may be of any alignment. */
+	if (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+		struct sockaddr_in in;
+
+		memcpy(&in, addr, sizeof(in));
+		*ret_ip = ip_from_v4(&in.sin_addr);
+		*ret_port = ntohs(in.sin_port);
+		return 0;
+	}
+	if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
+		struct sockaddr_in6 in6;
+
+		memcpy(&in6, addr, sizeof(in6));
+		memcpy(ret_ip->bytes, &in6.sin6_addr, sizeof(ret_ip->bytes));
+		*ret_port = ntohs(in6.sin6_port);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int sockaddr_rewrite(struct sockaddr_storage *addr, const struct ip_address *ip, uint16_t port)
+{
+	if (addr->ss_family == AF_INET) {
+		struct sockaddr_in *in = (struct sockaddr_in *)addr;
+
+		if (ip_family_of(ip) != IP_FAMILY_4)
+			return -EAFNOSUPPORT;
+		memcpy(&in->sin_addr, ip->bytes + sizeof(v4_mapped_prefix), sizeof(in->sin_addr));
+		in->sin_port = htons(port);
+		return 0;
+	}
+	if (addr->ss_family == AF_INET6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
+
+		memcpy(&in6->sin6_addr, ip->bytes, sizeof(ip->bytes));
+		in6->sin6_port = htons(port);
+		return 0;
+	}
+	return -EAFNOSUPPORT;
+}

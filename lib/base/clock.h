@@ -1,0 +1,21 @@
+/* Time and chance, from the kernel. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_BASE_CLOCK_H
+#define K8SLB_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* CLOCK_MONOTONIC in milliseconds. Async-signal-safe, keeps errno. */
+uint64_t clock_monotonic_ms(void);
+
+/* Seconds since the epoch. Async-signal-safe, keeps errno. */
+uint64_t clock_realtime_s(void);
+
+/*
+ * 64 random bits by getrandom(GRND_NONBLOCK); before the kernel's pool is ready, or where a
+ * seccomp filter forbids it, from clock, pid and stack address. For spreading load, not for
+ * secrets. Never blocks, async-signal-safe, keeps errno.
+ */
+uint64_t random_u64(void);
+
+#endif

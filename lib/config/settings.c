@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+const struct config_setting config_settings[] = {
+	{"K8SLB_SERVICES", "",
+	 "what to balance: [NAMESPACE/]NAME[:PORT][@VIP[:PORT]], separated by commas or spaces; "
+	 "without it the library does nothing"},
+	{"K8SLB_API", "the Pod's own API server, else http://127.0.0.1:8001",
+	 "URL of the API server, or file:PATH, a dump of Services and EndpointSlices"},
+	{"K8SLB_TOKEN_FILE", "the Pod's service account", "file with the bearer token"},
+	{"K8SLB_CA_FILE", "the Pod's service account",
+	 "PEM file with the authorities that verify the API server"},
+	{"K8SLB_CERT_FILE", "", "PEM file with a client certificate"},
+	{"K8SLB_KEY_FILE", "", "PEM file with its key"},
+	{"K8SLB_NAMESPACE", "the Pod's own, else default", "namespace of bare names"},
+	{"K8SLB_POLICY", "round_robin", "round_robin or random"},
+	{"K8SLB_RESOLVE", "vip",
+	 "what a name lookup answers: vip or endpoint"},
+	{"K8SLB_DISCOVERY", "auto",
+	 "endpointslices, endpoints, or auto: the first that the API server allows"},
+	{"K8SLB_SYNC_TIMEOUT", "2000",
+	 "longest wait for the first table, ms, 0 to 60000; 0: never wait"},
+	{"K8SLB_CONNECT_TIMEOUT", "1000", "longest try of one endpoint, ms, 1 to 600000"},
+	{"K8SLB_ATTEMPTS", "3", "endpoints tried for one connection, 1 to 16"},
+	{"K8SLB_SYNC_INTERVAL", "30",
+	 "time between two reads where the API server allows no watch, s, 1 to 86400"},
+	{"K8SLB_RETRY_DELAY", "5", "where the pause after an error starts to be capped, s, 1 to 3600"},
+	{"K8SLB_NODE", "", "name of the Node that this Pod runs on"},
+	{"K8SLB_ZONE", "", "its zone"},
+	{"K8SLB_TABLE", "", "path of a table that another process keeps"},
+	{"K8SLB_LOG", "off", "off, error, info or debug, with :PATH to a file"},
+	{"K8SLB_ONLY", "", "names of the only programs to act in"},
+	{"K8SLB_SKIP", "", "names of programs to stay out of"},
+	{0},
+};

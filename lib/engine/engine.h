@@ -1,0 +1,51 @@
+/* The one door between the shim and the engine: start the background sync of a table. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_ENGINE_ENGINE_H
+#define K8SLB_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "table/reader.h"
+
+/* First-sync states of engine_link.first_sync, a futex word. */
+enum {
+	ENGINE_SYNC_PENDING = 0,
+	ENGINE_SYNC_DONE = 1,	/* a table was published */
+	ENGINE_SYNC_FAILED = 2, /* the first attempt ended without one; it goes on in background */
+};
+
+/*
+ * What the engine's thread and the hooks share. The engine writes, hooks observe
+ * (base/atomic.h: publish_* / observe_*).
+ */
+struct engine_link {
+	const struct table_view *view; /* newest table or NULL; what it points to is never freed */
+	uint32_t first_sync;	       /* woken by FUTEX_WAKE when it leaves PENDING */
+};
+
+/*
+ * A table of functions and nothing else, so that an engine in an object of its own, opened by
+ * dlopen(), stays possible.
+ */
+struct engine_ops {
+	/*
+	 * Starts the thread: detached, all signals blocked, own stack, own file descriptor table.
+	 * Both pointers are kept for the life of the process. Called at most once a process (a
+	 * forked child counts as a new one and never touches what the parent's thread owned).
+	 * Returns 0 or -errno (EAGAIN: RLIMIT_NPROC); nothing was started then.
+	 */
+	int (*start)(const struct config *config, struct engine_link *link);
+
+	/* The calling thread is the engine's own. Async-signal-safe. */
+	bool (*is_own_thread)(void);
+
+	/* Writes one line to the log that the config names; for messages of the constructor.
+	 * No malloc, no stdio. */
+	void (*log_message)(const struct config *config, enum log_level level, const char *line);
+};
+
+extern const struct engine_ops k8slb_engine;
+
+#endif

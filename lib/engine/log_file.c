@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/log_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Used by the engine's thread only. */
+static struct {
+	uint64_t refilled_ms;
+	uint32_t tokens;
+	uint32_t dropped;
+	bool started;
+} bucket;
+
+/* Civil date of a day count (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms"). gmtime_r
+ * would take the time zone's lock and call getenv(), against the host's setenv(). */
+static void format_utc(char *text, size_t size)
+{
+	uint64_t now = clock_realtime_s();
+	unsigned days = (unsigned)(now / 86400) + 719468;
+	unsigned era = days / 146097;
+	unsigned day_of_era = days - era * 146097;
+	unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
+				day_of_era / 146096) / 365;
+	unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 -
+					     year_of_era / 100);
+	unsigned shifted_month = (5 * day_of_year + 2) / 153;
+	unsigned day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+	unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
+	unsigned year = year_of_era + era * 400 + (month <= 2);
+	unsigned seconds = (unsigned)(now % 86400);
+
+	snprintf(text, size, "%04u-%02u-%02uT%02u:%02u:%02uZ", year, month, day, seconds / 3600,
+		 seconds / 60 % 60, seconds % 60);
+}
+
+void log_file_write(const struct config *config, enum log_level level, const char *line)
+{
+	int saved_errno = errno;
+	const char *path = config->log_path[0] ? config->log_path : "/dev/stderr";
+	char text[LOG_LINE_SIZE + 64];
+	char when[32];
+	int length;
+	int fd;
+
+	if (level > config->log_level)
+		return;
+	format_utc(when, sizeof(when));
+	length = snprintf(text, sizeof(text), "%s k8slb[%d] %s: %s\n", when, (int)getpid(),
+			  log_level_name(level), line);
+	if (length < 0)
+		return;
+	if ((size_t)length >= sizeof(text))
+		length = (int)sizeof(text) - 1;
+	/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. */
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+	if (fd >= 0) {
+		ssize_t written = write(fd, text, (size_t)length);
+
+		(void)written;
+		close(fd);
+	}
+	errno = saved_errno;
+}
+
+static bool take_token(void)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t earned;
+
+	if (!bucket.started) {
+		bucket.started = true;
+		bucket.refilled_ms = now_ms;
+		bucket.tokens = LOG_FILE_BURST;
+	}
+	earned = (now_ms - bucket.refilled_ms) * LOG_FILE_RATE / 1000;
+	if (earned) {
+		bucket.refilled_ms = now_ms;
+		bucket.tokens = earned + bucket.tokens > LOG_FILE_BURST
+					? LOG_FILE_BURST
+					: bucket.tokens + (uint32_t)earned;
+	}
+	if (!bucket.tokens) {
+		bucket.dropped++;
+		return false;
+	}
+	bucket.tokens--;
+	return true;
+}
+
+static void write_rated(void *ctx, enum log_level level, const char *line)
+{
+	const struct config *config = ctx;
+
+	if (!take_token())
+		return;
+	if (bucket.dropped) {
+		char note[64];
+
+		snprintf(note, sizeof(note), "%u lines were left out", bucket.dropped);
+		bucket.dropped = 0;
+		log_file_write(config, level, note);
+	}
+	log_file_write(config, level, line);
+}
+
+struct logger log_file_logger(const struct config *config)
+{
+	union {
+		const struct config *config;
+		void *ctx;
+	} self = {.config = config};
+
+	return (struct logger){
+		.level = config->log_level,
+		.write = write_rated,
+		.ctx = self.ctx,
+	};
+}

@@ -1,0 +1,656 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+
+#define CONNECT_TIMEOUT_MS 10000
+/* A dead peer behind a silent watch is found after 30 + 9 * 15 s at the latest. */
+#define KEEPALIVE_IDLE_S 30
+#define KEEPALIVE_INTERVAL_S 15
+/* Idle connections kept for the next list or watch. */
+#define IDLE_CONNECTIONS 4
+/* Programs expect small descriptor numbers, use select() on them or close them blindly. */
+#define FIRST_OWN_FD 512
+#define RETRY_AFTER_MAX_S 86400
+#define MESSAGE_SIZE (CURL_ERROR_SIZE + 128)
+
+/* curl 8.6 and newer, as a number: the library at run time may be newer than its header. */
+#define RESULT_TOO_LARGE 100
+
+struct http_transfer {
+	struct http_client *client;
+	struct http_transfer *next;
+	struct http_handler handler;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *url;
+	bool added;	/* to the multi handle */
+	bool lost;	/* failed before that: on_end is due */
+	bool cancelled; /* while curl was calling us: freed at the end of http_client_run() */
+	bool encoded;	/* the answer has a Content-Encoding */
+	int status;	/* of the answer, 0 before the header is complete */
+	long retry_after_s;
+	size_t header_bytes;
+	int socket_errno; /* why a socket could not be made, 0 */
+	int failure;	  /* our own reason to end it, -errno with @message; 0: ask curl */
+	char message[MESSAGE_SIZE];
+	char curl_message[CURL_ERROR_SIZE];
+};
+
+struct http_client {
+	CURLM *multi;
+	struct http_transfer *transfers;
+	struct credentials *credentials;
+	char *base_url; /* no trailing slash */
+	char *user_agent;
+	long connect_timeout_ms;
+	bool https;
+	bool may_send_token;
+	bool own_fd_table;
+	bool in_curl; /* curl is calling our functions and refuses changes of its handles */
+};
+
+/* ---- Making a client ---- */
+
+static CURLcode global_result;
+
+static void global_init(void)
+{
+	global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* A name that ends at this machine whatever the resolver says: curl answers localhost itself. */
+static bool is_loopback(const char *host)
+{
+	static const struct ip_address loopback6 = {{[15] = 1}};
+	struct ip_address ip;
+	char text[64];
+	size_t length = strlen(host);
+
+	if (strcasecmp(host, "localhost") == 0)
+		return true;
+	if (length >= sizeof(text))
+		return false;
+	if (host[0] == '[' && host[length - 1] == ']')
+		snprintf(text, sizeof(text), "%.*s", (int)(length - 2), host + 1);
+	else
+		snprintf(text, sizeof(text), "%s", host);
+	if (ip_parse(text, &ip) < 0)
+		return false;
+	return ip_family_of(&ip) == IP_FAMILY_4 ? ip.bytes[12] == 127 : ip_equal(&ip, &loopback6);
+}
+
+/* Whether the URL has this part; it must not. */
+static bool has_part(CURLU *url, CURLUPart part)
+{
+	char *text = NULL;
+	bool found = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+
+	curl_free(text);
+	return found;
+}
+
+static int read_base_url(struct http_client *client, CURLU *url, const char *base_url, char *error,
+			 size_t error_size)
+{
+	char *scheme = NULL, *host = NULL, *whole = NULL;
+	CURLUcode code = curl_url_set(url, CURLUPART_URL, base_url, CURLU_NON_SUPPORT_SCHEME);
+	int rc = -EINVAL;
+
+	if (code == CURLUE_OUT_OF_MEMORY)
+		return -ENOMEM;
+	if (code != CURLUE_OK || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+	    curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+	    curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK) {
+		snprintf(error, error_size, "not a URL: expected http:// or https://, host and port");
+		goto out;
+	}
+	client->https = strcmp(scheme, "https") == 0;
+	if (!client->https && strcmp(scheme, "http") != 0) {
+		snprintf(error, error_size, "URL scheme %.20s: expected http or https", scheme);
+		goto out;
+	}
+	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD)) {
+		snprintf(error, error_size, "URL with a user or password: expected a token file");
+		goto out;
+	}
+	if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT)) {
+		snprintf(error, error_size, "URL with '?' or '#': expected host, port and path only");
+		goto out;
+	}
+	client->may_send_token = client->https || is_loopback(host);
+	client->base_url = strdup(whole);
+	rc = client->base_url ? 0 : -ENOMEM;
+	if (rc == 0) {
+		size_t length = strlen(client->base_url);
+
+		while (length && client->base_url[length - 1] == '/')
+			client->base_url[--length] = '\0';
+	}
+out:
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(whole);
+	return rc;
+}
+
+int http_client_new(const struct http_options *options, struct http_client **ret_client,
+		    char *error, size_t error_size)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct http_client *client;
+	CURLU *url;
+	int rc = -ENOMEM;
+
+	snprintf(error, error_size, "out of memory");
+	pthread_once(&once, global_init);
+	if (global_result != CURLE_OK) {
+		snprintf(error, error_size, "libcurl: %s", curl_easy_strerror(global_result));
+		return -EIO;
+	}
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return -ENOMEM;
+	client->credentials = options->credentials;
+	client->connect_timeout_ms =
+		options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+	client->own_fd_table = options->own_fd_table;
+	client->user_agent = strdup(options->user_agent);
+	client->multi = curl_multi_init();
+	url = curl_url();
+	if (client->user_agent && client->multi && url) {
+		curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
+		rc = read_base_url(client, url, options->base_url, error, error_size);
+	}
+	curl_url_cleanup(url);
+	if (rc < 0) {
+		http_client_free(client);
+		return rc;
+	}
+	error[0] = '\0';
+	*ret_client = client;
+	return 0;
+}
+
+/* ---- What curl calls ---- */
+
+static void fail(struct http_transfer *transfer, int failure, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fail(struct http_transfer *transfer, int failure, const char *format, ...)
+{
+	va_list args;
+
+	transfer->failure = failure;
+	va_start(args, format);
+	vsnprintf(transfer->message, sizeof(transfer->message), format, args);
+	va_end(args);
+}
+
+static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	struct http_transfer *transfer = ctx;
+	int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	int high;
+
+	(void)purpose;
+	if (fd < 0) {
+		transfer->socket_errno = errno;
+		return CURL_SOCKET_BAD;
+	}
+	if (transfer->client->own_fd_table)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
+	if (high < 0)
+		return fd; /* RLIMIT_NOFILE is lower */
+	close(fd);
+	return high;
+}
+
+/* The value of header @name in @line (no NUL at its end), trimmed; NULL when it is another one. */
+static const char *header_value(const char *line, size_t size, const char *name, size_t *ret_size)
+{
+	size_t length = strlen(name);
+
+	if (size <= length || line[length] != ':' || strncasecmp(line, name, length) != 0)
+		return NULL;
+	line += length + 1;
+	size -= length + 1;
+	while (size && (*line == ' ' || *line == '\t')) {
+		line++;
+		size--;
+	}
+	while (size && strchr(" \t\r\n", line[size - 1]))
+		size--;
+	*ret_size = size;
+	return line;
+}
+
+static long retry_after(const char *value, size_t size)
+{
+	long seconds = 0;
+
+	if (size == 0 || size > 5) /* RETRY_AFTER_MAX_S has five digits */
+		return -1;
+	for (size_t i = 0; i < size; i++) {
+		if (value[i] < '0' || value[i] > '9')
+			return -1;
+		seconds = seconds * 10 + (value[i] - '0');
+	}
+	return seconds <= RETRY_AFTER_MAX_S ? seconds : -1;
+}
+
+/* The blank line: the header is complete, unless it was one of the 1xx answers. */
+static bool header_complete(struct http_transfer *transfer)
+{
+	long status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200)
+		return true;
+	if (transfer->encoded) {
+		fail(transfer, -EIO, "the answer is compressed, which was not asked for");
+		return false;
+	}
+	transfer->status = (int)status;
+	transfer->handler.on_status(transfer->handler.ctx, transfer->status,
+				    transfer->retry_after_s);
+	return true;
+}
+
+/* One line of the header, of a 1xx answer before it, or of the trailer. */
+static size_t on_header(char *line, size_t unit, size_t count, void *ctx)
+{
+	struct http_transfer *transfer = ctx;
+	size_t size = unit * count;
+	size_t value_size;
+	const char *value;
+
+	if (transfer->cancelled)
+		return 0;
+	transfer->header_bytes += size;
+	if (transfer->header_bytes > HTTP_HEADER_LIMIT) {
+		fail(transfer, -E2BIG, "the header of the answer is larger than %d bytes",
+		     HTTP_HEADER_LIMIT);
+		return 0;
+	}
+	if (transfer->status)
+		return size;
+	if (size <= 2 && (line[0] == '\r' || line[0] == '\n'))
+		return header_complete(transfer) ? size : 0;
+	if (size > 5 && strncasecmp(line, "HTTP/", 5) == 0) {
+		transfer->retry_after_s = -1;
+		transfer->encoded = false;
+	}
+	value = header_value(line, size, "Retry-After", &value_size);
+	if (value)
+		transfer->retry_after_s = retry_after(value, value_size);
+	value = header_value(line, size, "Content-Encoding", &value_size);
+	if (value && value_size && (value_size != 8 || strncasecmp(value, "identity", 8) != 0))
+		transfer->encoded = true;
+	return size;
+}
+
+static size_t on_body(char *data, size_t unit, size_t count, void *ctx)
+{
+	struct http_transfer *transfer = ctx;
+	size_t size = unit * count;
+
+	if (transfer->cancelled)
+		return 0;
+	if (size && transfer->handler.on_data(transfer->handler.ctx, data, size) != 0) {
+		fail(transfer, -ECANCELED, "no more data was wanted");
+		return 0;
+	}
+	return size;
+}
+
+/* ---- Making a request ---- */
+
+/* @result is sticky, so that a list of options needs one look at the end. */
+#define SET(result, easy, option, value)                                                           \
+	((result) = (result) != CURLE_OK ? (result) : curl_easy_setopt((easy), (option), (value)))
+
+/* The build may have left out the very thing that is switched off here. */
+#define SET_IF_BUILT(result, easy, option, value)                                                  \
+	((result) = (result) != CURLE_OK ? (result)                                                \
+					 : if_built(curl_easy_setopt((easy), (option), (value))))
+
+static CURLcode if_built(CURLcode result)
+{
+	return result == CURLE_UNKNOWN_OPTION || result == CURLE_NOT_BUILT_IN ? CURLE_OK : result;
+}
+
+/* Nothing of the program's surroundings may lead the request elsewhere. */
+static CURLcode isolate(CURL *easy, bool https)
+{
+	CURLcode result = CURLE_OK;
+
+	SET(result, easy, CURLOPT_NOSIGNAL, 1L);
+	/* Both, so that no proxy variable is asked for: a getenv() races with setenv(). */
+	SET_IF_BUILT(result, easy, CURLOPT_PROXY, "");
+	SET_IF_BUILT(result, easy, CURLOPT_NOPROXY, "*");
+	SET_IF_BUILT(result, easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(result, easy, CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
+	SET(result, easy, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(result, easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(result, easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(result, easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
+	SET(result, easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_INTERVAL_S);
+	return result;
+}
+
+static CURLcode set_blob(CURL *easy, CURLoption option, const char *data, size_t size)
+{
+	struct curl_blob blob = {.data = (void *)(uintptr_t)data, .len = size, .flags = CURL_BLOB_COPY};
+
+	return curl_easy_setopt(easy, option, &blob);
+}
+
+/* Trusts the CA of the credentials and no other. Without one the transfer fails, by @failure. */
+static CURLcode set_tls(struct http_transfer *transfer, uint64_t now_ms)
+{
+	struct credentials *credentials = transfer->client->credentials;
+	CURL *easy = transfer->easy;
+	size_t ca_size = 0, cert_size = 0, key_size = 0;
+	const char *ca = credentials ? credentials_ca(credentials, now_ms, &ca_size) : NULL;
+	const char *cert = credentials ? credentials_cert(credentials, now_ms, &cert_size) : NULL;
+	const char *key = credentials ? credentials_key(credentials, now_ms, &key_size) : NULL;
+	CURLcode result = CURLE_OK;
+
+	if (!ca) {
+		const char *problem = credentials ? credentials_problem(credentials) : "";
+
+		fail(transfer, -EACCES, "no CA to verify the API server with%s%s",
+		     *problem ? ": " : "", problem);
+		return CURLE_OK;
+	}
+	SET(result, easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(result, easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET_IF_BUILT(result, easy, CURLOPT_CAINFO, NULL);
+	SET_IF_BUILT(result, easy, CURLOPT_CAPATH, NULL);
+	SET_IF_BUILT(result, easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+	if (result == CURLE_OK)
+		result = set_blob(easy, CURLOPT_CAINFO_BLOB, ca, ca_size);
+	if (!cert || !key)
+		return result;
+	SET(result, easy, CURLOPT_SSLCERTTYPE, "PEM");
+	SET(result, easy, CURLOPT_SSLKEYTYPE, "PEM");
+	if (result == CURLE_OK)
+		result = set_blob(easy, CURLOPT_SSLCERT_BLOB, cert, cert_size);
+	if (result == CURLE_OK)
+		result = set_blob(easy, CURLOPT_SSLKEY_BLOB, key, key_size);
+	return result;
+}
+
+/* Returns 0, -ENOMEM or an error of the buffer. */
+static int add_header(struct http_transfer *transfer, const char *name, const char *value)
+{
+	struct buffer line = {0};
+	struct curl_slist *longer;
+	int rc = buffer_append_text(&line, name);
+
+	if (rc == 0)
+		rc = buffer_append_text(&line, value);
+	longer = rc == 0 ? curl_slist_append(transfer->headers, line.data) : NULL;
+	buffer_free(&line);
+	if (!longer)
+		return -ENOMEM;
+	transfer->headers = longer;
+	return 0;
+}
+
+static int set_headers(struct http_transfer *transfer, uint64_t now_ms)
+{
+	const struct http_client *client = transfer->client;
+	const char *token = NULL;
+	int rc = add_header(transfer, "Accept: ", "application/json");
+
+	if (client->credentials && client->may_send_token)
+		token = credentials_token(client->credentials, now_ms);
+	if (rc == 0 && token)
+		rc = add_header(transfer, "Authorization: Bearer ", token);
+	return rc;
+}
+
+static CURLcode set_options(struct http_transfer *transfer, long total_timeout_ms)
+{
+	struct http_client *client = transfer->client;
+	CURL *easy = transfer->easy;
+	CURLcode result = isolate(easy, client->https);
+
+	SET(result, easy, CURLOPT_URL, transfer->url);
+	SET(result, easy, CURLOPT_USERAGENT, client->user_agent);
+	SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
+	SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, client->connect_timeout_ms);
+	SET(result, easy, CURLOPT_TIMEOUT_MS, total_timeout_ms);
+	SET(result, easy, CURLOPT_ERRORBUFFER, transfer->curl_message);
+	SET(result, easy, CURLOPT_PRIVATE, transfer);
+	SET(result, easy, CURLOPT_HEADERFUNCTION, on_header);
+	SET(result, easy, CURLOPT_HEADERDATA, transfer);
+	SET(result, easy, CURLOPT_WRITEFUNCTION, on_body);
+	SET(result, easy, CURLOPT_WRITEDATA, transfer);
+	SET(result, easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	SET(result, easy, CURLOPT_OPENSOCKETDATA, transfer);
+	return result;
+}
+
+static char *join(const char *base, const char *path)
+{
+	struct buffer url = {0};
+
+	if (buffer_append_text(&url, base) < 0 || buffer_append_text(&url, path) < 0) {
+		buffer_free(&url);
+		return NULL;
+	}
+	return url.data;
+}
+
+static void transfer_free(struct http_transfer *transfer)
+{
+	if (transfer->added)
+		curl_multi_remove_handle(transfer->client->multi, transfer->easy);
+	curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->headers);
+	free(transfer->url);
+	free(transfer);
+}
+
+static void transfer_unlink(struct http_transfer *transfer)
+{
+	struct http_transfer **link = &transfer->client->transfers;
+
+	while (*link != transfer)
+		link = &(*link)->next;
+	*link = transfer->next;
+}
+
+int http_client_get(struct http_client *client, const char *path, long total_timeout_ms,
+		    const struct http_handler *handler, struct http_transfer **ret_transfer)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	struct http_transfer *transfer;
+	CURLcode result = CURLE_OUT_OF_MEMORY;
+
+	if (path[0] != '/' || total_timeout_ms <= 0)
+		return -EINVAL;
+	transfer = calloc(1, sizeof(*transfer));
+	if (!transfer)
+		return -ENOMEM;
+	transfer->client = client;
+	transfer->handler = *handler;
+	transfer->retry_after_s = -1;
+	transfer->easy = curl_easy_init();
+	transfer->url = join(client->base_url, path);
+	if (transfer->easy && transfer->url && set_headers(transfer, now_ms) == 0)
+		result = set_options(transfer, total_timeout_ms);
+	if (result == CURLE_OK && client->https)
+		result = set_tls(transfer, now_ms);
+	if (result == CURLE_OUT_OF_MEMORY) {
+		transfer_free(transfer);
+		return -ENOMEM;
+	}
+	if (result != CURLE_OK)
+		fail(transfer, -EIO, "libcurl refuses an option: %s", curl_easy_strerror(result));
+	transfer->next = client->transfers;
+	client->transfers = transfer;
+	*ret_transfer = transfer;
+	return 0;
+}
+
+void http_client_cancel(struct http_client *client, struct http_transfer *transfer)
+{
+	transfer->cancelled = true;
+	if (client->in_curl)
+		return;
+	transfer_unlink(transfer);
+	transfer_free(transfer);
+}
+
+/* ---- Running ---- */
+
+/* What http.h promises for curl's result; @failure of our own goes first. */
+static int error_of(const struct http_transfer *transfer, CURLcode result)
+{
+	long os_errno = 0;
+
+	switch ((int)result) {
+	case CURLE_OK:
+		return transfer->status ? 0 : -EIO;
+	case CURLE_COULDNT_CONNECT:
+		curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_errno);
+		if (transfer->socket_errno)
+			return -EIO;
+		return os_errno == ETIMEDOUT ? -ETIMEDOUT : -ECONNREFUSED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return -EACCES;
+	case RESULT_TOO_LARGE:
+		return -E2BIG;
+	case CURLE_OUT_OF_MEMORY:
+		/* What curl before 8.6 says of a header line of more than 100 KiB. */
+		return transfer->header_bytes && !transfer->status ? -E2BIG : -EIO;
+	default:
+		return -EIO;
+	}
+}
+
+/* Ends a transfer whose result is known. The handler may start and cancel others. */
+static void finish(struct http_transfer *transfer, CURLcode result)
+{
+	int error = transfer->failure;
+
+	if (!error) {
+		error = error_of(transfer, result);
+		if (error && transfer->socket_errno)
+			fail(transfer, error, "socket: %s", strerror(transfer->socket_errno));
+		else if (error)
+			fail(transfer, error, "%s",
+			     *transfer->curl_message ? transfer->curl_message
+						     : curl_easy_strerror(result));
+	}
+	transfer_unlink(transfer);
+	if (!transfer->cancelled)
+		transfer->handler.on_end(transfer->handler.ctx, error, transfer->message);
+	transfer_free(transfer);
+}
+
+/* Gives new transfers to curl. Returns whether one failed before. */
+static bool add_new(struct http_client *client)
+{
+	bool any_lost = false;
+
+	for (struct http_transfer *t = client->transfers; t; t = t->next) {
+		if (t->added)
+			continue;
+		if (!t->failure && curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
+			fail(t, -EIO, "libcurl takes no more requests");
+		t->lost = t->failure != 0;
+		t->added = !t->lost;
+		any_lost = any_lost || t->lost;
+	}
+	return any_lost;
+}
+
+/*
+ * One that was cancelled from within curl, or that failed before curl got it; else NULL. What
+ * on_end starts now is not among them before the next run: a handler that tries again at once
+ * does not keep the thread in here.
+ */
+static struct http_transfer *next_lost(struct http_client *client)
+{
+	struct http_transfer *t = client->transfers;
+
+	while (t && !t->cancelled && !t->lost)
+		t = t->next;
+	return t;
+}
+
+int http_client_run(struct http_client *client, int timeout_ms)
+{
+	struct http_transfer *lost;
+	CURLMcode result;
+	CURLMsg *message;
+	int count;
+
+	result = curl_multi_poll(client->multi, NULL, 0, add_new(client) ? 0 : timeout_ms, NULL);
+	if (result == CURLM_OK) {
+		client->in_curl = true;
+		result = curl_multi_perform(client->multi, &count);
+		client->in_curl = false;
+	}
+	/* Each finish() may change the list; so look from its start again. */
+	while ((lost = next_lost(client)))
+		finish(lost, CURLE_OK);
+	while ((message = curl_multi_info_read(client->multi, &count))) {
+		CURLcode code = message->data.result;
+		char *transfer = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+		finish((struct http_transfer *)(void *)transfer, code);
+	}
+	if (result == CURLM_OUT_OF_MEMORY)
+		return -ENOMEM;
+	return result == CURLM_OK ? 0 : -EIO;
+}
+
+void http_client_wakeup(struct http_client *client)
+{
+	curl_multi_wakeup(client->multi);
+}
+
+void http_client_free(struct http_client *client)
+{
+	if (!client)
+		return;
+	while (client->transfers) {
+		struct http_transfer *transfer = client->transfers;
+
+		client->transfers = transfer->next;
+		transfer_free(transfer);
+	}
+	if (client->multi)
+		curl_multi_cleanup(client->multi);
+	free(client->base_url);
+	free(client->user_agent);
+	free(client);
+}

@@ -1,0 +1,85 @@
+/* Kubernetes JSON to structs: objects, watch events, list envelopes and Status errors. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_KUBE_JSON_H
+#define K8SLB_KUBE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/object.h"
+
+/*
+ * Every function: @text need not be NUL-terminated; returns 0, -EBADMSG with the reason in @error
+ * (which names the object when its name could be read, and the field), or -ENOMEM; outputs are
+ * untouched on failure. Unknown fields are ignored. null is as absent. A wrong type of a field
+ * that decides anything is an error; so is a duplicate of none (the first one wins, as cJSON).
+ */
+
+/*
+ * One object of @kind. Checked: metadata.name and namespace are legal names; resourceVersion is
+ * there. Service ports and slice ports outside of 1..65535, unknown protocols and addresses that
+ * do not parse or belong to the wrong family cost only themselves (counted in @ret_skipped, which
+ * may be NULL). "kind" and "apiVersion" may be missing (items of a list have none); when there,
+ * kind must be @kind's.
+ */
+int json_decode_object(enum object_kind kind, const char *text, size_t size,
+		       struct object *ret_object, unsigned *ret_skipped, char *error,
+		       size_t error_size);
+
+/*
+ * Only metadata.namespace and metadata.name, of an object that json_decode_object() refused: its
+ * owner can then keep the last good version of just that one. @namespace has DNS_LABEL_SIZE bytes,
+ * @name OBJECT_NAME_SIZE. Returns 0 or -EBADMSG when it does not even name itself.
+ */
+int json_decode_identity(const char *text, size_t size, char *namespace, char *name);
+
+/* meta/v1 Status, as far as a client acts on it. */
+struct kube_status {
+	int code; /* 0 when absent */
+	char reason[64];
+	char message[256];
+	long retry_after_s;		 /* details.retryAfterSeconds; -1 when absent */
+	bool resource_version_too_large; /* details.causes[] has ResourceVersionTooLarge */
+};
+
+enum watch_event_type {
+	WATCH_ADDED,
+	WATCH_MODIFIED,
+	WATCH_DELETED,
+	WATCH_BOOKMARK, /* only object.resource_version is set, object.kind is the kind asked for */
+	WATCH_ERROR,	/* status is set */
+	WATCH_UNKNOWN,	/* a type of the future: to be ignored */
+};
+
+struct watch_event {
+	enum watch_event_type type;
+	struct object object; /* the caller's: object_clear() */
+	struct kube_status status;
+};
+
+int json_decode_watch_event(enum object_kind kind, const char *text, size_t size,
+			    struct watch_event *ret_event, unsigned *ret_skipped, char *error,
+			    size_t error_size);
+
+/* What stands beside the items of a list. */
+struct list_envelope {
+	char resource_version[RESOURCE_VERSION_SIZE];
+	char *continue_token; /* NULL on the last page; the caller's to free() */
+};
+
+/* @kind's list kind ("ServiceList") is checked when "kind" is there. */
+int json_decode_list_envelope(enum object_kind kind, const char *text, size_t size,
+			      struct list_envelope *ret_envelope, char *error, size_t error_size);
+
+/* The body of an HTTP error. Text that is no Status is -EBADMSG: proxies and the API server itself
+ * send plain text too. */
+int json_decode_status(const char *text, size_t size, struct kube_status *ret_status, char *error,
+		       size_t error_size);
+
+/*
+ * A whole `kubectl get services,endpointslices -o json` document goes through json_stream as a
+ * LIST; this tells an item's kind. Returns 0 or -EBADMSG for any kind that is not ours.
+ */
+int json_object_kind(const char *text, size_t size, enum object_kind *ret_kind);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pick/pick.h"
+
+#include <errno.h>
+
+#include "base/atomic.h"
+#include "base/hash.h"
+
+/* The writer would have to publish three times within one lookup, this often in a row. */
+#define READ_TRIES 64
+
+/* The number that chooses: for round robin the next of the port's own cursor. */
+static uint64_t draw(const struct pick_state *state, const struct table_port *port)
+{
+	uint32_t *cursor = &state->cursors[port->cursor & (PICK_CURSORS - 1)];
+	uint32_t ticket = take_ticket_u32(cursor);
+
+	/* The start of the round differs from port to port and from process to process. */
+	if (state->policy == PICK_ROUND_ROBIN)
+		return ticket + (uint32_t)hash_mix(state->seed ^ port->cursor) % port->endpoint_count;
+	return hash_mix(state->seed ^ hash_mix(((uint64_t)port->cursor << 32) | ticket));
+}
+
+static enum pick_result without_endpoint(const struct table_port *port)
+{
+	switch (port->no_endpoint) {
+	case TABLE_REFUSE:
+		return PICK_REFUSE;
+	case TABLE_NO_LOCAL:
+		return PICK_UNREACHABLE;
+	default:
+		return PICK_LEAVE;
+	}
+}
+
+/* Finds the port in one consistent snapshot; PICK_ENDPOINT means that it has endpoints. */
+static enum pick_result find_port(const struct table_view *view, struct table_read *read,
+				  const struct ip_address *vip, uint16_t port, uint8_t protocol,
+				  struct table_port *ret_port)
+{
+	for (int tries = 0; tries < READ_TRIES; tries++) {
+		int rc = table_read_begin(view, read);
+
+		if (rc == -EAGAIN)
+			continue;
+		if (rc < 0)
+			return PICK_NO_TABLE;
+		rc = table_find_vip(read, vip, port, protocol, ret_port);
+		if (!table_read_valid(read))
+			continue;
+		if (rc < 0)
+			return PICK_NOT_OURS;
+		return ret_port->endpoint_count ? PICK_ENDPOINT : without_endpoint(ret_port);
+	}
+	return PICK_NO_TABLE;
+}
+
+enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
+			     const struct ip_address *vip, uint16_t port, uint8_t protocol,
+			     struct picked *ret_picked)
+{
+	for (int tries = 0; tries < READ_TRIES; tries++) {
+		struct table_endpoint endpoint;
+		struct table_read read;
+		struct table_port found;
+		enum pick_result result = find_port(view, &read, vip, port, protocol, &found);
+		int rc;
+
+		if (result != PICK_ENDPOINT)
+			return result;
+		rc = table_port_endpoint(&read, &found,
+					 (unsigned)(draw(state, &found) % found.endpoint_count),
+					 &endpoint);
+		if (!table_read_valid(&read))
+			continue;
+		if (rc < 0 || endpoint.port == 0)
+			return PICK_NO_TABLE;
+		*ret_picked = (struct picked){
+			.vip = *vip,
+			.vip_port = port,
+			.endpoint = endpoint,
+			.generation = table_read_generation(&read),
+		};
+		return PICK_ENDPOINT;
+	}
+	return PICK_NO_TABLE;
+}
+
+enum pick_result pick_peek_vip(const struct table_view *view, const struct ip_address *vip,
+			       uint16_t port, uint8_t protocol)
+{
+	struct table_read read;
+	struct table_port found;
+
+	return find_port(view, &read, vip, port, protocol, &found);
+}

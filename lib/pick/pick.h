@@ -1,0 +1,54 @@
+/* Chooses the endpoint of one connection: round robin or random over a table's endpoints. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_PICK_PICK_H
+#define K8SLB_PICK_PICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "table/reader.h"
+
+/* Cursor numbers of a table are taken modulo this: a process maps 256 KiB that stay untouched
+ * but for the pages of the services in use. A power of two. */
+#define PICK_CURSORS 65536u
+
+enum pick_policy {
+	PICK_ROUND_ROBIN,
+	PICK_RANDOM,
+};
+
+/* What the picks of one process share; all zero cursors are a valid start. */
+struct pick_state {
+	uint32_t *cursors; /* PICK_CURSORS words, shared by all threads */
+	uint64_t seed;	   /* random, another one in each process, forked ones included: where
+			      the rounds begin. Without it the first connection of every process
+			      goes to the same pod (kubernetes/kubernetes#3640). */
+	enum pick_policy policy;
+};
+
+struct picked {
+	struct ip_address vip; /* of the Service port that was asked for */
+	uint16_t vip_port;
+	struct table_endpoint endpoint;
+	uint64_t generation; /* of the snapshot that it came from */
+};
+
+enum pick_result {
+	PICK_ENDPOINT,	  /* ret_picked is set */
+	PICK_NOT_OURS,	  /* the table does not have this address */
+	PICK_NO_TABLE,	  /* nothing published yet, or a damaged table */
+	PICK_REFUSE,	  /* no endpoint: ECONNREFUSED */
+	PICK_UNREACHABLE, /* none on this node with internalTrafficPolicy Local: EHOSTUNREACH */
+	PICK_LEAVE,	  /* no endpoint, but that may not be the truth: leave it to libc */
+};
+
+/* Lock-free, async-signal-safe, no allocation, bounded. */
+enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
+			     const struct ip_address *vip, uint16_t port, uint8_t protocol,
+			     struct picked *ret_picked);
+
+/* The address is in the table, whatever its endpoints; takes no turn of the round. */
+enum pick_result pick_peek_vip(const struct table_view *view, const struct ip_address *vip,
+			       uint16_t port, uint8_t protocol);
+
+#endif

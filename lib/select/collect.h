@@ -1,0 +1,19 @@
+/* Gathers the endpoints of one Service port from all its slices, each once. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SELECT_COLLECT_H
+#define K8SLB_SELECT_COLLECT_H
+
+#include "select/select.h"
+
+/*
+ * Fills @port->endpoints (name, protocol and family of @port are set) with used = false.
+ * A slice counts when it is of the family and not FQDN; a port of it when name and protocol match
+ * and it has a number (kube-proxy, endpointslicecache.go). An address and port found twice, as
+ * while the controller moves an endpoint between slices, is kept once: the one on our node first
+ * (as kube-proxy), then the ready one, then the one that serves while it terminates.
+ * Returns 0 or -ENOMEM.
+ */
+int collect_endpoints(const struct service_state *state, const struct service *service,
+		      const char *node, struct selected_port *port);
+
+#endif

@@ -1,0 +1,176 @@
+/* List and watch of one collection, as a state machine without socket, clock or chance. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SYNC_REFLECTOR_H
+#define K8SLB_SYNC_REFLECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/object.h"
+#include "kube/json.h"
+#include "kube/json_stream.h"
+#include "sync/backoff.h"
+
+struct reflector;
+
+/*
+ * The world as a reflector sees it; tests give a fake one. One request at a time for each
+ * reflector: start() begins it, and the world then calls reflector_on_status(), _on_data() and
+ * _on_end(), never from within start().
+ */
+struct sync_io {
+	uint64_t (*now_ms)(void *ctx);
+	uint32_t (*random)(void *ctx); /* 32 random bits */
+	/* GET @path within @total_timeout_ms. Returns 0 or -errno. */
+	int (*start)(void *ctx, struct reflector *reflector, const char *path,
+		     uint32_t total_timeout_ms);
+	/* Ends the request that runs, without any further call. */
+	void (*cancel)(void *ctx, struct reflector *reflector);
+	/* The server refused the token (401): read it again before the next request. */
+	void (*unauthorized)(void *ctx);
+	void *ctx;
+};
+
+/*
+ * Where the objects go. Objects are handed over: the sink clears or keeps them. A list arrives
+ * between replace_begin and replace_commit (now the collection is exactly this) or replace_abort
+ * (nothing has happened).
+ */
+struct reflector_sink {
+	int (*replace_begin)(void *ctx);
+	int (*replace_item)(void *ctx, struct object *object);
+	/* An item that names itself but cannot be decoded: its last good version stays. */
+	int (*replace_keep)(void *ctx, const char *namespace, const char *name);
+	void (*replace_commit)(void *ctx);
+	void (*replace_abort)(void *ctx);
+	int (*upsert)(void *ctx, struct object *object);
+	void (*remove)(void *ctx, const char *namespace, const char *name);
+	void *ctx;
+};
+
+struct reflector_options {
+	enum object_kind kind;
+	const char *collection_path; /* "/api/v1/namespaces/demo/services"; copied */
+	const char *selector; /* "labelSelector=..." or "fieldSelector=...", encoded; "": all; copied */
+	const char *single;   /* not NULL: only this object, read by GET <path>/<single>; @selector
+				 must then select it by metadata.name; copied */
+	uint32_t retry_delay_ms;   /* see backoff.h */
+	uint32_t poll_interval_ms; /* between lists where no watch is allowed */
+};
+
+enum reflector_state {
+	REFLECTOR_WAITING,
+	REFLECTOR_LISTING,
+	REFLECTOR_WATCHING,
+	REFLECTOR_STOPPED,
+};
+
+enum reflector_next {
+	REFLECTOR_LIST_NEXT,
+	REFLECTOR_WATCH_NEXT,
+};
+
+/* Which list to ask for (client-go, reflector.go relistResourceVersion and pager.go). */
+enum reflector_list_form {
+	REFLECTOR_LIST_ANY,	 /* resourceVersion=0: the API server's cache is good enough */
+	REFLECTOR_LIST_NOT_OLDER, /* resourceVersion=<last>: at least as fresh as what we had */
+	REFLECTOR_LIST_QUORUM,	 /* none: straight from etcd, in pages */
+	REFLECTOR_LIST_WHOLE,	 /* none, in one page: a continue token had expired */
+	REFLECTOR_LIST_PROBE,	 /* one item, for the server's version only: see must_probe */
+};
+
+/* 500 items a page (client-go tools/pager/pager.go:31). */
+#define REFLECTOR_PAGE_SIZE 500
+/* A watch asks the server to end it after 5 to 10 min (reflector.go:57-58, 588-597). */
+#define REFLECTOR_WATCH_MIN_S 300u
+#define REFLECTOR_WATCH_SPREAD_S 300u
+/* How much longer than that the request may take before it counts as stuck. */
+#define REFLECTOR_WATCH_GRACE_MS (30u * 1000)
+/* A whole page of a list. A server that drips one byte a second ends here. */
+#define REFLECTOR_LIST_TOTAL_MS (60u * 1000)
+/* No byte for so long ends a request. Bookmarks come about every 60 s (cacher.go:78), so two of
+ * them are missing by then. */
+#define REFLECTOR_LIST_IDLE_MS (30u * 1000)
+#define REFLECTOR_WATCH_IDLE_MS (150u * 1000)
+/* A watch that ends sooner than this is a failure, and the next one waits (reflector.go:1091). */
+#define REFLECTOR_WATCH_SHORT_MS 1000u
+/* Longest Retry-After that is obeyed. */
+#define REFLECTOR_RETRY_AFTER_MAX_S 300
+/* Body of an error answer that is read for its message. */
+#define REFLECTOR_ERROR_BODY_LIMIT (16 * 1024)
+/* Most items of one list: above the supported 5 000 nodes x 150 000 pods of one cluster. */
+#define REFLECTOR_ITEM_LIMIT 1000000u
+
+struct reflector {
+	/* For the owner to read. */
+	bool synced;	     /* a list was committed once; stays true */
+	bool attempted;	     /* the first list came to an end, whichever */
+	bool denied;	     /* the last list or watch was refused: 403, or 404 of the collection */
+	bool hearing;	     /* in a watch that the server accepted, or polled without error */
+	uint64_t last_heard_ms; /* last byte of a good answer */
+	char problem[256];   /* why it is not hearing; "" when it is */
+	uint64_t lists;	     /* requests made */
+	uint64_t watches;
+	uint64_t events;
+
+	/* The rest is its own. */
+	enum object_kind kind;
+	char *collection_path;
+	char *selector;
+	char *single;
+	uint32_t poll_interval_ms;
+	const struct sync_io *io;
+	struct reflector_sink sink;
+	struct logger logger;
+	struct backoff backoff;
+	enum reflector_state state;
+	enum reflector_next next;
+	uint64_t due_ms;	  /* WAITING: when to go on */
+	uint64_t last_byte_ms;	  /* LISTING, WATCHING */
+	uint64_t request_start_ms;
+	enum reflector_list_form list_form;
+	/* The connection broke, so the server may have been restored from a backup with lower
+	 * versions. It would leave a watch from a version of its future silent, without any error
+	 * (seen on v1.37.2), until the versions have caught up. */
+	bool must_probe;
+	bool single_missing; /* the object is not there: ask for the list, which has a version */
+	bool replacing;
+	uint32_t list_items;
+	bool retried_at_once; /* the free second try of this error was used */
+	char *continue_token;
+	char resource_version[RESOURCE_VERSION_SIZE];
+	int status;
+	long retry_after_s;
+	struct json_stream stream;
+	bool stream_open;
+	struct buffer error_body;
+	int stream_error;
+	char stream_problem[200];
+	bool got_error_event;
+	struct kube_status error_event;
+	uint32_t watch_events;
+};
+
+/* Starts to list at once on the first reflector_tick(). @io must outlive it. Returns 0 or -ENOMEM. */
+int reflector_init(struct reflector *reflector, const struct reflector_options *options,
+		   const struct sync_io *io, const struct reflector_sink *sink,
+		   const struct logger *logger);
+
+/* Does what is due. */
+void reflector_tick(struct reflector *reflector);
+
+/* When reflector_tick() is due next, monotonic ms; UINT64_MAX: only the network can say. */
+uint64_t reflector_deadline_ms(const struct reflector *reflector);
+
+/* From the transport. on_data returns non-zero to have the request ended; on_end then follows
+ * with -ECANCELED. The meaning of @error is http.h's. */
+void reflector_on_status(struct reflector *reflector, int status, long retry_after_s);
+int reflector_on_data(struct reflector *reflector, const char *data, size_t size);
+void reflector_on_end(struct reflector *reflector, int error, const char *message);
+
+/* Cancels what runs and frees the memory; nothing is removed from the sink. */
+void reflector_stop(struct reflector *reflector);
+
+#endif

@@ -1,0 +1,73 @@
+/* Which collections to follow for the Services that were asked for, and how well that goes. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SYNC_SYNCER_H
+#define K8SLB_SYNC_SYNCER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/service_ref.h"
+#include "sync/reflector.h"
+#include "sync/store.h"
+
+enum syncer_discovery {
+	SYNCER_AUTO, /* EndpointSlices; Endpoints where slices are forbidden or absent */
+	SYNCER_ENDPOINT_SLICES,
+	SYNCER_ENDPOINTS,
+};
+
+/*
+ * For each namespace one collection of Services and one of EndpointSlices (or, in their place, of
+ * Endpoints: by name where names were given), narrowed by a selector where that is possible. A
+ * Service that may not be read is made up from its entry: its VIP if the entry has one, else
+ * headless.
+ */
+struct syncer_options {
+	const struct service_ref *refs; /* borrowed, outlive the syncer */
+	unsigned ref_count;
+	enum syncer_discovery discovery;
+	bool follow_services; /* false: the caller needs endpoints only; each ref is made up */
+	uint32_t retry_delay_ms;
+	uint32_t poll_interval_ms;
+};
+
+struct syncer;
+
+/* @io must outlive the syncer. Returns 0 or -ENOMEM. */
+int syncer_new(const struct syncer_options *options, const struct sync_io *io,
+	       const struct logger *logger, struct syncer **ret_syncer);
+
+/* Does what is due in all collections. */
+void syncer_tick(struct syncer *syncer);
+
+/* When syncer_tick() is due next, monotonic ms; UINT64_MAX: never by itself. */
+uint64_t syncer_deadline_ms(const struct syncer *syncer);
+
+/*
+ * Takes the next Service that changed, of a namespace that is synced; store.h has the details and
+ * the lifetimes. Services of a namespace that cannot be read never come out, so nobody takes "no
+ * endpoint known" for "no endpoint".
+ */
+bool syncer_take_changed(struct syncer *syncer, struct service_state *ret_state);
+
+/* At least one namespace was listed whole, or has its stand-ins. Stays true once it was. */
+bool syncer_synced(const struct syncer *syncer);
+
+/* The first attempt of every collection came to an end, so waiting longer makes no sense. */
+bool syncer_attempted(const struct syncer *syncer);
+
+/* All synced namespaces are heard now: what was taken of them is fresh. */
+bool syncer_live(const struct syncer *syncer);
+
+/* Monotonic ms of the last good byte of any collection; 0: none yet. */
+uint64_t syncer_last_heard_ms(const struct syncer *syncer);
+
+/* The first problem of any collection; "" when there is none. Valid until the next tick or
+ * reflector_on_* call. */
+const char *syncer_problem(const struct syncer *syncer);
+
+/* Cancels all requests and frees. What was taken is invalid then. Takes NULL. */
+void syncer_free(struct syncer *syncer);
+
+#endif

@@ -1,0 +1,126 @@
+/* The bytes of the table: what a writer publishes and readers of any process may map. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_TABLE_LAYOUT_H
+#define K8SLB_TABLE_LAYOUT_H
+
+#include <stdint.h>
+
+#include "base/address.h"
+
+/*
+ *   header (one page) | arena 0 | arena 1 | arena 2
+ *
+ * Each arena holds one whole snapshot; header.current names the newest. The writer fills the next
+ * arena, so a reader has the time of two publishes before its data can change under it, and then
+ * sees it by the sequence number. All offsets count bytes from the start of the arena, are
+ * multiples of 8 and are checked by every reader: the file may come from anybody.
+ * All numbers are in the machine's own order; ports too. Sizes of all records are multiples of 8
+ * because they are copied word by word (base/atomic.h).
+ */
+#define TABLE_MAGIC 0x3142414c53384bULL /* "K8SLAB1" little endian */
+#define TABLE_VERSION 1u
+#define TABLE_ARENAS 3u
+#define TABLE_HEADER_SIZE 4096u
+#define TABLE_ARENA_MIN (128u * 1024)
+#define TABLE_ARENA_MAX (256u * 1024 * 1024)
+/* A lookup that probes more slots than this is in a damaged table. */
+#define TABLE_PROBE_LIMIT 1024u
+
+struct table_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t arena_count;
+	uint64_t arena_size; /* bytes, multiple of 4096 */
+	uint64_t current;    /* generation << 8 | arena; 0: nothing published yet */
+	uint32_t live;	     /* 1: the writer's watches are up, so "no endpoint" is the truth
+				and not a gap; 0: the API server cannot be heard now */
+	uint32_t moved;	     /* 1: a larger table took this one's place */
+	uint64_t writer_heartbeat_s; /* CLOCK_REALTIME of the last contact with the API server */
+};
+
+/* At offset 0 of each arena. */
+struct table_snapshot {
+	uint64_t sequence;    /* the generation; 0 while the arena is being filled */
+	uint64_t size;	      /* bytes in use, this struct included */
+	uint64_t published_s; /* CLOCK_REALTIME */
+	uint32_t service_count;
+	uint32_t port_count;
+	uint32_t endpoint_count;
+	uint32_t text_size;
+	uint32_t vip_slots;  /* power of two; 0: none */
+	uint32_t name_slots; /* power of two; 0: none */
+	uint64_t services_at;  /* struct table_service[service_count] */
+	uint64_t ports_at;     /* struct table_port[port_count] */
+	uint64_t endpoints_at; /* struct table_endpoint[endpoint_count] */
+	uint64_t vips_at;      /* struct table_vip_slot[vip_slots], open addressing */
+	uint64_t names_at;     /* struct table_name_slot[name_slots], open addressing */
+	uint64_t text_at;      /* NUL-terminated strings */
+};
+
+enum {
+	TABLE_SERVICE_HEADLESS = 1u, /* has no VIP: names answer with endpoints */
+};
+
+struct table_service {
+	uint32_t namespace_at; /* in the text */
+	uint32_t name_at;
+	uint32_t first_port; /* its ports are one run */
+	uint32_t port_count;
+	struct ip_address vips[2]; /* the primary one first; all zero: none */
+	uint32_t flags;
+	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
+};
+
+/* What a connection gets when no endpoint of a port is usable (kube-proxy, nftables/proxier.go). */
+enum table_no_endpoint {
+	TABLE_REFUSE = 0,  /* none anywhere: ECONNREFUSED */
+	TABLE_NO_LOCAL = 1, /* internalTrafficPolicy Local, some on other nodes: EHOSTUNREACH */
+	TABLE_LEAVE = 2,    /* not ours to decide: the original address goes to libc */
+};
+
+/* One port of a Service in one address family. */
+struct table_port {
+	uint32_t service;
+	uint32_t first_endpoint; /* the usable ones are one run, sorted by address and port */
+	uint32_t endpoint_count;
+	uint32_t cursor; /* number of the round-robin cursor: stays the same over snapshots */
+	uint16_t port;	 /* of the Service; of a headless one the endpoints' port */
+	uint8_t protocol; /* IANA number */
+	uint8_t family;	  /* enum ip_family */
+	uint8_t no_endpoint; /* enum table_no_endpoint */
+	uint8_t reserved[3];
+	uint32_t name_at; /* port name in the text */
+	uint32_t reserved2;
+};
+
+struct table_endpoint {
+	struct ip_address address;
+	uint64_t uid_hash; /* of the pod; 0: unknown */
+	uint16_t port;
+	uint8_t reserved[6];
+};
+
+/* Key: (vip, port, protocol). */
+struct table_vip_slot {
+	struct ip_address vip;
+	uint32_t port_index_plus_1; /* 0: free */
+	uint16_t port;
+	uint8_t protocol;
+	uint8_t reserved;
+};
+
+/* Key: (namespace, name), compared through the service's strings. */
+struct table_name_slot {
+	uint32_t hash_high;	     /* of the key, to skip most string compares */
+	uint32_t service_index_plus_1; /* 0: free */
+};
+
+_Static_assert(sizeof(struct table_header) % 8 == 0, "copied word by word");
+_Static_assert(sizeof(struct table_snapshot) % 8 == 0, "copied word by word");
+_Static_assert(sizeof(struct table_service) == 56, "layout version 1");
+_Static_assert(sizeof(struct table_port) == 32, "layout version 1");
+_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 1");
+_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 1");
+_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 1");
+
+#endif

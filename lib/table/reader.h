@@ -1,0 +1,81 @@
+/* Lock-free lookups in the newest snapshot of a table; trusts nothing that it reads there. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_TABLE_READER_H
+#define K8SLB_TABLE_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "table/layout.h"
+
+/*
+ * Everything here is async-signal-safe, takes no lock, allocates nothing and never waits. Any
+ * number of threads and processes may read at once; a stopped reader holds up nobody.
+ *
+ * Use:
+ *	do {
+ *		if (table_read_begin(&view, &read) < 0) -> no table
+ *		look up, copying what is needed
+ *	} while (!table_read_valid(&read) && tries left)
+ * What a lookup copied may be torn until table_read_valid() said true; every function below is
+ * safe to call with torn input.
+ */
+
+/* A mapped table. Immutable once made; @header stays mapped for the life of the process. */
+struct table_view {
+	const struct table_header *header;
+	size_t size; /* bytes of header and arenas */
+};
+
+/*
+ * Checks the header of a mapping. Returns 0, or -EBADMSG when it is no table of this version or its
+ * sizes do not fit @size.
+ */
+int table_view_open(const void *mapping, size_t size, struct table_view *ret_view);
+
+struct table_read {
+	const struct table_view *view;
+	const unsigned char *arena;
+	struct table_snapshot snapshot; /* checked copy */
+};
+
+/* Returns 0; -ENODATA: nothing was published yet; -EBADMSG: damaged; -EAGAIN: the writer was
+ * faster, try again. */
+int table_read_begin(const struct table_view *view, struct table_read *ret_read);
+
+/* What was read since table_read_begin() was one consistent snapshot. */
+bool table_read_valid(const struct table_read *read);
+
+/* Generation of the snapshot: grows by one with each publish. */
+static inline uint64_t table_read_generation(const struct table_read *read)
+{
+	return read->snapshot.sequence;
+}
+
+/* The port that answers for (vip, port, protocol). Returns 0 or -ENOENT. */
+int table_find_vip(const struct table_read *read, const struct ip_address *vip, uint16_t port,
+		   uint8_t protocol, struct table_port *ret_port);
+
+/* Returns 0 or -ENOENT. */
+int table_find_service(const struct table_read *read, const char *namespace, const char *name,
+		       struct table_service *ret_service);
+
+/* @index below service->port_count. Returns 0 or -ENOENT. */
+int table_service_port(const struct table_read *read, const struct table_service *service,
+		       unsigned index, struct table_port *ret_port);
+
+/* @index below port->endpoint_count. Returns 0 or -ENOENT. */
+int table_port_endpoint(const struct table_read *read, const struct table_port *port,
+			unsigned index, struct table_endpoint *ret_endpoint);
+
+/* The i-th service, in no order; for listings. Returns 0 or -ENOENT. */
+int table_service_at(const struct table_read *read, unsigned index,
+		     struct table_service *ret_service);
+
+/* Copies a string of the snapshot, cut to @size. Returns 0 or -ENOENT. */
+int table_text(const struct table_read *read, uint32_t at, char *text, size_t size);
+
+/* The writer hears the API server: a port without endpoints really has none. */
+bool table_is_live(const struct table_view *view);
+
+#endif

@@ -1,0 +1,56 @@
+/* Keeps what the table shall say, Service by Service, and publishes it as whole snapshots. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_TABLE_WRITER_H
+#define K8SLB_TABLE_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "select/select.h"
+#include "table/reader.h"
+
+/*
+ * One writer a table: two at once would tear it, and no reader could tell. All calls by one
+ * thread.
+ */
+struct table_writer;
+
+/* Nothing is published yet. Returns 0 or -errno. */
+int table_writer_new(struct table_writer **ret_writer);
+
+/*
+ * Replaces what the table says of one Service; nothing is visible before the next publish. A
+ * selection without ports takes it out. default/kubernetes keeps its last endpoints when it would
+ * lose all: the API server is reached through them (projectcalico/calico ee3dc51152).
+ * Returns 1 when that changed anything, 0 when it says the same as before, or -ENOMEM.
+ */
+int table_writer_put(struct table_writer *writer, const char *namespace, const char *name,
+		     const struct selection *selection);
+
+/*
+ * Makes all that was put visible at once. When the snapshot does not fit, a larger table takes the
+ * place of the old one, which keeps its last content and says "moved".
+ * Returns 0, -E2BIG when it would not fit the largest table, or -errno; the last snapshot stays.
+ */
+int table_writer_publish(struct table_writer *writer);
+
+/* The newest table; NULL before the first publish. Valid until table_writer_free(). */
+const struct table_view *table_writer_view(const struct table_writer *writer);
+
+/* Says whether the API server is heard (table_is_live()), and when it last was. */
+void table_writer_set_live(struct table_writer *writer, bool live, uint64_t heard_realtime_s);
+
+/* What is put now. */
+struct table_writer_size {
+	uint64_t generation;
+	unsigned services;
+	unsigned ports;
+	unsigned endpoints;
+	uint64_t bytes; /* of the last snapshot */
+};
+struct table_writer_size table_writer_size(const struct table_writer *writer);
+
+/* Unmaps all tables: no reader may be left. Takes NULL. */
+void table_writer_free(struct table_writer *writer);
+
+#endif

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "activate.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "process.h"
+#include "state.h"
+
+bool activate_could_match(const struct ip_address *ip, uint16_t port)
+{
+	const struct config *config = &shim.config;
+
+	if (ip_never_cluster(ip))
+		return false;
+	for (unsigned i = 0; i < config->service_count; i++) {
+		const struct service_ref *ref = &config->services[i];
+
+		if (ref->has_vip) {
+			if (ip_equal(&ref->vip, ip) &&
+			    port == (ref->vip_port ? ref->vip_port : ref->port))
+				return true;
+		} else if (!ref->port || ref->port == port) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void start_engine(struct process *process)
+{
+	uint64_t now;
+	int rc;
+
+	/* Pairs with the publish in adopt(). */
+	if (observe_u32(&process->engine) != PROCESS_ENGINE_NONE)
+		return;
+	now = clock_monotonic_ms();
+	if (now < peek_u64(&process->retry_at_ms))
+		return;
+	/* A vfork() child or a clone(CLONE_VM) one would start the thread in its own process but
+	 * leave the mark of it in its parent's memory. */
+	if ((uint32_t)getpid() != peek_u32(&process->pid))
+		return;
+	if (!claim_u32(&process->engine, PROCESS_ENGINE_NONE, PROCESS_ENGINE_STARTING))
+		return;
+	if (!peek_u64(&process->started_ms))
+		poke_u64(&process->started_ms, now);
+	rc = k8slb_engine.start(&shim.config, &shim.link);
+	if (rc < 0) {
+		poke_u64(&process->retry_at_ms, now + ACTIVATE_RETRY_MS);
+		k8slb_engine.log_message(&shim.config, LOG_LEVEL_ERROR,
+					 "cannot start a thread, trying again in 5 s");
+	}
+	publish_u32(&process->engine, rc < 0 ? PROCESS_ENGINE_NONE : PROCESS_ENGINE_STARTED);
+}
+
+static void wait_first_sync(const struct process *process, uint32_t longest_wait_ms)
+{
+	uint32_t *word = &shim.link.first_sync;
+	uint64_t now = clock_monotonic_ms();
+	uint64_t started = peek_u64(&process->started_ms);
+	uint64_t deadline = now + longest_wait_ms;
+
+	/* 0: the thread that starts the engine has not written it yet, so it is now. */
+	if (!started)
+		started = now;
+	if (deadline > started + shim.config.sync_timeout_ms)
+		deadline = started + shim.config.sync_timeout_ms;
+	while (observe_u32(word) == ENGINE_SYNC_PENDING && now < deadline) {
+		struct timespec left = {
+			.tv_sec = (time_t)((deadline - now) / 1000),
+			.tv_nsec = (long)((deadline - now) % 1000) * 1000000,
+		};
+
+		/* A handler ran: the program may rely on a signal to end a slow connect(), so the
+		 * call must go on to libc now. */
+		if (syscall(SYS_futex, word, FUTEX_WAIT, ENGINE_SYNC_PENDING, &left, NULL, 0) < 0 &&
+		    errno == EINTR)
+			break;
+		now = clock_monotonic_ms();
+	}
+}
+
+const struct table_view *activate(uint32_t longest_wait_ms)
+{
+	int saved_errno = errno;
+	struct process *process = process_current();
+	const struct table_view *view;
+
+	start_engine(process);
+	view = observe_pointer(&shim.link.view);
+	if (!view && longest_wait_ms > 0 &&
+	    observe_u32(&process->engine) >= PROCESS_ENGINE_STARTING) {
+		wait_first_sync(process, longest_wait_ms);
+		view = observe_pointer(&shim.link.view);
+	}
+	errno = saved_errno;
+	return view;
+}

@@ -1,0 +1,27 @@
+/* When the engine is started, and how long the first calls wait for its first table. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SHIM_ACTIVATE_H
+#define K8SLB_SHIM_ACTIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "table/reader.h"
+
+/* After the engine could not be started (no memory, RLIMIT_NPROC), the next try comes at the first
+ * match after this time. */
+#define ACTIVATE_RETRY_MS 5000
+
+/* Without a table: could this be the address of a configured Service? */
+bool activate_could_match(const struct ip_address *ip, uint16_t port);
+
+/*
+ * For a call that could match. Starts the engine when this process has none. Without a table it
+ * waits for the first one, at most @longest_wait_ms and never beyond K8SLB_SYNC_TIMEOUT after the
+ * engine's start; it stops waiting when the first attempt failed or a signal handler ran.
+ * Returns the table or NULL. Keeps errno.
+ */
+const struct table_view *activate(uint32_t longest_wait_ms);
+
+#endif

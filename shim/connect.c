@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * connect(2): a connection to a Service VIP goes to one of the Service's endpoints.
+ *
+ * The fd, its flags and the caller's socket address are never touched: the endpoint goes into a
+ * copy on the stack, in the family and form that the caller used, and libc connects to that.
+ * An event loop that registered the fd, a program that reuses its address, and one that polls the
+ * same connect() again all see what they would see without us.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "activate.h"
+#include "base/address.h"
+#include "libc.h"
+#include "peer_cache.h"
+#include "pick/pick.h"
+#include "process.h"
+#include "state.h"
+
+/* The three things that can become of a call. */
+enum decision {
+	DECISION_PASS,	   /* libc gets the caller's own arguments: not ours, or any doubt */
+	DECISION_ENDPOINT, /* libc gets the picked endpoint instead of the VIP */
+	DECISION_FAIL,	   /* no endpoint: the errno that kube-proxy's answer would lead to */
+};
+
+/*
+ * Addresses that no program can own: libc answers EFAULT, where reading the family would crash.
+ * Conformance tests call with (void *)-1. Other bad pointers cannot be told without a system call.
+ */
+static bool is_impossible_pointer(const void *pointer)
+{
+	return (uintptr_t)pointer < 4096 || (uintptr_t)pointer >= (uintptr_t)-4096;
+}
+
+/*
+ * A TCP socket that is neither connecting nor connected. TCP_INFO tells all of it in one system
+ * call: other protocols do not know the option, and its first byte is the state.
+ * In any other state the kernel ignores the address, so the call is to be passed as it is: a
+ * second connect() that asks for the outcome (hiredis does so) must not take a turn.
+ */
+static bool is_unconnected_tcp(int fd)
+{
+	uint8_t state = 0;
+	socklen_t size = sizeof(state);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 && state == TCP_CLOSE;
+}
+
+/* How long this call may be held up for the first table, ms. */
+static uint32_t longest_wait(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct timeval timeout = {0, 0};
+	socklen_t size = sizeof(timeout);
+	uint64_t timeout_ms = 0;
+
+	if (flags < 0 || (flags & O_NONBLOCK))
+		return CONFIG_NONBLOCKING_WAIT_MS;
+	/* SO_SNDTIMEO bounds a blocking connect(); 0 means no bound. */
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size) == 0)
+		timeout_ms = (uint64_t)timeout.tv_sec * 1000 + (uint64_t)timeout.tv_usec / 1000;
+	return timeout_ms && timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms : UINT32_MAX;
+}
+
+/* The kernel would take this address from this socket, so that a refusal of ours does not hide
+ * another error: an IPv4 address on an IPv6 socket, a v4-mapped one on an IPV6_V6ONLY socket. */
+static bool socket_takes(int fd, const struct sockaddr *addr, const struct ip_address *ip)
+{
+	int domain = AF_UNSPEC;
+	int v6_only = 0;
+	socklen_t size = sizeof(int);
+	sa_family_t family;
+
+	memcpy(&family, addr, sizeof(family)); /* of any alignment, like the kernel takes it */
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != family)
+		return false;
+	if (domain != AF_INET6 || ip_family_of(ip) != IP_FAMILY_4)
+		return true;
+	size = sizeof(int);
+	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &size) == 0 && !v6_only;
+}
+
+/* What to do; on DECISION_FAIL errno is set, otherwise its value is of no use. */
+static enum decision decide(int fd, const struct sockaddr *addr, const struct ip_address *ip,
+			    uint16_t port, struct picked *ret_picked)
+{
+	const struct table_view *view = observe_pointer(&shim.link.view); /* engine's publish */
+	enum pick_result found = view ? pick_peek_vip(view, ip, port, IPPROTO_TCP) : PICK_NO_TABLE;
+	struct pick_state state;
+	int error = ECONNREFUSED;
+
+	if (found == PICK_NOT_OURS || found == PICK_NO_TABLE) {
+		/* What most calls of most programs are: no system call up to here. */
+		if (found == PICK_NOT_OURS && process_has_engine())
+			return DECISION_PASS;
+		if (!activate_could_match(ip, port))
+			return DECISION_PASS;
+	}
+	if (!is_unconnected_tcp(fd) || k8slb_engine.is_own_thread())
+		return DECISION_PASS;
+	view = activate(view ? 0 : longest_wait(fd));
+	if (!view)
+		return DECISION_PASS;
+
+	state = process_pick_state(process_current());
+	switch (pick_by_vip(view, &state, ip, port, IPPROTO_TCP, ret_picked)) {
+	case PICK_ENDPOINT:
+		return DECISION_ENDPOINT;
+	case PICK_UNREACHABLE:
+		error = EHOSTUNREACH;
+		break;
+	case PICK_REFUSE:
+		break;
+	case PICK_NOT_OURS:
+	case PICK_NO_TABLE:
+	case PICK_LEAVE:
+		return DECISION_PASS;
+	}
+	/* "No endpoint" is an answer only while the API server is heard; else kube-proxy may know
+	 * better and libc gets the VIP. */
+	if (process_inherited(view) || !table_is_live(view) || !socket_takes(fd, addr, ip))
+		return DECISION_PASS;
+	errno = error;
+	return DECISION_FAIL;
+}
+
+static void remember_peer(int fd, const struct picked *picked)
+{
+	struct peer peer = {
+		.cookie = peer_cookie(fd),
+		.vip = picked->vip,
+		.vip_port = picked->vip_port,
+		.endpoint = picked->endpoint.address,
+		.endpoint_port = picked->endpoint.port,
+	};
+
+	if (peer.cookie)
+		peer_cache_put(&peer);
+}
+
+/* One connect() to one endpoint. @addr is our copy. Result and errno are libc's. */
+static int attempt(int fd, struct sockaddr_storage *addr, socklen_t len,
+		   const struct picked *picked)
+{
+	int rc = libc_connect(fd, (struct sockaddr *)addr, len);
+	int result_errno = errno;
+
+	/* EINTR: the connection goes on without the caller (connect(2)). */
+	if (rc == 0 || result_errno == EINPROGRESS || result_errno == EINTR)
+		remember_peer(fd, picked);
+	errno = result_errno;
+	return rc;
+}
+
+static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int entry_errno = errno;
+	struct sockaddr_storage copy;
+	struct ip_address ip;
+	uint16_t port;
+	struct picked picked;
+
+	if (!shim_active() || is_impossible_pointer(addr) || len > sizeof(copy) ||
+	    sockaddr_read(addr, len, &ip, &port) < 0)
+		return libc_connect(fd, addr, len);
+
+	switch (decide(fd, addr, &ip, port, &picked)) {
+	case DECISION_FAIL:
+		return -1;
+	case DECISION_ENDPOINT:
+		memcpy(&copy, addr, len);
+		if (sockaddr_rewrite(&copy, &picked.endpoint.address, picked.endpoint.port) < 0)
+			break;
+		errno = entry_errno;
+		return attempt(fd, &copy, len, &picked);
+	case DECISION_PASS:
+		break;
+	}
+	errno = entry_errno;
+	return libc_connect(fd, addr, len);
+}
+
+__attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *addr,
+						   socklen_t len)
+{
+	return shim_connect(fd, addr, len);
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * getaddrinfo(3): a configured Service name is answered from the table.
+ *
+ * All memory comes from libc's own getaddrinfo(), called with the numeric address: freeaddrinfo()
+ * needs no hook then. musl's walks from a node to the block that it allocated and would write past
+ * a node of ours.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libc.h"
+#include "resolve.h"
+#include "state.h"
+
+/* What a DNS name without an address of the asked family gives. */
+static int no_data(void)
+{
+	/* musl before 1.2.4 does not know EAI_NODATA. */
+	return libc_is_glibc() ? EAI_NODATA : EAI_NONAME;
+}
+
+static bool make_query(const char *node, const char *service, const struct addrinfo *hints,
+		       struct resolve_query *ret_query)
+{
+	*ret_query = (struct resolve_query){.host = node, .family = AF_UNSPEC, .port = service};
+	if (!node)
+		return false;
+	if (!hints)
+		return true;
+	/* The flag asks whether the node is a number: a name must fail. */
+	if (hints->ai_flags & AI_NUMERICHOST)
+		return false;
+	ret_query->family = hints->ai_family;
+	ret_query->v4_mapped = hints->ai_flags & AI_V4MAPPED;
+	if (hints->ai_socktype && hints->ai_socktype != SOCK_STREAM)
+		ret_query->port = NULL;
+	return hints->ai_family == AF_UNSPEC || hints->ai_family == AF_INET ||
+	       hints->ai_family == AF_INET6;
+}
+
+/* One address as a list of libc's (one node for each socket type). */
+static int numeric(const struct resolved_address *address, const char *service,
+		   const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	struct addrinfo own = {.ai_family = AF_UNSPEC};
+	char node[INET6_ADDRSTRLEN];
+	char port[sizeof("65535")];
+
+	if (hints) {
+		own.ai_family = hints->ai_family;
+		own.ai_socktype = hints->ai_socktype;
+		own.ai_protocol = hints->ai_protocol;
+		own.ai_flags = hints->ai_flags;
+	}
+	own.ai_flags |= AI_NUMERICHOST;
+	/* A Pod that has only lo has no "configured" address, and libc would answer nothing. */
+	own.ai_flags &= ~AI_ADDRCONFIG;
+	ip_format(&address->ip, node, sizeof(node));
+	if (address->port) {
+		snprintf(port, sizeof(port), "%u", address->port);
+		service = port;
+	}
+	return libc_getaddrinfo(node, service, &own, ret_list);
+}
+
+/* libc wrote the number there. Only glibc frees the string by itself, with free(). */
+static void set_canonical_name(struct addrinfo *first, const char *host)
+{
+	char *copy = first->ai_canonname ? strdup(host) : NULL;
+
+	if (copy) {
+		free(first->ai_canonname);
+		first->ai_canonname = copy;
+	}
+}
+
+static int answer(const struct resolved *resolved, const char *service,
+		  const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	struct addrinfo rest_hints;
+	struct addrinfo *list = NULL;
+	struct addrinfo **tail = &list;
+	int rc = numeric(&resolved->addresses[0], service, hints, &list);
+
+	if (rc != 0)
+		return rc;
+	/* musl frees a list by its first node's block: lists of two calls cannot be joined. */
+	if (libc_is_glibc()) {
+		set_canonical_name(list, resolved->host);
+		if (hints) {
+			rest_hints = *hints;
+			rest_hints.ai_flags &= ~AI_CANONNAME; /* only of the first node */
+		}
+		for (unsigned i = 1; i < resolved->count; i++) {
+			while (*tail)
+				tail = &(*tail)->ai_next;
+			if (numeric(&resolved->addresses[i], service, hints ? &rest_hints : NULL,
+				    tail) != 0)
+				break;
+		}
+	}
+	*ret_list = list;
+	return 0;
+}
+
+static int shim_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+			    struct addrinfo **ret_list)
+{
+	int entry_errno = errno;
+	struct resolve_query query;
+	struct resolved resolved;
+
+	if (shim_active() && make_query(node, service, hints, &query)) {
+		switch (resolve(&query, &resolved)) {
+		case RESOLVE_FOUND:
+			/* A failure is the caller's (bad service, bad flags): libc says which. */
+			if (answer(&resolved, service, hints, ret_list) == 0) {
+				errno = entry_errno;
+				return 0;
+			}
+			break;
+		case RESOLVE_NO_DATA:
+			return no_data();
+		case RESOLVE_LEAVE:
+			break;
+		}
+	}
+	errno = entry_errno;
+	return libc_getaddrinfo(node, service, hints, ret_list);
+}
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+						       const struct addrinfo *hints,
+						       struct addrinfo **ret_list)
+{
+	return shim_getaddrinfo(node, service, hints, ret_list);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * getpeername(2) tells the VIP for a socket that connect() sent to an endpoint. Programs compare
+ * it with the address they asked for (ceph: "wrong peer").
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/address.h"
+#include "libc.h"
+#include "peer_cache.h"
+#include "state.h"
+
+/* The socket is one of ours. Nothing of the caller's is read before that is sure: a bad pointer
+ * gives EFAULT, and not a crash. */
+static bool find_peer(int fd, struct peer *ret_peer)
+{
+	uint64_t cookie;
+
+	if (peer_cache_unused())
+		return false;
+	cookie = peer_cookie(fd);
+	return cookie && peer_cache_get(cookie, ret_peer);
+}
+
+/*
+ * The real peer, when it is the recorded endpoint, replaced by the VIP. The socket may have been
+ * connected elsewhere since. Into a buffer of our own: the caller's may have cut the address.
+ * Returns false when the real answer is to stand.
+ */
+static bool read_as_vip(int fd, const struct peer *peer, struct sockaddr_storage *addr,
+			socklen_t *len)
+{
+	struct ip_address ip;
+	uint16_t port;
+
+	*len = sizeof(*addr);
+	return libc_getpeername(fd, (struct sockaddr *)addr, len) == 0 && *len <= sizeof(*addr) &&
+	       sockaddr_read((struct sockaddr *)addr, *len, &ip, &port) == 0 &&
+	       ip_equal(&ip, &peer->endpoint) && port == peer->endpoint_port &&
+	       sockaddr_rewrite(addr, &peer->vip, peer->vip_port) == 0;
+}
+
+static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int entry_errno = errno;
+	struct sockaddr_storage vip;
+	struct peer peer;
+	socklen_t vip_len;
+	socklen_t room;
+	bool ours = shim_active() && find_peer(fd, &peer);
+
+	errno = entry_errno;
+	if (!ours || !addr || !len)
+		return libc_getpeername(fd, addr, len);
+
+	room = *len;
+	if (libc_getpeername(fd, addr, len) < 0)
+		return -1;
+	/* *len is the full length now, whatever fitted (getpeername(2)); that stays true, since the
+	 * VIP has the endpoint's form. */
+	if (read_as_vip(fd, &peer, &vip, &vip_len))
+		memcpy(addr, &vip, room < vip_len ? room : vip_len);
+	errno = entry_errno;
+	return 0;
+}
+
+__attribute__((visibility("default"))) int getpeername(int fd, struct sockaddr *addr,
+						       socklen_t *len)
+{
+	return shim_getpeername(fd, addr, len);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libc.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+
+#include "base/atomic.h"
+
+/* A union, because ISO C has no cast between object and function pointers. */
+#define LIBC_CALL(result, name, ...)          \
+	union {                               \
+		void *object;                 \
+		result (*call)(__VA_ARGS__);  \
+	} name
+
+static struct {
+	LIBC_CALL(int, connect, int, const struct sockaddr *, socklen_t);
+	LIBC_CALL(int, getpeername, int, struct sockaddr *, socklen_t *);
+	LIBC_CALL(int, getaddrinfo, const char *, const char *, const struct addrinfo *,
+		  struct addrinfo **);
+	LIBC_CALL(struct hostent *, gethostbyname, const char *);
+	LIBC_CALL(struct hostent *, gethostbyname2, const char *, int);
+	LIBC_CALL(int, gethostbyname_r, const char *, struct hostent *, char *, size_t,
+		  struct hostent **, int *);
+	LIBC_CALL(int, gethostbyname2_r, const char *, int, struct hostent *, char *, size_t,
+		  struct hostent **, int *);
+	bool glibc;
+} libc;
+
+/*
+ * Threads may do this at once: they find the same address, and the slot changes only from NULL to
+ * it. pthread_once would deadlock when dlsym() calls malloc() and that of the program one of our
+ * hooks. RTLD_NEXT and not libc by name: other preloaded libraries after us keep their hooks.
+ */
+static bool bind_symbol(void **slot, const char *name)
+{
+	int saved_errno = errno;
+	void *object = dlsym(RTLD_NEXT, name);
+
+	errno = object ? saved_errno : ENOSYS;
+	poke_pointer(slot, object);
+	return object;
+}
+
+#define BOUND(name) (peek_pointer(&libc.name.object) || bind_symbol(&libc.name.object, #name))
+
+void libc_bind_all(void)
+{
+	/* glibc and musl both have all of these; the result tells nothing that a call would not. */
+	(void)BOUND(connect);
+	(void)BOUND(getpeername);
+	(void)BOUND(getaddrinfo);
+	(void)BOUND(gethostbyname);
+	(void)BOUND(gethostbyname2);
+	(void)BOUND(gethostbyname_r);
+	(void)BOUND(gethostbyname2_r);
+	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+}
+
+bool libc_is_glibc(void)
+{
+	return libc.glibc;
+}
+
+int libc_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return BOUND(connect) ? libc.connect.call(fd, addr, len) : -1;
+}
+
+int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return BOUND(getpeername) ? libc.getpeername.call(fd, addr, len) : -1;
+}
+
+int libc_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		     struct addrinfo **ret_list)
+{
+	return BOUND(getaddrinfo) ? libc.getaddrinfo.call(node, service, hints, ret_list)
+				  : EAI_SYSTEM;
+}
+
+struct hostent *libc_gethostbyname(const char *name)
+{
+	return BOUND(gethostbyname) ? libc.gethostbyname.call(name) : NULL;
+}
+
+struct hostent *libc_gethostbyname2(const char *name, int family)
+{
+	return BOUND(gethostbyname2) ? libc.gethostbyname2.call(name, family) : NULL;
+}
+
+int libc_gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t size,
+			 struct hostent **ret_host, int *ret_h_errno)
+{
+	return BOUND(gethostbyname_r)
+		       ? libc.gethostbyname_r.call(name, host, buffer, size, ret_host, ret_h_errno)
+		       : ENOSYS;
+}
+
+int libc_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
+			  size_t size, struct hostent **ret_host, int *ret_h_errno)
+{
+	return BOUND(gethostbyname2_r) ? libc.gethostbyname2_r.call(name, family, host, buffer, size,
+								    ret_host, ret_h_errno)
+				       : ENOSYS;
+}

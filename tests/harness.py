@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running programs under the shim, and comparing what they did."""
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+Environment = Mapping[str, Optional[str]]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where the Makefile put things."""
+
+    directory: Path
+
+    @property
+    def shim(self) -> Path:
+        return self.directory / "libk8slb.so"
+
+    @property
+    def cli(self) -> Path:
+        return self.directory / "k8slb"
+
+    @property
+    def programs(self) -> Path:
+        """The C programs of tests/preload."""
+        return self.directory / "tests" / "programs"
+
+    def preload(self) -> str:
+        """LD_PRELOAD for this build. A sanitizer's runtime must come before everything else in the process."""
+        runtimes = re.findall(rb"lib[at]san\.so\.\d+", self.shim.read_bytes())
+        return " ".join([*sorted({name.decode() for name in runtimes}), str(self.shim)])
+
+
+@dataclass(frozen=True)
+class Result:
+    args: List[str]
+    returncode: int  # negative: the signal that ended it
+    stdout: str
+    stderr: str
+    log: str  # what the shim wrote to its K8SLB_LOG file; "" if the test set its own
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{' '.join(self.args)}\n  status {self.returncode} after {self.seconds:.2f} s\n"
+            f"--- stdout\n{_end(self.stdout)}\n--- stderr\n{_end(self.stderr)}\n--- shim log\n{_end(self.log)}"
+        )
+
+
+class ShimProcess:
+    """A program that runs under the shim. Its output goes to files, so that a child of it that lives on blocks nobody."""
+
+    def __init__(self, args: List[str], env: Mapping[str, str], base: Path, log: Path, cwd: Optional[str], stdin: Optional[str]) -> None:
+        self.args = args
+        self.log_path = log
+        self._stdout, self._stderr = base.with_suffix(".stdout"), base.with_suffix(".stderr")
+        self._started = time.monotonic()
+        source = base.with_suffix(".stdin")
+        source.write_text(stdin or "")
+        with open(source) as input_, open(self._stdout, "wb") as output, open(self._stderr, "wb") as errors:
+            self.process = subprocess.Popen(
+                args, stdin=input_, stdout=output, stderr=errors, env=dict(env), cwd=cwd, start_new_session=True
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def result(self) -> Result:
+        """What it did so far (returncode 0 while it runs)."""
+        return Result(
+            self.args,
+            self.process.poll() or 0,
+            self._stdout.read_text(errors="replace"),
+            self._stderr.read_text(errors="replace"),
+            self.log_path.read_text(errors="replace") if self.log_path.exists() else "",
+            time.monotonic() - self._started,
+        )
+
+    def wait(self, timeout: float) -> Result:
+        """Its result; kills it and raises AssertionError when it does not end in time."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            raise AssertionError(f"did not end within {timeout} s: {self.result()}") from None
+        return self.result()
+
+    def stop(self, number: int = signal.SIGKILL) -> None:
+        """Signal the program and its children, and wait for it."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+class ShimRunner:
+    """Starts programs for one test; whatever still runs at its end is killed."""
+
+    def __init__(self, build: Build, directory: Path) -> None:
+        self._build = build
+        self._directory = directory
+        self._processes: List[ShimProcess] = []
+
+    def env(self, extra: Optional[Environment] = None, preload: bool = True) -> Dict[str, str]:
+        """The caller's environment without its K8SLB_* and LD_PRELOAD, with the shim and extra; None removes a variable."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith("K8SLB_") and name != "LD_PRELOAD"}
+        if preload:
+            env["LD_PRELOAD"] = self._build.preload()
+            # The programs under test may leak as they like; a report about our code ends the program.
+            env.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+            env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
+        for name, value in (extra or {}).items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = str(value)
+        return env
+
+    def start(
+        self,
+        cmd: Sequence[Any],
+        env: Optional[Environment] = None,
+        preload: bool = True,
+        cwd: Optional[str] = None,
+        stdin: Optional[str] = None,
+    ) -> ShimProcess:
+        """Start a program; preload=False for the same without the shim."""
+        base = self._directory / f"run{len(self._processes)}"
+        log = base.with_suffix(".log")
+        settings: Dict[str, Optional[str]] = {"K8SLB_LOG": f"debug:{log}"}
+        settings.update(env or {})
+        process = ShimProcess([str(word) for word in cmd], self.env(settings, preload), base, log, cwd, stdin)
+        self._processes.append(process)
+        return process
+
+    def __call__(self, cmd: Sequence[Any], env: Optional[Environment] = None, timeout: float = 30, **options: Any) -> Result:
+        """Run a program to its end. options: as for start()."""
+        return self.start(cmd, env, **options).wait(timeout)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.stop()
+
+
+def expect(actual: Any, expected: Any, *logs: Any) -> None:
+    """Assert equality; the failure shows both sides and then the logs (strings, Results, clusters' logs())."""
+    if actual != expected:
+        shown = "".join(f"\n{log}" for log in logs)
+        raise AssertionError(f"\n  expected: {expected!r}\n  got:      {actual!r}{shown}")
+
+
+def counts(quick: int, full: int) -> int:
+    """How often to repeat: the quick number, or the full one under K8SLB_TEST_COUNTS=full."""
+    return {"quick": quick, "full": full}[os.environ.get("K8SLB_TEST_COUNTS", "quick")]
+
+
+def _end(text: str, lines: int = 60) -> str:
+    all_lines = text.splitlines()
+    cut = [f"({len(all_lines) - lines} lines before)"] if len(all_lines) > lines else []
+    return "\n".join(cut + all_lines[-lines:])

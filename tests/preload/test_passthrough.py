@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is not ours goes to libc byte for byte and errno for errno, while Services are configured and a table is live."""
+import pytest
+
+from tests.harness import Build, ShimRunner, expect
+from tests.kube.cluster import Cluster
+from tests.preload.common import client, python, web
+
+pytestmark = pytest.mark.clusters("double")
+
+
+@pytest.mark.parametrize("services", ["web", "*/*", "web:80", "nothing"])
+def test_every_odd_connect_is_as_without_the_shim(cluster: Cluster, run_shim: ShimRunner, build: Build, services: str) -> None:
+    service, pods = web(cluster)
+    probe = [build.programs / "probe_connect", service.vip, service.port]
+    warm = [] if services == "nothing" else ["warm"]
+
+    plain = run_shim(probe, preload=False)
+    shimmed = run_shim([*probe, *warm], env=cluster.env(services))
+
+    expect(plain.returncode, 0, plain)
+    assert plain.stdout.count("\n") > 50, plain
+    expect(shimmed.stdout.split("\n"), plain.stdout.split("\n"), shimmed)
+    expect((shimmed.returncode, shimmed.stderr), (0, ""), shimmed)
+    expect(sum(pod.connections() for pod in pods), len(warm), shimmed)
+
+
+def test_without_services_nothing_happens(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
+    service, _pods = web(cluster)
+    probe = [build.programs / "probe_connect", service.vip, service.port]
+
+    plain = run_shim(probe, preload=False)
+    inert = run_shim(probe, env=cluster.env(""))
+
+    expect(inert.stdout, plain.stdout, inert)
+    expect(inert.log, "", inert)
+
+
+def test_udp_to_the_vip_stays_udp_to_the_vip(cluster: Cluster, run_shim: ShimRunner) -> None:
+    service, _pods = web(cluster)
+    code = (
+        "import socket, sys\n"
+        "vip = (sys.argv[1], int(sys.argv[2]))\n"
+        "socket.create_connection(vip).close()\n"
+        "with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:\n"
+        "    s.connect(vip)\n"
+        "    print(s.getpeername())\n"
+    )
+    result = run_shim(python(code, service.vip, service.port), env=cluster.env("web"))
+
+    expect(result.stdout, f"('{service.vip}', {service.port})\n", result)
+
+
+@pytest.mark.parametrize("setting", [{"K8SLB_SKIP": "other python3 python"}, {"K8SLB_ONLY": "curl"}])
+def test_an_excluded_program_is_left_alone(cluster: Cluster, run_shim: ShimRunner, setting: "dict[str, str]") -> None:
+    service, pods = web(cluster)
+    plain = run_shim(client("127.0.0.1", 1), preload=False)
+
+    result = run_shim(client("127.0.0.1", 1), env=cluster.env("*/*", **setting))
+
+    expect(result.stdout, plain.stdout, result)
+    expect((result.log, sum(pod.connections() for pod in pods)), ("", 0), result)
