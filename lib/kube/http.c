@@ -483,6 +483,7 @@ int http_client_get(struct http_client *client, const char *path, long total_tim
 		    const struct http_handler *handler, struct http_transfer **ret_transfer)
 {
 	uint64_t now_ms = clock_monotonic_ms();
+	struct http_transfer **tail = &client->transfers;
 	struct http_transfer *transfer;
 	CURLcode result = CURLE_OUT_OF_MEMORY;
 
@@ -506,8 +507,9 @@ int http_client_get(struct http_client *client, const char *path, long total_tim
 	}
 	if (result != CURLE_OK)
 		fail(transfer, -EIO, "libcurl refuses an option: %s", curl_easy_strerror(result));
-	transfer->next = client->transfers;
-	client->transfers = transfer;
+	while (*tail) /* a handful; they go out in the order of the calls */
+		tail = &(*tail)->next;
+	*tail = transfer;
 	*ret_transfer = transfer;
 	return 0;
 }

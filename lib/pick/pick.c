@@ -9,16 +9,15 @@
 /* The writer would have to publish three times within one lookup, this often in a row. */
 #define READ_TRIES 64
 
-/* The number that chooses: for round robin the next of the port's own cursor. */
-static uint64_t draw(const struct pick_state *state, const struct table_port *port)
+uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t count)
 {
-	uint32_t *cursor = &state->cursors[port->cursor & (PICK_CURSORS - 1)];
-	uint32_t ticket = take_ticket_u32(cursor);
+	uint32_t ticket = take_ticket_u32(&state->cursors[cursor & (PICK_CURSORS - 1)]);
 
+	if (state->policy == PICK_RANDOM)
+		return (uint32_t)(hash_mix(state->seed ^ hash_mix((uint64_t)cursor << 32 | ticket)) %
+				  count);
 	/* The start of the round differs from port to port and from process to process. */
-	if (state->policy == PICK_ROUND_ROBIN)
-		return ticket + (uint32_t)hash_mix(state->seed ^ port->cursor) % port->endpoint_count;
-	return hash_mix(state->seed ^ hash_mix(((uint64_t)port->cursor << 32) | ticket));
+	return (uint32_t)((ticket + hash_mix(state->seed ^ cursor) % count) % count);
 }
 
 static enum pick_result without_endpoint(const struct table_port *port)
@@ -69,7 +68,7 @@ enum pick_result pick_by_vip(const struct table_view *view, const struct pick_st
 		if (result != PICK_ENDPOINT)
 			return result;
 		rc = table_port_endpoint(&read, &found,
-					 (unsigned)(draw(state, &found) % found.endpoint_count),
+					 pick_turn(state, found.cursor, found.endpoint_count),
 					 &endpoint);
 		if (!table_read_valid(&read))
 			continue;

@@ -42,6 +42,12 @@ enum pick_result {
 	PICK_LEAVE,	  /* no endpoint, but that may not be the truth: leave it to libc */
 };
 
+/*
+ * The index, below @count (not 0), of the next endpoint of the port with this cursor: for a caller
+ * that has read the port itself. Takes a turn.
+ */
+uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t count);
+
 /* Lock-free, async-signal-safe, no allocation, bounded. */
 enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
 			     const struct ip_address *vip, uint16_t port, uint8_t protocol,

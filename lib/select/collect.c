@@ -95,7 +95,8 @@ int collect_endpoints(const struct service_state *state, const struct service *s
 		      const char *node, struct selected_port *port)
 {
 	unsigned limit = count_candidates(state, service, port->family);
-	bool any_port = service->headless && port->port == 0;
+	/* A headless Service may have no ports at all; its addresses count then. */
+	bool any_port = service->headless && !service->made_up && service->port_count == 0;
 	struct by_address *found;
 	unsigned count = 0;
 

@@ -168,7 +168,7 @@ static int take_item(void *ctx, const char *text, size_t size)
 	if (skipped)
 		log_error(&r->logger, "%s %s/%s: %u ports or addresses are not usable", what(r),
 			  object.namespace, object.name, skipped);
-	if (r->single && !r->single_missing)
+	if (r->single && !r->single_by_list)
 		memcpy(r->resource_version, object.resource_version, sizeof(r->resource_version));
 	rc = r->sink.replace_item(r->sink.ctx, &object);
 	object_clear(&object);
@@ -254,7 +254,7 @@ static void begin_request(struct reflector *r, enum reflector_state state, const
 
 static void start_list(struct reflector *r)
 {
-	bool object_only = r->single && !r->single_missing &&
+	bool object_only = r->single && !r->single_by_list &&
 			   r->list_form != REFLECTOR_LIST_PROBE;
 	struct buffer path = {0};
 	int rc = 0;
@@ -358,6 +358,17 @@ static void leave_probe(struct reflector *r)
 		r->list_form = REFLECTOR_LIST_NOT_OLDER;
 }
 
+/* An empty collection, asked for again at the pace of a poll because nothing can be watched. */
+static void single_is_absent(struct reflector *r)
+{
+	r->single_by_list = false;
+	if (r->sink.replace_begin(r->sink.ctx) == 0)
+		r->sink.replace_commit(r->sink.ctx);
+	r->synced = true;
+	heard(r);
+	wait_then(r, REFLECTOR_LIST_NEXT, r->poll_interval_ms);
+}
+
 static void list_refused(struct reflector *r)
 {
 	bool paging = r->continue_token != NULL;
@@ -366,9 +377,9 @@ static void list_refused(struct reflector *r)
 	read_error_body(r, &status);
 	end_replacement(r);
 	leave_probe(r);
-	if (r->status == 404 && r->single && !r->single_missing) {
-		/* No such object. The list of one name says so too, with a version to watch from. */
-		r->single_missing = true;
+	if ((r->status == 403 || r->status == 404) && r->single && !r->single_by_list) {
+		r->single_by_list = true;
+		r->single_status = r->status;
 		r->list_form = REFLECTOR_LIST_ANY;
 		wait_then(r, REFLECTOR_LIST_NEXT, 0);
 		return;
@@ -390,15 +401,14 @@ static void list_refused(struct reflector *r)
 	} else if (common_refusal(r, REFLECTOR_LIST_NEXT, &status)) {
 		return;
 	} else {
-		r->denied = r->status == 403 || r->status == 404;
-		trouble(r, "%d %s", r->status, status.message);
-		if (r->single_missing) {
-			/* May be read by name only: ask again for the name, at the pace of a poll. */
-			r->single_missing = false;
-			r->denied = false;
-			wait_then(r, REFLECTOR_LIST_NEXT, r->poll_interval_ms);
+		if (r->single_by_list && r->single_status == 404) {
+			/* May be read by name only, and is not there: that is the answer. */
+			single_is_absent(r);
 			return;
 		}
+		r->denied = r->status == 403 || r->status == 404;
+		r->single_by_list = false;
+		trouble(r, "%d %s", r->status, status.message);
 		pause_longest_and(r, REFLECTOR_LIST_NEXT);
 	}
 }
@@ -475,7 +485,8 @@ static void list_complete(struct reflector *r)
 	r->list_form = REFLECTOR_LIST_NOT_OLDER;
 	r->retried_at_once = false;
 	r->must_probe = false;
-	r->single_missing = false;
+	if (r->single_status == 404)
+		r->single_by_list = false;
 	r->attempted = true;
 	r->synced = true;
 	heard(r);

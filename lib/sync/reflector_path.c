@@ -28,7 +28,7 @@ int reflector_list_path(const struct reflector *r, struct buffer *path)
 	/* Without the selector, so that the server need not search for the one item. */
 	if (rc == 0 && r->list_form == REFLECTOR_LIST_PROBE)
 		return append_parameter(path, "limit", "1");
-	if (rc == 0 && r->single && !r->single_missing) {
+	if (rc == 0 && r->single && !r->single_by_list) {
 		rc = buffer_append_text(path, "/");
 		if (rc == 0)
 			rc = buffer_append_url_encoded(path, r->single);

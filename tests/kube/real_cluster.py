@@ -4,6 +4,7 @@
 All of it is one program built by scripts/build-controlplane. It needs the network of scripts/in-netns: a real API server
 refuses endpoints on loopback addresses, and kube-proxy writes firewall rules.
 """
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from tests.kube import namespace as netns
 from tests.kube.api_client import ApiClient
@@ -321,6 +322,18 @@ class RealCluster(Cluster):
         )
         self._proxy.start()
         wait_for("kube-proxy", lambda: _connects(API_VIP, 443), START_TIMEOUT, self.logs)
+
+    @contextlib.contextmanager
+    def kubectl_proxy(self) -> Iterator[str]:
+        """HOST:PORT of a running `kubectl proxy`: the API over plain HTTP on loopback."""
+        port = _free_port(8001)
+        proxy = self._process("kubectl", "proxy", "--kubeconfig=" + self._path("kubeconfig"), f"--port={port}")
+        proxy.start()
+        try:
+            wait_for("kubectl proxy", lambda: _connects("127.0.0.1", port), START_TIMEOUT, proxy.log_end)
+            yield f"127.0.0.1:{port}"
+        finally:
+            proxy.stop()
 
     def stop_proxy(self) -> None:
         """Stop kube-proxy and remove its rules. No-op when it does not run."""

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * New connections, one after another: connect, a byte there, a byte back, close.
+ *
+ *	connections IP PORT		commands: wait, COUNT
+ *
+ * "wait" connects until the first answer. COUNT makes that many connections and answers with the time of
+ * one, how many failed, and how many each listener answered. The close is a reset, so that no port stays in
+ * TIME_WAIT.
+ */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define MAX_COUNT 100000
+#define WAIT_TRIES 3000
+
+static struct sockaddr_in target;
+
+/* Returns what the listener answered, its letter, or 0. */
+static char one_connection(void)
+{
+	const struct linger reset = {.l_onoff = 1};
+	char answer = 0;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (struct sockaddr *)&target, sizeof(target)) < 0 ||
+	    send(fd, "?", 1, MSG_NOSIGNAL) != 1 || recv(fd, &answer, 1, 0) != 1)
+		answer = 0;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+	return answer;
+}
+
+static void wait_for_answer(void)
+{
+	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+	for (int tries = 0; tries < WAIT_TRIES; tries++) {
+		if (one_connection()) {
+			puts("{}");
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+	bench_die("nobody answers");
+}
+
+static void run(unsigned count)
+{
+	uint64_t *samples = calloc(count, sizeof(samples[0]));
+	unsigned answers[3] = {0};
+	unsigned errors = 0;
+
+	if (!samples)
+		bench_die("out of memory");
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t start = bench_now_ns();
+		char answer = one_connection();
+
+		samples[i] = bench_now_ns() - start;
+		if (answer >= 'a' && answer <= 'c')
+			answers[answer - 'a']++;
+		else
+			errors++;
+	}
+	printf("{");
+	bench_print_percentiles("ns", samples, count);
+	printf(", \"errors\": %u, \"answers\": [%u, %u, %u]}\n", errors, answers[0], answers[1],
+	       answers[2]);
+	free(samples);
+}
+
+int main(int argc, char **argv)
+{
+	char line[64];
+
+	if (argc != 3)
+		bench_die("usage: connections IP PORT");
+	target = bench_address(argv[1], (unsigned)atoi(argv[2]));
+	while (bench_command(line, sizeof(line))) {
+		int count = atoi(line);
+
+		if (strcmp(line, "wait") == 0) {
+			wait_for_answer();
+			/* After the engine's thread was started, which would inherit it. */
+			bench_pin(0);
+		} else if (count > 0 && count <= MAX_COUNT) {
+			run((unsigned)count);
+		} else {
+			bench_die("unknown command \"%s\"", line);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stub_calls.h"
+
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
+_Atomic uint32_t bench_connected_to;
+
+/* Each connection of a real program is a new socket with a new cookie. */
+static __thread uint64_t next_cookie __attribute__((tls_model("initial-exec")));
+
+__attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *addr,
+						   socklen_t len)
+{
+	if (fd != BENCH_STUB_FD)
+		return (int)syscall(SYS_connect, fd, addr, len);
+	atomic_store_explicit(&bench_connected_to,
+			      ((const struct sockaddr_in *)(const void *)addr)->sin_addr.s_addr,
+			      memory_order_relaxed);
+	return 0;
+}
+
+static int stub_getsockopt(int level, int option, void *value, socklen_t *size)
+{
+	if (level == IPPROTO_TCP && option == TCP_INFO) {
+		*(uint8_t *)value = TCP_CLOSE;
+		*size = 1;
+		return 0;
+	}
+	if (level == SOL_SOCKET && option == SO_COOKIE) {
+		uint64_t cookie = (uintptr_t)&next_cookie + ++next_cookie;
+
+		memcpy(value, &cookie, sizeof(cookie));
+		return 0;
+	}
+	memset(value, 0, *size);
+	return 0;
+}
+
+__attribute__((visibility("default"))) int getsockopt(int fd, int level, int option, void *value,
+						      socklen_t *size)
+{
+	if (fd != BENCH_STUB_FD)
+		return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
+	return stub_getsockopt(level, option, value, size);
+}

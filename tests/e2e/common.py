@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: a program that connects for as long as it is watched, and what stands in for kube-proxy."""
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Callable, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from tests.harness import ShimProcess, ShimRunner, expect
+from tests.kube.cluster import Cluster, Pod, Service
+
+PROGRAMS = Path(__file__).with_name("programs")
+
+
+class Line(NamedTuple):
+    """One connection of programs/follow.py."""
+
+    start: float  # time.monotonic()
+    seconds: float
+    result: str  # the pod that answered, or the name of the error
+
+
+class Follower:
+    """programs/follow.py under the shim, connecting until the test ends."""
+
+    def __init__(
+        self, run_shim: ShimRunner, service: Service, env: Mapping[str, str], pause_ms: float = 10, host: Optional[str] = None
+    ) -> None:
+        self.began = time.monotonic()
+        command = [sys.executable, PROGRAMS / "follow.py", host or service.vip, service.port, pause_ms]
+        self.process: ShimProcess = run_shim.start(command, env=env)
+
+    def lines(self, since: float = 0) -> List[Line]:
+        """The connections that began at or after this time.monotonic()."""
+        complete = self.process.result().stdout.rpartition("\n")[0].splitlines()
+        lines = [Line(float(start), float(seconds), result) for start, seconds, result in map(str.split, complete)]
+        return [line for line in lines if line.start >= since]
+
+    def results(self, since: float = 0) -> Set[str]:
+        return {line.result for line in self.lines(since)}
+
+    def wait(self, what: str, condition: Callable[[List[Line]], object], timeout: float = 10, since: float = 0) -> List[Line]:
+        """Wait until the condition holds for the connections so far."""
+        deadline = time.monotonic() + timeout
+        while True:
+            lines = self.lines(since)
+            if condition(lines):
+                return lines
+            if time.monotonic() > deadline or self.process.process.poll() is not None:
+                raise AssertionError(f"{what}: not after {timeout} s\n{self}")
+            time.sleep(0.02)
+
+    def wait_results(self, expected: Set[str], timeout: float = 10, since: float = 0) -> List[Line]:
+        """Wait until all of these answered, and possibly others."""
+        return self.wait(f"answers of {sorted(expected)}", lambda lines: expected <= {line.result for line in lines}, timeout, since)
+
+    def watch(self, seconds: float, since: float) -> List[Line]:
+        """The connections since then, once one began at least so many seconds later."""
+        return self.wait("enough connections", lambda lines: lines and lines[-1].start >= since + seconds, seconds + 10, since)
+
+    def wait_log(self, pattern: str, timeout: float = 10) -> str:
+        """The first line of the shim's log that the pattern is found in."""
+        found: List[str] = []
+
+        def look(_lines: List[Line]) -> bool:
+            found[:] = [line for line in self.log().splitlines() if re.search(pattern, line)]
+            return bool(found)
+
+        self.wait(f"log line {pattern!r}", look, timeout)
+        return found[0]
+
+    def log(self) -> str:
+        return self.process.result().log
+
+    def peak_kib(self) -> int:
+        """The largest resident size so far, KiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0])
+
+    def __str__(self) -> str:
+        return str(self.process.result())
+
+
+def stand_in(cluster: Cluster, service: Service) -> Pod:
+    """A listener at the VIP itself that answers "vip": where kube-proxy would lead a connection that was not translated."""
+    return cluster.add_pod("vip", {"app": "stand-in-for-kube-proxy"}, ip=service.vip, port=service.port)
+
+
+def wait_until(what: str, condition: Callable[[], object], timeout: float = 10, *logs: object) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not after {timeout} s" + "".join(f"\n{log}" for log in logs))
+        time.sleep(0.01)
+
+
+def most_requests(seconds: float, retry_delay: float = 5) -> int:
+    """How many requests one collection may make in a time in which all fail: pauses begin at delay / 6 and double."""
+    count, pause, spent = 1, retry_delay / 6, 0.0
+    while spent + pause <= seconds:
+        spent += pause
+        pause = min(pause * 2, retry_delay * 6)
+        count += 1
+    return count
+
+
+def expect_followed(follower: Follower, names: Set[str], timeout: float = 10) -> None:
+    """From some moment on exactly these pods answer."""
+
+    def settled(lines: List[Line]) -> bool:
+        last = [line.result for line in lines[-4 * len(names):]]
+        return len(last) >= 4 * len(names) and set(last) == names
+
+    follower.wait(f"connections to exactly {sorted(names)}", settled, timeout)
+
+
+def three(cluster: Cluster, name: str = "web") -> Tuple[Service, List[Pod]]:
+    """A Service with three ready pods, made by the endpoint controller of the cluster."""
+    service = cluster.create_service(name)
+    pods = [cluster.add_pod(f"{name}-{number}", {"app": name}) for number in range(3)]
+    cluster.wait_endpoints(service, {pod.endpoint for pod in pods})
+    return service, pods
+
+
+def names(pods: List[Pod]) -> Set[str]:
+    return {pod.name for pod in pods}
+
+
+__all__ = [
+    "Follower", "Line", "PROGRAMS", "expect", "expect_followed", "most_requests", "names", "stand_in", "three", "wait_until",
+]

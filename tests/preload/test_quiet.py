@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest that is not noticed: no output, no descriptors, no thread before it is needed, no extra system calls."""
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Build, ShimRunner, expect
+from tests.kube.cluster import Cluster
+from tests.preload.common import python, web
+
+pytestmark = pytest.mark.clusters("double")
+
+QUIET = {"K8SLB_LOG": None}
+
+
+def test_nothing_is_printed(cluster: Cluster, run_shim: ShimRunner) -> None:
+    service, pods = web(cluster)
+    for env in (cluster.env("web"), cluster.env("Wrong", K8SLB_POLICY="x"), cluster.env("web", K8SLB_API="http://127.0.0.1:1")):
+        result = run_shim(["true"], env={**env, **QUIET})
+        expect((result.returncode, result.stdout, result.stderr), (0, "", ""), result)
+
+    result = run_shim(["curl", "-sS", f"http://{service.vip}/"], env={**cluster.env("web"), **QUIET})
+
+    assert result.stdout.strip() in {pod.name for pod in pods}, result
+    expect(result.stderr, "", result)
+
+
+def test_no_thread_before_a_match_and_no_descriptor_ever(cluster: Cluster, run_shim: ShimRunner) -> None:
+    service, _pods = web(cluster)
+    code = (
+        "import os, socket, sys\n"
+        "def show():\n"
+        "    names = sorted(open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task'))\n"
+        "    print(len(names), 'k8slb' in names, len(os.listdir('/proc/self/fd')))\n"
+        "show()\n"
+        "socket.socket().connect_ex(('127.0.0.1', 1))\n"
+        "socket.socket().connect_ex(('10.9.9.9', 81))\n"
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect((sys.argv[1], 80))\n"
+        "socket.getaddrinfo('127.0.0.1', 80)\n"
+        "socket.getaddrinfo('localhost', 80)\n"
+        "show()\n"
+        "socket.create_connection((sys.argv[1], 80)).close()\n"
+        "show()\n"
+    )
+
+    result = run_shim(python(code, service.vip), env=cluster.env("web:80"))
+
+    before, unmatched, matched = result.stdout.splitlines()
+    threads, _, descriptors = before.split()
+    expect((unmatched, matched), (before, f"{int(threads) + 1} True {descriptors}"), result)
+
+
+def test_no_signal_reaches_the_thread(cluster: Cluster, run_shim: ShimRunner) -> None:
+    service, _pods = web(cluster)
+    code = (
+        "import os, socket, sys\n"
+        "socket.create_connection((sys.argv[1], 80)).close()\n"
+        "for task in os.listdir('/proc/self/task'):\n"
+        "    if open(f'/proc/self/task/{task}/comm').read() == 'k8slb\\n':\n"
+        "        print([l.split()[1] for l in open(f'/proc/self/task/{task}/status') if l.startswith('SigBlk')][0])\n"
+    )
+
+    result = run_shim(python(code, service.vip), env=cluster.env("web"))
+
+    # All but SIGKILL (9) and SIGSTOP (19), which nobody can block, and libc's own 32 and 33.
+    expect(int(result.stdout, 16), (1 << 64) - 1 & ~sum(1 << (n - 1) for n in (9, 19, 32, 33)), result)
+
+
+def test_no_system_call_is_added_where_nothing_matches(
+    cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path
+) -> None:
+    service, pods = web(cluster)
+    trace = tmp_path / "trace"
+    program = [build.programs / "unmatched", service.vip, service.port]
+    # Without -f: only the program's own thread. The shim gets into the program by strace, not into strace.
+    preload = run_shim.env()["LD_PRELOAD"]
+
+    result = run_shim(
+        ["strace", "-o", trace, "-E", f"LD_PRELOAD={preload}", *program], env=cluster.env("web"), preload=False
+    )
+
+    expect((result.returncode, sum(pod.connections() for pod in pods)), (0, 1), result)
+    calls = re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)
+    first, last = [i for i, call in enumerate(calls) if call == "getppid"]
+    expect(calls[first + 1 : last], ["socket", "connect", "close"] * 5, result)
+
+
+def test_an_inert_program_is_not_touched(cluster: Cluster, run_shim: ShimRunner, tmp_path: Path) -> None:
+    def traced(preload: str) -> "list[str]":
+        trace = tmp_path / "trace"
+        run_shim(["strace", "-o", trace, "-E", f"LD_PRELOAD={preload}", "true"], preload=False)
+        return re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)
+
+    loaded = traced(run_shim.env()["LD_PRELOAD"])
+
+    # The loader maps the object; nothing of ours makes a call.
+    loader = {"openat", "read", "pread64", "newfstatat", "fstat", "mmap", "mprotect", "close", "munmap", "access", "brk"}
+    added = list(loaded)
+    for call in traced(""):
+        added.remove(call)
+    expect([call for call in added if call not in loader], [])

@@ -1,0 +1,783 @@
+/* http: what a server on loopback does to a request, and what the handler and the server see. */
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "kube/http.h"
+
+/* No test takes longer, even under valgrind. */
+#define DEADLINE_MS 20000
+
+/* ---- The server: one thread, one connection after the other ---- */
+
+struct server {
+	int fd;
+	unsigned port;
+	pthread_t thread;
+	void (*answer)(int fd, const char *request);
+	char request[4096]; /* the last one; read it after server_stop() */
+	unsigned requests;
+};
+
+static void send_all(int fd, const char *data, size_t size)
+{
+	while (size) {
+		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return; /* the client left */
+		data += n;
+		size -= (size_t)n;
+	}
+}
+
+static void send_text(int fd, const char *text)
+{
+	send_all(fd, text, strlen(text));
+}
+
+static void wait_for_close(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, 1, 0) > 0)
+		;
+}
+
+static void *server_main(void *ctx)
+{
+	struct server *server = ctx;
+	int fd;
+
+	while ((fd = accept(server->fd, NULL, NULL)) >= 0) {
+		size_t length = 0;
+		ssize_t n;
+
+		memset(server->request, 0, sizeof(server->request));
+		while (!strstr(server->request, "\r\n\r\n") &&
+		       (n = recv(fd, server->request + length, sizeof(server->request) - length - 1,
+				 0)) > 0)
+			length += (size_t)n;
+		server->requests++;
+		server->answer(fd, server->request);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void server_start(struct server *server, void (*answer)(int fd, const char *request))
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(addr);
+
+	memset(server, 0, sizeof(*server));
+	server->answer = answer;
+	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(server->fd >= 0);
+	assert_int_equal(bind(server->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(server->fd, 8), 0);
+	assert_int_equal(getsockname(server->fd, (struct sockaddr *)&addr, &length), 0);
+	server->port = ntohs(addr.sin_port);
+	assert_int_equal(pthread_create(&server->thread, NULL, server_main, server), 0);
+}
+
+/* The client must be gone: a handler may wait for it. */
+static void server_stop(struct server *server)
+{
+	shutdown(server->fd, SHUT_RDWR);
+	assert_int_equal(pthread_join(server->thread, NULL), 0);
+	close(server->fd);
+}
+
+/* ---- The client's side ---- */
+
+struct result {
+	struct http_client *client;
+	int status;
+	unsigned statuses;
+	long retry_after_s;
+	char body[256];
+	size_t body_size;
+	unsigned ends;
+	int error;
+	char message[256];
+	int on_data_result;
+	struct http_transfer *cancel_in_on_data; /* another transfer */
+	struct http_transfer *cancel_in_on_end;
+	const char *next_path; /* to get in on_end */
+	struct result *next;
+};
+
+static void get(struct http_client *client, const char *path, long timeout_ms,
+		struct result *result, struct http_transfer **ret_transfer);
+
+static void take_status(void *ctx, int status, long retry_after_s)
+{
+	struct result *result = ctx;
+
+	assert_int_equal(result->body_size, 0);
+	result->status = status;
+	result->retry_after_s = retry_after_s;
+	result->statuses++;
+}
+
+static int take_data(void *ctx, const char *data, size_t size)
+{
+	struct result *result = ctx;
+
+	assert_int_equal(result->statuses, 1);
+	for (size_t i = 0; i < size && result->body_size + 1 < sizeof(result->body); i++)
+		result->body[result->body_size++] = data[i];
+	if (result->cancel_in_on_data) {
+		http_client_cancel(result->client, result->cancel_in_on_data);
+		result->cancel_in_on_data = NULL;
+	}
+	return result->on_data_result;
+}
+
+static void take_end(void *ctx, int error, const char *message)
+{
+	struct result *result = ctx;
+	struct http_transfer *transfer;
+
+	result->error = error;
+	result->ends++;
+	snprintf(result->message, sizeof(result->message), "%s", message);
+	if (result->next_path)
+		get(result->client, result->next_path, DEADLINE_MS, result->next, &transfer);
+	if (result->cancel_in_on_end)
+		http_client_cancel(result->client, result->cancel_in_on_end);
+}
+
+static void get(struct http_client *client, const char *path, long timeout_ms,
+		struct result *result, struct http_transfer **ret_transfer)
+{
+	const struct http_handler handler = {take_status, take_data, take_end, result};
+
+	result->client = client;
+	assert_int_equal(http_client_get(client, path, timeout_ms, &handler, ret_transfer), 0);
+}
+
+static void run_until_end(struct http_client *client, const struct result *result)
+{
+	uint64_t start_ms = clock_monotonic_ms();
+
+	while (!result->ends) {
+		assert_true(clock_monotonic_ms() - start_ms < DEADLINE_MS);
+		assert_int_equal(http_client_run(client, 1000), 0);
+	}
+}
+
+static struct http_client *client_make(const char *base_url, struct credentials *credentials)
+{
+	const struct http_options options = {
+		.base_url = base_url,
+		.user_agent = "k8slb/test",
+		.credentials = credentials,
+	};
+	struct http_client *client;
+	char error[128];
+
+	if (http_client_new(&options, &client, error, sizeof(error)) < 0)
+		fail_msg("%s: %s", base_url, error);
+	return client;
+}
+
+static struct http_client *client_of(const struct server *server, struct credentials *credentials)
+{
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", server->port);
+	return client_make(url, credentials);
+}
+
+/* One request to a server that answers by @answer. Returns the server, stopped. */
+static struct server exchange(void (*answer)(int, const char *), long timeout_ms,
+			      struct result *result)
+{
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+
+	server_start(&server, answer);
+	client = client_of(&server, NULL);
+	get(client, "/a?b=c", timeout_ms, result, &transfer);
+	run_until_end(client, result);
+	http_client_free(client);
+	server_stop(&server);
+	assert_int_equal(result->ends, 1);
+	return server;
+}
+
+/* ---- Plain answers ---- */
+
+static void answer_hello(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nRetry-After: 7\r\n\r\nhello");
+}
+
+static void test_status_then_data_then_end(void **state)
+{
+	struct result result = {0};
+
+	(void)state;
+	exchange(answer_hello, DEADLINE_MS, &result);
+	assert_int_equal(result.error, 0);
+	assert_string_equal(result.message, "");
+	assert_int_equal(result.status, 200);
+	assert_int_equal(result.retry_after_s, 7);
+	assert_string_equal(result.body, "hello");
+}
+
+static void test_the_request_has_only_the_headers_it_should(void **state)
+{
+	struct result result = {0};
+	struct server server;
+	char expected[256];
+
+	(void)state;
+	server = exchange(answer_hello, DEADLINE_MS, &result);
+	snprintf(expected, sizeof(expected),
+		 "GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: k8slb/test\r\n"
+		 "Accept: application/json\r\n\r\n",
+		 server.port);
+	assert_string_equal(server.request, expected);
+}
+
+static const char *retry_after_text;
+
+static void answer_retry_after(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 429 Too Many Requests\r\nretry-AFTER: ");
+	send_text(fd, retry_after_text);
+	send_text(fd, "\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_only_a_sane_integer_retry_after_counts(void **state)
+{
+	static const struct {
+		const char *text;
+		long seconds;
+	} cases[] = {
+		{"0", 0},      {"5  ", 5}, {"86400", 86400}, {"86401", -1},
+		{"-1", -1},    {"", -1},   {"1.5", -1},	     {"99999999999999999999", -1},
+		{"5 s", -1},   {"0x5", -1}, {"Fri, 31 Dec 1999 23:59:59 GMT", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct result result = {0};
+
+		retry_after_text = cases[i].text;
+		exchange(answer_retry_after, DEADLINE_MS, &result);
+		assert_int_equal(result.status, 429);
+		assert_int_equal(result.retry_after_s, cases[i].seconds);
+		assert_int_equal(result.error, 0);
+	}
+}
+
+static void answer_continue_first(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
+		      "HTTP/1.1 204 No Content\r\n\r\n");
+}
+
+static void test_an_informational_answer_is_not_the_answer(void **state)
+{
+	struct result result = {0};
+
+	(void)state;
+	exchange(answer_continue_first, DEADLINE_MS, &result);
+	assert_int_equal(result.status, 204);
+	assert_int_equal(result.statuses, 1);
+	assert_int_equal(result.retry_after_s, -1);
+}
+
+static void answer_byte_by_byte(int fd, const char *request)
+{
+	static const char text[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+				   "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\nRetry-After: 3\r\n\r\n";
+	int one = 1;
+
+	(void)request;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		send_all(fd, text + i, 1);
+}
+
+static void test_one_byte_at_a_time_makes_the_same_answer(void **state)
+{
+	struct result result = {0};
+
+	(void)state;
+	exchange(answer_byte_by_byte, DEADLINE_MS, &result);
+	assert_int_equal(result.error, 0);
+	assert_string_equal(result.body, "abc");
+	assert_int_equal(result.statuses, 1);
+	assert_int_equal(result.retry_after_s, -1);
+}
+
+static void answer_redirect(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 2\r\n\r\nno");
+}
+
+static void test_a_redirect_is_reported_and_not_followed(void **state)
+{
+	struct result result = {0};
+	struct server server;
+
+	(void)state;
+	server = exchange(answer_redirect, DEADLINE_MS, &result);
+	assert_int_equal(result.status, 302);
+	assert_int_equal(result.error, 0);
+	assert_int_equal(server.requests, 1);
+}
+
+/* ---- Failures ---- */
+
+static void answer_gzip(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b");
+}
+
+static void test_a_compressed_answer_is_an_error(void **state)
+{
+	struct result result = {0};
+
+	(void)state;
+	exchange(answer_gzip, DEADLINE_MS, &result);
+	assert_int_equal(result.error, -EIO);
+	assert_int_equal(result.statuses, 0);
+	assert_non_null(strstr(result.message, "compressed"));
+}
+
+static void answer_many_headers(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\n");
+	for (unsigned i = 0; i < 2000; i++)
+		send_text(fd, "X-Flood: 0123456789012345678901234567890123456789\r\n");
+	send_text(fd, "\r\n");
+}
+
+static void answer_long_header(int fd, const char *request)
+{
+	static const char filler[1025] = {[0 ... 1023] = 'x'};
+
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\nX-Flood: ");
+	for (unsigned i = 0; i < 200; i++)
+		send_text(fd, filler);
+	wait_for_close(fd);
+}
+
+static void test_a_flood_of_headers_is_cut_off(void **state)
+{
+	struct result many = {0}, line = {0};
+
+	(void)state;
+	exchange(answer_many_headers, DEADLINE_MS, &many);
+	assert_int_equal(many.error, -E2BIG);
+	exchange(answer_long_header, DEADLINE_MS, &line);
+	assert_int_equal(line.error, -E2BIG);
+	assert_int_equal(many.statuses + line.statuses, 0);
+}
+
+static void answer_reset(int fd, const char *request)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+static void answer_short(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc");
+}
+
+static void answer_garbage(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "220 smtp.example.org ready\r\n");
+}
+
+static void answer_nothing(int fd, const char *request)
+{
+	(void)fd;
+	(void)request;
+}
+
+static void test_an_answer_that_breaks_off_is_an_error(void **state)
+{
+	void (*const answers[])(int, const char *) = {answer_reset, answer_short, answer_garbage,
+						      answer_nothing};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct result result = {0};
+
+		exchange(answers[i], DEADLINE_MS, &result);
+		assert_int_equal(result.error, -EIO);
+		assert_true(result.message[0]);
+	}
+}
+
+static void test_nobody_listening_is_connection_refused(void **state)
+{
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+
+	(void)state;
+	server_start(&server, answer_hello);
+	server_stop(&server);
+	client = client_of(&server, NULL);
+	get(client, "/", DEADLINE_MS, &result, &transfer);
+	run_until_end(client, &result);
+	assert_int_equal(result.error, -ECONNREFUSED);
+	http_client_free(client);
+}
+
+static void answer_stall(int fd, const char *request)
+{
+	(void)request;
+	send_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+	wait_for_close(fd);
+}
+
+static void test_the_whole_request_is_bounded_in_time(void **state)
+{
+	struct result result = {0};
+
+	(void)state;
+	exchange(answer_stall, 200, &result);
+	assert_int_equal(result.error, -ETIMEDOUT);
+	assert_string_equal(result.body, "abc");
+}
+
+/* ---- Handlers that act ---- */
+
+static void test_on_data_ends_its_transfer_by_its_result(void **state)
+{
+	struct result result = {.on_data_result = 1};
+
+	(void)state;
+	exchange(answer_stall, DEADLINE_MS, &result);
+	assert_int_equal(result.error, -ECANCELED);
+}
+
+static void test_a_cancelled_transfer_has_no_end(void **state)
+{
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+
+	(void)state;
+	server_start(&server, answer_stall);
+	client = client_of(&server, NULL);
+	get(client, "/", DEADLINE_MS, &result, &transfer);
+	while (!result.body_size)
+		assert_int_equal(http_client_run(client, 1000), 0);
+	http_client_cancel(client, transfer);
+	assert_int_equal(http_client_run(client, 0), 0);
+	http_client_free(client);
+	server_stop(&server);
+	assert_int_equal(result.ends, 0);
+}
+
+static void answer_first_only(int fd, const char *request)
+{
+	if (strstr(request, "GET /first "))
+		answer_hello(fd, request);
+	else
+		wait_for_close(fd);
+}
+
+static void test_other_transfers_can_be_cancelled_from_handlers(void **state)
+{
+	struct result first = {0}, in_data = {0}, in_end = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+
+	(void)state;
+	server_start(&server, answer_first_only);
+	client = client_of(&server, NULL);
+	get(client, "/first", DEADLINE_MS, &first, &transfer);
+	get(client, "/second", DEADLINE_MS, &in_data, &first.cancel_in_on_data);
+	get(client, "/third", DEADLINE_MS, &in_end, &first.cancel_in_on_end);
+	run_until_end(client, &first);
+	assert_int_equal(http_client_run(client, 0), 0);
+	http_client_free(client);
+	server_stop(&server);
+	assert_int_equal(first.error, 0);
+	assert_int_equal(in_data.ends + in_end.ends, 0);
+}
+
+static void test_on_end_can_start_the_next_request(void **state)
+{
+	struct result second = {0};
+	struct result first = {.next_path = "/second", .next = &second};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+
+	(void)state;
+	server_start(&server, answer_hello);
+	client = client_of(&server, NULL);
+	get(client, "/first", DEADLINE_MS, &first, &transfer);
+	run_until_end(client, &second);
+	http_client_free(client);
+	server_stop(&server);
+	assert_string_equal(second.body, "hello");
+	assert_int_equal(server.requests, 2);
+}
+
+static void *wake(void *client)
+{
+	http_client_wakeup(client);
+	return NULL;
+}
+
+static void test_wakeup_ends_the_wait(void **state)
+{
+	struct http_client *client = client_make("http://127.0.0.1:1", NULL);
+	uint64_t start_ms = clock_monotonic_ms();
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, wake, client), 0);
+	assert_int_equal(http_client_run(client, DEADLINE_MS), 0);
+	assert_true(clock_monotonic_ms() - start_ms < DEADLINE_MS);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	http_client_free(client);
+}
+
+/* ---- Credentials, descriptors, URLs ---- */
+
+static struct credentials *token_credentials(char *path)
+{
+	struct credentials_options options = {.token_file = path};
+	struct credentials *credentials;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "s3cret\n", 7), 7);
+	close(fd);
+	assert_int_equal(credentials_new(&options, &credentials), 0);
+	return credentials;
+}
+
+static void test_a_token_goes_to_loopback_in_clear(void **state)
+{
+	char path[] = "/tmp/k8slb-token-XXXXXX";
+	struct credentials *credentials = token_credentials(path);
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+
+	(void)state;
+	server_start(&server, answer_hello);
+	client = client_of(&server, credentials);
+	get(client, "/", DEADLINE_MS, &result, &transfer);
+	run_until_end(client, &result);
+	http_client_free(client);
+	server_stop(&server);
+	assert_non_null(strstr(server.request, "\r\nAuthorization: Bearer s3cret\r\n"));
+	credentials_free(credentials);
+	unlink(path);
+}
+
+static void test_a_token_never_goes_elsewhere_in_clear(void **state)
+{
+	char path[] = "/tmp/k8slb-token-XXXXXX";
+	struct credentials *credentials = token_credentials(path);
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+	char url[64];
+
+	(void)state;
+	server_start(&server, answer_hello);
+	/* The kernel takes 0.0.0.0 for this machine; the client cannot know that. */
+	snprintf(url, sizeof(url), "http://0.0.0.0:%u", server.port);
+	client = client_make(url, credentials);
+	get(client, "/", DEADLINE_MS, &result, &transfer);
+	run_until_end(client, &result);
+	http_client_free(client);
+	server_stop(&server);
+	assert_int_equal(result.status, 200);
+	assert_null(strstr(server.request, "Authorization"));
+	credentials_free(credentials);
+	unlink(path);
+}
+
+static void test_https_without_a_ca_fails_and_says_why(void **state)
+{
+	struct credentials_options options = {.ca_file = "/nonexistent/ca.crt"};
+	struct credentials *credentials;
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+
+	(void)state;
+	assert_int_equal(credentials_new(&options, &credentials), 0);
+	client = client_make("https://127.0.0.1:1", credentials);
+	get(client, "/", DEADLINE_MS, &result, &transfer);
+	run_until_end(client, &result);
+	assert_int_equal(result.error, -EACCES);
+	assert_non_null(strstr(result.message, "CA file /nonexistent/ca.crt: No such file"));
+	http_client_free(client);
+	credentials_free(credentials);
+}
+
+static void test_sockets_stay_above_the_small_numbers(void **state)
+{
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct rlimit limit;
+	struct server server;
+	unsigned high = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(limit.rlim_cur > 600);
+	server_start(&server, answer_stall);
+	client = client_of(&server, NULL);
+	get(client, "/", DEADLINE_MS, &result, &transfer);
+	while (!result.body_size)
+		assert_int_equal(http_client_run(client, 1000), 0);
+	for (int fd = 512; fd < 600; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+
+		if (flags < 0)
+			continue;
+		high++;
+		assert_true(flags & FD_CLOEXEC);
+	}
+	assert_int_equal(high, 1);
+	http_client_free(client);
+	server_stop(&server);
+}
+
+static void test_a_path_prefix_is_kept(void **state)
+{
+	struct result result = {0};
+	struct http_transfer *transfer;
+	struct http_client *client;
+	struct server server;
+	char url[64];
+
+	(void)state;
+	server_start(&server, answer_hello);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/k8s/clusters/c1//", server.port);
+	client = client_make(url, NULL);
+	get(client, "/api/v1/services", DEADLINE_MS, &result, &transfer);
+	run_until_end(client, &result);
+	http_client_free(client);
+	server_stop(&server);
+	assert_memory_equal(server.request, "GET /k8s/clusters/c1/api/v1/services HTTP", 41);
+}
+
+static void test_urls_that_could_lead_elsewhere_are_refused(void **state)
+{
+	static const char *const urls[] = {
+		"",		       "127.0.0.1:80",	   "ftp://127.0.0.1", "file:///etc/passwd",
+		"http://user@h",       "http://u:p@h",	   "http://h#f",      "http://h?q",
+		"http://127.0.0.1:99999", "http://",	   "http://a b",      "http://[::1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		const struct http_options options = {.base_url = urls[i], .user_agent = "k8slb"};
+		struct http_client *client;
+		char error[128];
+
+		assert_int_equal(http_client_new(&options, &client, error, sizeof(error)), -EINVAL);
+		assert_non_null(strstr(error, "URL"));
+	}
+}
+
+static void test_urls_of_every_host_form_are_taken(void **state)
+{
+	static const char *const urls[] = {"https://10.96.0.1:443", "https://[fd00::1]:6443/",
+					   "https://kubernetes.default.svc", "http://localhost:8001"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
+		http_client_free(client_make(urls[i], NULL));
+	http_client_free(NULL);
+}
+
+static void test_a_bad_path_or_time_is_refused(void **state)
+{
+	const struct http_handler handler = {take_status, take_data, take_end, NULL};
+	struct http_client *client = client_make("http://127.0.0.1:1", NULL);
+	struct http_transfer *transfer;
+
+	(void)state;
+	assert_int_equal(http_client_get(client, "api", 1, &handler, &transfer), -EINVAL);
+	assert_int_equal(http_client_get(client, "/api", 0, &handler, &transfer), -EINVAL);
+	http_client_free(client);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status_then_data_then_end),
+		cmocka_unit_test(test_the_request_has_only_the_headers_it_should),
+		cmocka_unit_test(test_only_a_sane_integer_retry_after_counts),
+		cmocka_unit_test(test_an_informational_answer_is_not_the_answer),
+		cmocka_unit_test(test_one_byte_at_a_time_makes_the_same_answer),
+		cmocka_unit_test(test_a_redirect_is_reported_and_not_followed),
+		cmocka_unit_test(test_a_compressed_answer_is_an_error),
+		cmocka_unit_test(test_a_flood_of_headers_is_cut_off),
+		cmocka_unit_test(test_an_answer_that_breaks_off_is_an_error),
+		cmocka_unit_test(test_nobody_listening_is_connection_refused),
+		cmocka_unit_test(test_the_whole_request_is_bounded_in_time),
+		cmocka_unit_test(test_on_data_ends_its_transfer_by_its_result),
+		cmocka_unit_test(test_a_cancelled_transfer_has_no_end),
+		cmocka_unit_test(test_other_transfers_can_be_cancelled_from_handlers),
+		cmocka_unit_test(test_on_end_can_start_the_next_request),
+		cmocka_unit_test(test_wakeup_ends_the_wait),
+		cmocka_unit_test(test_a_token_goes_to_loopback_in_clear),
+		cmocka_unit_test(test_a_token_never_goes_elsewhere_in_clear),
+		cmocka_unit_test(test_https_without_a_ca_fails_and_says_why),
+		cmocka_unit_test(test_sockets_stay_above_the_small_numbers),
+		cmocka_unit_test(test_a_path_prefix_is_kept),
+		cmocka_unit_test(test_urls_that_could_lead_elsewhere_are_refused),
+		cmocka_unit_test(test_urls_of_every_host_form_are_taken),
+		cmocka_unit_test(test_a_bad_path_or_time_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
