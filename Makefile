@@ -125,7 +125,8 @@ UNIT_LIB_GROUP := -Wl,--start-group $(UNIT_LIB) $(THIRD_PARTY_LIBS) -Wl,--end-gr
 EXAMPLES := $(call programs,examples,examples)
 UNIT_TESTS := $(call programs,tests/unit,tests/unit,test_)
 VICTIMS := $(call programs,tests/preload/programs,tests/programs)
-BENCHES := $(call programs,tests/bench,bench)
+BENCHES := $(call programs,tests/bench,bench) \
+	$(patsubst tests/bench/preload/%.c,$(BUILD)/bench/%.so,$(wildcard tests/bench/preload/*.c))
 FUZZERS := $(call programs,tests/fuzz,fuzz,fuzz_)
 MAN_PAGES := $(wildcard docs/man/*.[1357])
 
@@ -334,6 +335,12 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(UNIT_LIB)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(call LINK) -o $@ $< $(UNIT_LIB_GROUP) -ldl
+
+# Preloaded beside the shim. No flags of a sanitizer: they go into programs without one.
+$(BUILD)/bench/%.so: tests/bench/preload/%.c $(wildcard tests/bench/preload/*.h) $(BUILD)/flags
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OUR_CPPFLAGS) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -fPIC -shared -o $@ $<
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(UNIT_LIB)
 	$(call say,LD)

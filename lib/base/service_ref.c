@@ -177,6 +177,16 @@ bool service_ref_covers(const struct service_ref *ref, const char *namespace, co
 	       (strcmp(ref->name, "*") == 0 || strcmp(ref->name, name) == 0);
 }
 
+bool service_refs_cover(const struct service_ref *refs, unsigned count, const char *namespace,
+			const char *name)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (service_ref_covers(&refs[i], namespace, name))
+			return true;
+	}
+	return false;
+}
+
 bool service_ref_covers_port(const struct service_ref *ref, const char *port_name, uint16_t port)
 {
 	if (ref->port)

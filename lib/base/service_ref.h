@@ -34,6 +34,10 @@ int service_ref_parse(const char *text, size_t length, const char *default_names
 /* The entry asks for this Service (wildcards included). */
 bool service_ref_covers(const struct service_ref *ref, const char *namespace, const char *name);
 
+/* Any of the entries asks for this Service. */
+bool service_refs_cover(const struct service_ref *refs, unsigned count, const char *namespace,
+			const char *name);
+
 /* The entry asks for this port of a Service that it covers. */
 bool service_ref_covers_port(const struct service_ref *ref, const char *port_name, uint16_t port);
 

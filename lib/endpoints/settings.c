@@ -158,6 +158,7 @@ int settings_new_pipeline(const struct settings *settings, struct pipeline **ret
 {
 	struct pipeline_options options = {
 		.api_url = settings->api_url,
+		.api_file = "",
 		.credentials = {
 			.token_file = settings->token_file,
 			.ca_file = settings->ca_file,

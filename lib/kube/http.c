@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * Longer than other files because nothing else may include curl.h. Order: making a client, what
+ * curl calls, making a request, running. Compiles against curl 7.88 and newer.
+ */
 #include "kube/http.h"
 
 #include <curl/curl.h>
@@ -354,6 +358,7 @@ static CURLcode isolate(CURL *easy, bool https)
 	return result;
 }
 
+/* curl copies the text. @data is NUL-terminated behind @size. */
 static CURLcode set_blob(CURL *easy, CURLoption option, const char *data, size_t size)
 {
 	struct curl_blob blob = {.data = (void *)(uintptr_t)data, .len = size, .flags = CURL_BLOB_COPY};
@@ -392,8 +397,9 @@ static CURLcode set_tls(struct http_transfer *transfer, uint64_t now_ms)
 	SET(result, easy, CURLOPT_SSLKEYTYPE, "PEM");
 	if (result == CURLE_OK)
 		result = set_blob(easy, CURLOPT_SSLCERT_BLOB, cert, cert_size);
+	/* With its NUL: curl hands it to Mbed TLS as it is, which takes PEM text with one only. */
 	if (result == CURLE_OK)
-		result = set_blob(easy, CURLOPT_SSLKEY_BLOB, key, key_size);
+		result = set_blob(easy, CURLOPT_SSLKEY_BLOB, key, key_size + 1);
 	return result;
 }
 
@@ -554,6 +560,15 @@ static int error_of(const struct http_transfer *transfer, CURLcode result)
 	}
 }
 
+/* Some TLS messages end with line breaks. */
+static void trim_message(char *message)
+{
+	size_t length = strlen(message);
+
+	while (length && (message[length - 1] == '\n' || message[length - 1] == ' '))
+		message[--length] = '\0';
+}
+
 /* Ends a transfer whose result is known. The handler may start and cancel others. */
 static void finish(struct http_transfer *transfer, CURLcode result)
 {
@@ -567,6 +582,7 @@ static void finish(struct http_transfer *transfer, CURLcode result)
 			fail(transfer, error, "%s",
 			     *transfer->curl_message ? transfer->curl_message
 						     : curl_easy_strerror(result));
+		trim_message(transfer->message);
 	}
 	transfer_unlink(transfer);
 	if (!transfer->cancelled)

@@ -13,13 +13,15 @@
 
 /*
  *   kube/http -> sync/syncer -> select -> table/writer
+ *   kube/file -> sync/dump   ->
  *
  * All calls by one thread, but for pipeline_wakeup().
  */
 struct pipeline;
 
 struct pipeline_options {
-	const char *api_url; /* "https://..." or "http://...", copied */
+	const char *api_url;  /* "https://..." or "http://...", copied */
+	const char *api_file; /* in its place, when not "": a `kubectl get -o json` document, copied */
 	struct credentials_options credentials;
 	struct syncer_options sync; /* its refs are borrowed */
 	struct select_place place;  /* borrowed strings */

@@ -44,16 +44,18 @@ static bool slice_counts(const struct endpoint_slice *slice, const struct servic
 	return !slice->headless || service->headless;
 }
 
-/* 0 is best. */
+/*
+ * Which of two endpoints with one address and port is kept; lowest is best. kube-proxy 1.37
+ * (endpointslicecache.go, addEndpoints) keeps the one that does not terminate, since the address of
+ * a pod that goes may already be another's. Among equals its answer depends on the order of a map;
+ * ours must not: local, then ready, then serving.
+ */
 static int rank(const struct slice_endpoint *endpoint, const char *node)
 {
 	bool local = node[0] && strcmp(endpoint->node_name, node) == 0;
 
-	if (local)
-		return 0;
-	if (endpoint->ready)
-		return 1;
-	return endpoint->serving && endpoint->terminating ? 2 : 3;
+	return (endpoint->terminating ? 8 : 0) + (local ? 0 : 4) + (endpoint->ready ? 0 : 2) +
+	       (endpoint->serving ? 0 : 1);
 }
 
 struct by_address {

@@ -372,6 +372,7 @@ static void single_is_absent(struct reflector *r)
 static void list_refused(struct reflector *r)
 {
 	bool paging = r->continue_token != NULL;
+	bool probing = r->list_form == REFLECTOR_LIST_PROBE;
 	struct kube_status status;
 
 	read_error_body(r, &status);
@@ -452,6 +453,7 @@ static void probe_complete(struct reflector *r, const char *version)
 static void list_complete(struct reflector *r)
 {
 	bool is_list = r->stream.form == JSON_STREAM_LIST;
+	bool is_empty = r->stream.objects == 0;
 	struct list_envelope envelope = {{0}, NULL};
 	const char *text = NULL;
 	size_t size = 0;
@@ -471,10 +473,23 @@ static void list_complete(struct reflector *r)
 		probe_complete(r, envelope.resource_version);
 		return;
 	}
+	if (envelope.continue_token &&
+	    (is_empty || (r->continue_token &&
+			  strcmp(r->continue_token, envelope.continue_token) == 0))) {
+		/* Else a broken server would be asked for page after page for ever. */
+		free(envelope.continue_token);
+		list_failed(r, "a page of the list leads nowhere");
+		return;
+	}
 	free(r->continue_token);
 	r->continue_token = envelope.continue_token;
 	if (r->continue_token) {
 		start_list(r);
+		return;
+	}
+	if (!is_list && !r->resource_version[0]) {
+		r->single_by_list = true;
+		list_failed(r, "the object cannot be used and gives no version to watch from");
 		return;
 	}
 	if (is_list)
@@ -495,6 +510,14 @@ static void list_complete(struct reflector *r)
 	start_watch(r);
 }
 
+/* The version to watch from is too old: list. An object read by its name would only give that old
+ * version again, the one of its last change; the list of its name has a fresh one. */
+static void watch_version_gone(struct reflector *r)
+{
+	r->single_by_list = r->single != NULL;
+	pause_and(r, REFLECTOR_LIST_NEXT);
+}
+
 static void watch_refused(struct reflector *r)
 {
 	struct kube_status status;
@@ -502,7 +525,7 @@ static void watch_refused(struct reflector *r)
 	read_error_body(r, &status);
 	if (is_gone(r->status, status.reason)) {
 		trouble(r, "410 the watch's version is gone");
-		pause_and(r, REFLECTOR_LIST_NEXT);
+		watch_version_gone(r);
 	} else if (status.resource_version_too_large) {
 		trouble(r, "the server is older than our last version");
 		r->list_form = REFLECTOR_LIST_QUORUM;
@@ -527,8 +550,9 @@ static void watch_error_event(struct reflector *r)
 	if (status->resource_version_too_large) {
 		r->list_form = REFLECTOR_LIST_QUORUM;
 		pause_and(r, REFLECTOR_LIST_NEXT);
-	} else if (!is_gone(status->code, status->reason) &&
-		   (status->code == 429 || status->code == 503 || status->code == 504)) {
+	} else if (is_gone(status->code, status->reason)) {
+		watch_version_gone(r);
+	} else if (status->code == 429 || status->code == 503 || status->code == 504) {
 		pause_and(r, REFLECTOR_WATCH_NEXT);
 	} else {
 		pause_and(r, REFLECTOR_LIST_NEXT);
@@ -553,6 +577,7 @@ static void watch_ended(struct reflector *r, int error, const char *message)
 	} else if (lasted_ms < REFLECTOR_WATCH_SHORT_MS) {
 		trouble(r, "the watch ended after %u ms: %s", (unsigned)lasted_ms,
 			error ? message : "closed");
+		r->must_probe |= error != 0;
 		pause_and(r, r->watch_events ? REFLECTOR_WATCH_NEXT : REFLECTOR_LIST_NEXT);
 	} else {
 		if (error) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/made_up.h"
+
 /* More names than this in one label selector make a URL that proxies refuse; then all slices of
  * the namespace are followed and the others dropped here. */
 #define SELECTOR_NAMES_MAX 50
@@ -46,11 +48,7 @@ static bool is_wanted(void *ctx, const char *namespace, const char *service)
 	const struct namespace_sync *ns = ctx;
 	const struct syncer_options *options = &ns->syncer->options;
 
-	for (unsigned i = 0; i < options->ref_count; i++) {
-		if (service_ref_covers(&options->refs[i], namespace, service))
-			return true;
-	}
-	return false;
+	return service_refs_cover(options->refs, options->ref_count, namespace, service);
 }
 
 static int append_path(struct buffer *path, const char *group_version, const char *namespace,
@@ -205,84 +203,15 @@ static int start_endpoints(struct namespace_sync *ns)
 	return rc;
 }
 
-/* ---- stand-ins for Services ---- */
+/* ---- one namespace ---- */
 
-static void make_up_port(struct service *service, const struct service_ref *ref)
-{
-	struct service_port *port = &service->ports[service->port_count++];
-
-	port->protocol = PROTOCOL_TCP;
-	port->port = ref->vip_port ? ref->vip_port : ref->port;
-	strcpy(port->name, ref->port_name);
-}
-
-static void make_up_vip(struct service *service, const struct ip_address *vip)
-{
-	for (unsigned i = 0; i < service->cluster_ip_count; i++) {
-		if (ip_equal(&service->cluster_ips[i], vip))
-			return;
-	}
-	if (service->cluster_ip_count < 2)
-		service->cluster_ips[service->cluster_ip_count++] = *vip;
-}
-
-/* One Service of all the entries that name it, as "web:80@10.96.0.8 web:443@10.96.0.8". */
-static struct service *make_up_service(const struct syncer_options *options,
-				       const struct service_ref *first)
-{
-	struct service *service = calloc(1, sizeof(*service));
-
-	if (service)
-		service->ports = calloc(options->ref_count, sizeof(service->ports[0]));
-	if (!service || !service->ports) {
-		free(service);
-		return NULL;
-	}
-	strcpy(service->namespace, first->namespace);
-	strcpy(service->name, first->name);
-	service->made_up = true;
-	for (unsigned i = 0; i < options->ref_count; i++) {
-		const struct service_ref *ref = &options->refs[i];
-
-		if (strcmp(ref->namespace, first->namespace) != 0 ||
-		    strcmp(ref->name, first->name) != 0)
-			continue;
-		if (ref->has_vip)
-			make_up_vip(service, &ref->vip);
-		if (ref->port || ref->vip_port || ref->port_name[0])
-			make_up_port(service, ref);
-	}
-	service->headless = service->cluster_ip_count == 0;
-	return service;
-}
-
-static int make_up_services(struct namespace_sync *ns)
+static int make_up(struct namespace_sync *ns)
 {
 	const struct syncer_options *options = &ns->syncer->options;
-	struct reflector_sink sink;
-	int rc = store_scope_open(ns->store, NULL, NULL, &ns->made_up);
 
-	if (rc < 0)
-		return rc;
-	sink = store_scope_sink(ns->made_up);
-	for (unsigned i = 0; rc == 0 && i < options->ref_count; i++) {
-		const struct service_ref *ref = &options->refs[i];
-
-		struct object object = {.kind = OBJECT_SERVICE};
-
-		if (strcmp(ref->name, "*") == 0 || (strcmp(ns->namespace, "*") != 0 &&
-						    strcmp(ref->namespace, ns->namespace) != 0))
-			continue;
-		strcpy(object.namespace, ref->namespace);
-		strcpy(object.name, ref->name);
-		object.service = make_up_service(options, ref);
-		rc = object.service ? sink.upsert(sink.ctx, &object) : -ENOMEM;
-		object_clear(&object);
-	}
-	return rc;
+	return made_up_services(options->refs, options->ref_count, ns->namespace, ns->store,
+				&ns->made_up);
 }
-
-/* ---- one namespace ---- */
 
 static int namespace_start(struct namespace_sync *ns)
 {
@@ -290,7 +219,7 @@ static int namespace_start(struct namespace_sync *ns)
 	int rc = store_new(&ns->store);
 
 	if (rc == 0)
-		rc = options->follow_services ? start_services(ns) : make_up_services(ns);
+		rc = options->follow_services ? start_services(ns) : make_up(ns);
 	if (rc == 0)
 		rc = options->discovery == SYNCER_ENDPOINTS ? start_endpoints(ns)
 							    : start_slices(ns);
@@ -321,7 +250,7 @@ static void namespace_adjust(struct namespace_sync *ns)
 		log_info(&ns->syncer->logger,
 			 "namespace %s: Services may not be read, using the entries' own addresses",
 			 ns->namespace);
-		make_up_services(ns);
+		make_up(ns);
 	} else if (ns->made_up && services->synced) {
 		store_scope_close(ns->made_up);
 		ns->made_up = NULL;

@@ -51,7 +51,8 @@ class Demo:
     def finish(self, stage: Stage) -> None:
         self.requests += len(stage.answers) + len(stage.errors)
         for error in dict.fromkeys(stage.errors):
-            self.problems.append(f"{stage.errors.count(error)} times: {error}")
+            times = stage.errors.count(error)
+            self.problems.append(error if times == 1 else f"{error} ({times} times)")
 
     def expect_even(self, counts: Mapping[str, int], when: str) -> None:
         self.expect(
@@ -81,8 +82,9 @@ class Demo:
         with Stage(picture, self.names, self.env) as stage:
             for url in (vip, name):
                 for _ in range(CURLS):
-                    stage.run(0, ["curl", "-sS", "--max-time", "5", url])
-                    picture.draw()
+                    if not stage.errors:
+                        stage.run(0, ["curl", "-sS", "--max-time", "5", url])
+                        picture.draw()
         self.finish(stage)
 
     def one_process(self) -> None:
@@ -92,7 +94,7 @@ class Demo:
         command = ["curl", "-sSN", "--max-time", "20", "-H", "Connection: close", url]
         with Stage(Picture(self.screen, [""], full=CONNECTIONS // 2), self.names, self.env) as stage:
             stage.background(0, command)
-            stage.wait("all answers", lambda: len(stage.answers) + len(stage.errors) >= CONNECTIONS)
+            stage.wait("all answers", lambda: len(stage.answers) >= CONNECTIONS)
         self.finish(stage)
         self.expect_even(stage.tally(0), "over one process")
 
@@ -176,10 +178,10 @@ class Demo:
 
     def play(self) -> int:
         self.introduce()
-        self.one_process_each()
-        self.one_process()
-        self.pods_change()
-        self.without()
+        for stage in (self.one_process_each, self.one_process, self.pods_change, self.without):
+            stage()
+            if self.problems:
+                break
         return self.conclude()
 
 
@@ -193,12 +195,14 @@ def _interrupt(*_: object) -> None:
 
 
 def main() -> int:
-    # The process behind the pods must not see Ctrl-C: it is ended by closing its input. An ignored signal stays so.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        signal.signal(number, _interrupt)
+    # The process behind the pods inherits this: Ctrl-C is not for it, it ends when its input is closed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     cluster = DoubleCluster(loopback=not namespace.has_netns())
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         with tempfile.TemporaryDirectory(prefix="k8slb-demo-") as directory:
             return Demo(cluster, Build(Path(os.environ.get("BUILD") or "build").resolve()), directory).play()
     except KeyboardInterrupt:
@@ -208,6 +212,7 @@ def main() -> int:
         print(f"\nFAILED: {error}")
         return 1
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         cluster.close()
 
 

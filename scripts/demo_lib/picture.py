@@ -3,9 +3,11 @@
 import os
 import sys
 import threading
+import time
 from typing import Dict, List, Sequence
 
 _COLOURS = ("32", "36", "33", "35")  # green, cyan, yellow, magenta: readable on dark and on light
+_REDRAW_S = 0.05
 _BAR_WIDTH = {1: 48, 2: 20}  # by the number of columns, for 80 characters
 
 
@@ -58,7 +60,8 @@ class Picture:
         self._notes: Dict[str, str] = {}
         self._counts: Dict[str, List[int]] = {}
         self._lock = threading.Lock()
-        self._drawn = 0
+        self._drawn = 0  # lines of the last picture
+        self._next_draw = 0.0
 
     def pod(self, name: str, note: str = "") -> None:
         """Show this pod from now on, with a word beside its name."""
@@ -74,8 +77,10 @@ class Picture:
 
     def draw(self, finished: bool = False) -> None:
         """Redraw on a terminal; elsewhere only the finished picture is printed."""
-        if not self._screen.moves and not finished:
+        now = time.monotonic()
+        if not finished and (not self._screen.moves or now < self._next_draw):
             return
+        self._next_draw = now + _REDRAW_S
         lines = self._lines()
         up = f"\033[{self._drawn}A" if self._drawn and self._screen.moves else ""
         erase = "\033[K" if self._screen.moves else ""

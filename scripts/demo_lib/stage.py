@@ -8,7 +8,6 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from scripts.demo_lib.picture import Picture
 
-_REDRAW_S = 0.05
 _PROGRESS_TIMEOUT_S = 15.0  # for the next milestone of a stage; each takes about a second
 
 
@@ -113,15 +112,17 @@ class Stage:
             self._changed.notify_all()
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Draw until the condition holds; it is asked anew as answers come in. Raises DemoError when that takes too long."""
+        """Draw until the condition holds; it is asked anew as answers come in. Raises DemoError when that takes too long or
+        something failed."""
         deadline = time.monotonic() + _PROGRESS_TIMEOUT_S
         while not condition():
+            if self.errors:
+                raise DemoError(self.errors[0])
             if time.monotonic() > deadline:
                 raise DemoError(f"{what}: not within {_PROGRESS_TIMEOUT_S:.0f} s")
             with self._changed:
-                self._changed.wait(_REDRAW_S)
+                self._changed.wait(0.05)
             self._picture.draw()
-        self._picture.draw()
 
     def wait_answers(self, count: int) -> None:
         """Wait for that many more answers in each column that has any."""

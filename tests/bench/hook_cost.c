@@ -4,8 +4,9 @@
  *
  *	hook_cost VIP PORT COUNT	the Services are VIP, VIP + 1, ...; preload stub_calls.so
  *
- * Commands: wait (for the table), then same, spread, unmatched, two-threads, and for the price of the stub
- * itself stub-calls. Answers: nanoseconds a call, of the best and of the median batch.
+ * Commands: wait (for the table), then same, spread, unmatched, two-threads; stub-calls: the price of the
+ * stub itself; system-calls: what the same two calls of getsockopt() cost on a real socket.
+ * Answers: nanoseconds a call, of the best and of the median batch.
  */
 #include <dlfcn.h>
 #include <netinet/tcp.h>
@@ -13,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "preload/stub_calls.h"
@@ -63,19 +65,34 @@ static void batch_unmatched(void)
 		one_connect(&unmatched[i % UNMATCHED]);
 }
 
+/* What a matched connect() asks about the socket. */
+static void ask_about_socket(int fd)
+{
+	uint8_t state;
+	uint64_t cookie;
+	socklen_t size = sizeof(state);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size);
+	size = sizeof(cookie);
+	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
+}
+
 /* The calls that a matched connect() makes, straight to the stub. */
 static void batch_stub_calls(void)
 {
 	for (int i = 0; i < BATCH; i++) {
-		uint8_t state;
-		uint64_t cookie;
-		socklen_t size = sizeof(state);
-
-		getsockopt(BENCH_STUB_FD, IPPROTO_TCP, TCP_INFO, &state, &size);
+		ask_about_socket(BENCH_STUB_FD);
 		one_connect(&vips[0]);
-		size = sizeof(cookie);
-		getsockopt(BENCH_STUB_FD, SOL_SOCKET, SO_COOKIE, &cookie, &size);
 	}
+}
+
+static void batch_system_calls(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	for (int i = 0; i < BATCH; i++)
+		ask_about_socket(fd);
+	close(fd);
 }
 
 static void measure(void (*batch)(void))
@@ -152,6 +169,8 @@ static void run(const char *command)
 		measure(batch_unmatched);
 	else if (strcmp(command, "stub-calls") == 0)
 		measure(batch_stub_calls);
+	else if (strcmp(command, "system-calls") == 0)
+		measure(batch_system_calls);
 	else if (strcmp(command, "two-threads") == 0)
 		measure_two_threads();
 	else

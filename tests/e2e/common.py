@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: a program that connects for as long as it is watched, and what stands in for kube-proxy."""
+import itertools
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -78,7 +80,15 @@ class Follower:
         return int(status.partition("VmHWM:")[2].split()[0])
 
     def __str__(self) -> str:
-        return str(self.process.result())
+        """The log, and the connections; those with pods of one name in a row are told in one line."""
+        runs = [list(run) for _name, run in itertools.groupby(self.lines(), lambda line: line.result.rstrip("0123456789"))]
+        told = []
+        for run in runs:
+            tally = sorted(Counter(line.result for line in run).items())
+            longest = max(line.seconds for line in run)
+            told.append(f"{run[0].start:.3f} {' '.join(f'{name}:{count}' for name, count in tally)}, longest {longest:.3f} s")
+        result = self.process.result()
+        return "\n".join(["--- connections", *told[-60:], "--- stderr", result.stderr, "--- shim log", *result.log.splitlines()[-60:]])
 
 
 def stand_in(cluster: Cluster, service: Service) -> Pod:

@@ -1,4 +1,5 @@
-/* http: what a server on loopback does to a request, and what the handler and the server see. */
+/* http: what a server on loopback does to a request, and what the handler and the server see.
+ * One test a behaviour makes it long: the server below serves them all. */
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* json: what each field of the Kubernetes objects means, and what it costs when it is wrong. */
+/* json: what each field of the Kubernetes objects means, and what it costs when it is wrong.
+ * One test a behaviour makes it long: every field of three kinds has its rule. */
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <setjmp.h>

@@ -10,7 +10,7 @@
 #include "sync/reflector.h"
 
 struct fake_request {
-	char path[512];
+	char path[4096];
 	uint64_t at_ms; /* when it was started */
 	uint32_t total_timeout_ms;
 	struct reflector *reflector;

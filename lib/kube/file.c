@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_SIZE (64 * 1024)
+
+/* A ConfigMap's file is a link to a file in a linked folder; more links than this are a loop. */
+#define MAX_LINKS 8
+
+#define CHANGES                                                                                    \
+	(IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | \
+	 IN_DELETE_SELF | IN_MOVE_SELF)
+
+struct file_watch {
+	char *path;
+	int inotify_fd;
+	int wakeup_fd;
+};
+
+static int read_all(int fd, struct buffer *content)
+{
+	char chunk[READ_SIZE];
+
+	for (;;) {
+		ssize_t got = read(fd, chunk, sizeof(chunk));
+		int rc;
+
+		if (got == 0)
+			return 0;
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (content->length + (size_t)got > FILE_SIZE_LIMIT)
+			return -E2BIG;
+		rc = buffer_append(content, chunk, (size_t)got);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int file_read(const char *path, struct buffer *content)
+{
+	struct stat status;
+	/* Non-blocking: the open of a FIFO would wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) < 0)
+		rc = -errno;
+	else if (!S_ISREG(status.st_mode))
+		rc = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	if (rc == 0)
+		rc = read_all(fd, content);
+	close(fd);
+	return rc;
+}
+
+/* The folder that holds @path, in place. */
+static void cut_last_part(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (!slash)
+		strcpy(path, ".");
+	else if (slash == path)
+		path[1] = '\0';
+	else
+		*slash = '\0';
+}
+
+/* Where the link at @path points to, seen from its folder. Returns false when it is no link. */
+static bool follow_link(char path[PATH_MAX])
+{
+	char target[PATH_MAX];
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+	size_t folder_length;
+
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	if (target[0] == '/') {
+		strcpy(path, target);
+		return true;
+	}
+	cut_last_part(path);
+	folder_length = strlen(path);
+	if (folder_length + 1 + (size_t)length >= PATH_MAX)
+		return false;
+	path[folder_length] = '/';
+	strcpy(path + folder_length + 1, target);
+	return true;
+}
+
+/* Watching a folder twice gives the same watch, so this may be called again after each change. */
+static void watch_folders(struct file_watch *watch)
+{
+	char path[PATH_MAX];
+
+	if (strlen(watch->path) >= sizeof(path))
+		return;
+	strcpy(path, watch->path);
+	for (int links = 0; links < MAX_LINKS; links++) {
+		char folder[PATH_MAX];
+		char inner[PATH_MAX];
+
+		strcpy(folder, path);
+		cut_last_part(folder);
+		inotify_add_watch(watch->inotify_fd, folder, CHANGES | IN_ONLYDIR);
+		/* "..data/services.json": the folder itself may be the link that is exchanged. */
+		strcpy(inner, folder);
+		if (follow_link(inner)) {
+			cut_last_part(folder);
+			inotify_add_watch(watch->inotify_fd, folder, CHANGES | IN_ONLYDIR);
+		}
+		if (!follow_link(path))
+			break;
+	}
+}
+
+int file_watch_new(const char *path, struct file_watch **ret_watch)
+{
+	struct file_watch *watch = calloc(1, sizeof(*watch));
+	int rc = -ENOMEM;
+
+	if (!watch)
+		return rc;
+	watch->wakeup_fd = -1;
+	watch->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (watch->inotify_fd < 0)
+		rc = -errno;
+	else if ((watch->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		rc = -errno;
+	else if ((watch->path = strdup(path)) != NULL)
+		rc = 0;
+	if (rc < 0) {
+		file_watch_free(watch);
+		return rc;
+	}
+	watch_folders(watch);
+	*ret_watch = watch;
+	return 0;
+}
+
+static bool drain(int fd)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool any = false;
+
+	while (read(fd, events, sizeof(events)) > 0)
+		any = true;
+	return any;
+}
+
+int file_watch_wait(struct file_watch *watch, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{.fd = watch->inotify_fd, .events = POLLIN},
+		{.fd = watch->wakeup_fd, .events = POLLIN},
+	};
+
+	if (poll(fds, 2, timeout_ms) <= 0)
+		return 0;
+	drain(watch->wakeup_fd);
+	if (!drain(watch->inotify_fd))
+		return 0;
+	watch_folders(watch);
+	return 1;
+}
+
+void file_watch_wakeup(struct file_watch *watch)
+{
+	uint64_t one = 1;
+	ssize_t written = write(watch->wakeup_fd, &one, sizeof(one));
+
+	(void)written;
+}
+
+void file_watch_free(struct file_watch *watch)
+{
+	if (!watch)
+		return;
+	if (watch->inotify_fd >= 0)
+		close(watch->inotify_fd);
+	if (watch->wakeup_fd >= 0)
+		close(watch->wakeup_fd);
+	free(watch->path);
+	free(watch);
+}

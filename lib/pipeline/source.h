@@ -1,0 +1,40 @@
+/* Where a pipeline gets Services and slices from: the API server, or a file. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_PIPELINE_SOURCE_H
+#define K8SLB_PIPELINE_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/pipeline.h"
+
+/* One thread uses a source, but for wakeup(). */
+struct source {
+	const struct source_ops *ops;
+};
+
+struct source_ops {
+	/* Does what is due and waits at most @max_wait_ms for news. */
+	void (*run)(struct source *source, int max_wait_ms);
+	/* syncer.h: syncer_take_changed(), _synced(), _attempted(), _live(), _last_heard_ms(). */
+	bool (*take_changed)(struct source *source, struct service_state *ret_state);
+	bool (*synced)(const struct source *source);
+	bool (*attempted)(const struct source *source);
+	bool (*live)(const struct source *source);
+	uint64_t (*last_heard_ms)(const struct source *source);
+	/* "" when there is none; valid until the next run(). */
+	const char *(*problem)(const struct source *source);
+	/* Ends the wait of run(). Any thread. */
+	void (*wakeup)(struct source *source);
+	void (*free)(struct source *source);
+};
+
+/* options->api_url. Returns 0 or -errno with the reason in @error. */
+int api_source_new(const struct pipeline_options *options, const struct logger *logger,
+		   struct source **ret_source, char *error, size_t error_size);
+
+/* options->api_file: read whole, and again when it changes; in doubt every poll interval. */
+int file_source_new(const struct pipeline_options *options, const struct logger *logger,
+		    struct source **ret_source, char *error, size_t error_size);
+
+#endif

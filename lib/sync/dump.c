@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sync/dump.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kube/json.h"
+#include "kube/json_stream.h"
+
+struct reading {
+	const struct dump *dump;
+	struct dump_counts counts;
+	bool take_endpoints;
+};
+
+static struct reflector_sink sink_of(const struct reading *reading, enum object_kind kind)
+{
+	return store_scope_sink(reading->dump->scopes[kind]);
+}
+
+/* The stream wants a function for each object even where only their number is asked for. */
+static int count_slice(void *ctx, const char *text, size_t size)
+{
+	unsigned *slices = ctx;
+	enum object_kind kind;
+
+	if (json_object_kind(text, size, &kind) == 0 && kind == OBJECT_ENDPOINT_SLICE)
+		++*slices;
+	return 0;
+}
+
+static int keep_bad_item(struct reading *reading, enum object_kind kind, const char *text,
+			 size_t size, const char *problem)
+{
+	struct reflector_sink sink = sink_of(reading, kind);
+	char namespace[DNS_LABEL_SIZE];
+	char name[OBJECT_NAME_SIZE];
+	int rc = json_decode_identity(text, size, namespace, name);
+
+	log_error(&reading->dump->logger, "an item cannot be used: %s", problem);
+	return rc < 0 ? rc : sink.replace_keep(sink.ctx, namespace, name);
+}
+
+static int take_item(void *ctx, const char *text, size_t size)
+{
+	struct reading *reading = ctx;
+	struct object object = {0};
+	struct reflector_sink sink;
+	unsigned skipped = 0;
+	enum object_kind kind;
+	char problem[160];
+	int rc;
+
+	if (json_object_kind(text, size, &kind) < 0) {
+		reading->counts.others++;
+		return 0;
+	}
+	if (kind == OBJECT_ENDPOINTS && !reading->take_endpoints)
+		return 0;
+	rc = json_decode_object(kind, text, size, &object, &skipped, problem, sizeof(problem));
+	if (rc == -EBADMSG)
+		return keep_bad_item(reading, kind, text, size, problem);
+	if (rc < 0)
+		return rc;
+	if (skipped)
+		log_error(&reading->dump->logger, "%s %s/%s: %u ports or addresses are not usable",
+			  object_kind_name(kind), object.namespace, object.name, skipped);
+	reading->counts.services += kind == OBJECT_SERVICE;
+	reading->counts.slices += kind == OBJECT_ENDPOINT_SLICE;
+	reading->counts.endpoints += kind == OBJECT_ENDPOINTS;
+	sink = sink_of(reading, kind);
+	rc = sink.replace_item(sink.ctx, &object);
+	object_clear(&object);
+	return rc;
+}
+
+static int for_each_item(const char *text, size_t size,
+			 int (*on_object)(void *ctx, const char *text, size_t size), void *ctx,
+			 char *error, size_t error_size)
+{
+	struct json_stream stream;
+	int rc;
+
+	json_stream_init(&stream, JSON_STREAM_LIST, on_object, ctx);
+	rc = json_stream_feed(&stream, text, size, error, error_size);
+	if (rc == 0)
+		rc = json_stream_finish(&stream, NULL, NULL, error, error_size);
+	json_stream_free(&stream);
+	return rc;
+}
+
+int dump_init(struct dump *dump, struct store *store,
+	      bool (*wanted)(void *ctx, const char *namespace, const char *service), void *ctx,
+	      const struct logger *logger)
+{
+	int rc = 0;
+
+	memset(dump, 0, sizeof(*dump));
+	dump->logger = *logger;
+	for (unsigned i = 0; rc == 0 && i < 3; i++)
+		rc = store_scope_open(store, wanted, ctx, &dump->scopes[i]);
+	return rc;
+}
+
+int dump_read(struct dump *dump, const char *text, size_t size, struct dump_counts *ret_counts,
+	      char *error, size_t error_size)
+{
+	struct reading reading = {.dump = dump};
+	unsigned slices = 0;
+	int rc = for_each_item(text, size, count_slice, &slices, error, error_size);
+
+	if (rc < 0)
+		return rc;
+	reading.take_endpoints = slices == 0;
+	for (unsigned i = 0; i < 3; i++) {
+		struct reflector_sink sink = sink_of(&reading, i);
+
+		sink.replace_begin(sink.ctx);
+	}
+	snprintf(error, error_size, "an item does not even name itself");
+	rc = for_each_item(text, size, take_item, &reading, error, error_size);
+	for (unsigned i = 0; i < 3; i++) {
+		struct reflector_sink sink = sink_of(&reading, i);
+
+		if (rc < 0)
+			sink.replace_abort(sink.ctx);
+		else
+			sink.replace_commit(sink.ctx);
+	}
+	if (rc == 0)
+		*ret_counts = reading.counts;
+	return rc;
+}

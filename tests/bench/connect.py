@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole connection: connect, one byte there, one byte back, close."""
+import collections
+import os
+import random
+import shutil
+import statistics
+import subprocess
+from typing import Dict, List, Optional, Tuple
+
+from .ground import POD_PORT, PODS, PORT, Ground, Worker
+from .report import Report, spread
+
+ROUNDS = 15
+WARM_UP = 100
+CONNECTIONS = 1500
+DIRECT = "pod address direct"
+AGAIN = "pod address direct, again (A/A)"
+UNMATCHED = "shim, pod address (unmatched)"
+PROXY = "VIP by nftables rules like kube-proxy's, no shim"
+BESIDE = "pod address direct, such rules present"
+PROXY_VIP = "127.96.250.1"
+
+# The shape of kube-proxy's nftables mode for one Service (pkg/proxy/nftables/proxier.go).
+RULES = """
+table ip kube-proxy {{
+	map service-ips {{
+		type ipv4_addr . inet_proto . inet_service : verdict
+		elements = {{ {vip} . tcp . {port} : goto service }}
+	}}
+	{endpoints}
+	chain service {{ numgen random mod {count} vmap {{ {choice} }}; }}
+	chain services {{ ip daddr . meta l4proto . th dport vmap @service-ips; }}
+	chain nat-output {{ type nat hook output priority -100; jump services; }}
+	chain mark {{ meta mark and 0x4000 == 0 return; masquerade fully-random; }}
+	chain nat-postrouting {{ type nat hook postrouting priority 100; jump mark; }}
+	chain filter-output {{ type filter hook output priority -110; ct state new counter; }}
+}}
+"""
+
+
+def run(ground: Ground, report: Report) -> None:
+    ground.start("listeners", POD_PORT, *PODS).line()
+    one, many = ground.services("bench", 1), ground.services("bench", 10000)
+    shim = [ground.shim]
+    workers: Dict[str, Worker] = {
+        DIRECT: ground.start("connections", PODS[0], POD_PORT),
+        AGAIN: ground.start("connections", PODS[0], POD_PORT),
+        UNMATCHED: ground.start("connections", PODS[0], POD_PORT, services=one, preload=shim),
+    }
+    for services in (one, many):
+        workers[f"shim, VIP, {services.count} Services in the table"] = ground.start(
+            "connections", services.first_vip, PORT, services=services, preload=shim
+        )
+    proxied = start_proxied(ground)
+    if proxied:
+        workers[PROXY], workers[BESIDE] = proxied
+    for worker in workers.values():
+        worker.ask("wait")
+    p50: Dict[str, List[float]] = collections.defaultdict(list)
+    errors: Dict[str, int] = collections.defaultdict(int)
+    answers: Dict[str, List[int]] = {name: [0, 0, 0] for name in workers}
+    for _ in range(ROUNDS):
+        for name in random.sample(list(workers), len(workers)):
+            workers[name].ask(str(WARM_UP))
+            result = workers[name].ask(str(CONNECTIONS))
+            p50[name].append(result["ns"]["p50"] / 1000)
+            errors[name] += result["errors"]
+            answers[name] = [a + b for a, b in zip(answers[name], result["answers"])]
+    ratios = {name: [value / direct for value, direct in zip(p50[name], p50[DIRECT])] for name in workers}
+    noise = statistics.quantiles([abs(ratio - 1) for ratio in ratios[AGAIN]], n=4)[2]
+    for name in workers:
+        budget, ok = "", None
+        if name.startswith("shim"):
+            budget, ok = f"<= 1 + {noise:.3f}", statistics.median(ratios[name]) <= 1 + noise
+        report.add(name, f"{spread(p50[name])} us", us=p50[name])
+        report.add("    ratio to direct, paired", spread(ratios[name], 3), budget, ok, ratios=ratios[name], noise=noise)
+        report.add("    spread over the pods; errors", f"{'/'.join(map(str, answers[name]))}; {errors[name]}",
+                   "0 errors", errors[name] == 0, answers=answers[name], errors=errors[name])
+
+
+def start_proxied(ground: Ground) -> Optional[Tuple[Worker, Worker]]:
+    """The same pods in a network namespace of their own with DNAT rules: conntrack would slow down the others. None where
+    there is no nft or no namespace."""
+    if not shutil.which("nft") or os.environ.get("K8SLB_NETNS") != "1":
+        return None
+    names = [f"endpoint-{index}" for index in range(len(PODS))]
+    rules = RULES.format(
+        vip=PROXY_VIP, port=PORT, count=len(PODS),
+        endpoints="\n".join(f"chain {n} {{ meta l4proto tcp dnat to {ip}:{POD_PORT}; }}" for n, ip in zip(names, PODS)),
+        choice=", ".join(f"{index} : goto {name}" for index, name in enumerate(names)),
+    )
+    pods = ground.start("listeners", POD_PORT, *PODS, under=["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$0" "$@"'])
+    pods.line()
+    enter = ["nsenter", f"--net=/proc/{pods.pid}/ns/net", "--"]
+    loaded = subprocess.run([*enter, "nft", "-f", "-"], input=rules, capture_output=True, text=True)
+    if loaded.returncode:
+        raise RuntimeError(f"nft: {loaded.stderr.strip()}")
+    return (
+        ground.start("connections", PROXY_VIP, PORT, under=enter),
+        ground.start("connections", PODS[0], POD_PORT, under=enter),
+    )
