@@ -68,6 +68,8 @@ int buffer_append_url_encoded(struct buffer *buffer, const char *text)
 
 		if (rc < 0) {
 			buffer->length = start;
+			if (buffer->data)
+				buffer->data[start] = '\0';
 			return rc;
 		}
 	}

@@ -19,14 +19,24 @@
 /* A ConfigMap's file is a link to a file in a linked folder; more links than this are a loop. */
 #define MAX_LINKS 8
 
-#define CHANGES                                                                                    \
-	(IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | \
-	 IN_DELETE_SELF | IN_MOVE_SELF)
+/* Not IN_MODIFY: a file is read when its writer has closed it. */
+#define CHANGES                                                                               \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | \
+	 IN_MOVE_SELF)
+
+/* One step of the path: a change of any other name in the folder is none of ours. The log of this
+ * very process may lie there. */
+struct watched_name {
+	int folder; /* inotify's watch descriptor */
+	char *name;
+};
 
 struct file_watch {
 	char *path;
 	int inotify_fd;
 	int wakeup_fd;
+	struct watched_name names[2 * MAX_LINKS];
+	unsigned name_count;
 };
 
 static int read_all(int fd, struct buffer *content)
@@ -107,30 +117,65 @@ static bool follow_link(char path[PATH_MAX])
 	return true;
 }
 
-/* Watching a folder twice gives the same watch, so this may be called again after each change. */
-static void watch_folders(struct file_watch *watch)
+/* @path: folder and name of what is to be watched. */
+static void watch_name(struct file_watch *watch, const char *path)
+{
+	struct watched_name *entry = &watch->names[watch->name_count];
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+
+	strcpy(folder, path);
+	cut_last_part(folder);
+	entry->name = strdup(slash ? slash + 1 : path);
+	/* A folder that is watched already keeps its descriptor. */
+	entry->folder = inotify_add_watch(watch->inotify_fd, folder, CHANGES | IN_ONLYDIR);
+	if (entry->name)
+		watch->name_count++;
+}
+
+static void forget_names(struct file_watch *watch)
+{
+	while (watch->name_count)
+		free(watch->names[--watch->name_count].name);
+}
+
+/* Again after each change: links may lead elsewhere by now, and folders may have come into being. */
+static void watch_steps(struct file_watch *watch)
 {
 	char path[PATH_MAX];
 
+	forget_names(watch);
 	if (strlen(watch->path) >= sizeof(path))
 		return;
 	strcpy(path, watch->path);
 	for (int links = 0; links < MAX_LINKS; links++) {
 		char folder[PATH_MAX];
-		char inner[PATH_MAX];
+		char target[PATH_MAX];
 
+		watch_name(watch, path);
+		/* "..data/services.json": the folder itself may be the link that is exchanged. */
 		strcpy(folder, path);
 		cut_last_part(folder);
-		inotify_add_watch(watch->inotify_fd, folder, CHANGES | IN_ONLYDIR);
-		/* "..data/services.json": the folder itself may be the link that is exchanged. */
-		strcpy(inner, folder);
-		if (follow_link(inner)) {
-			cut_last_part(folder);
-			inotify_add_watch(watch->inotify_fd, folder, CHANGES | IN_ONLYDIR);
-		}
+		strcpy(target, folder);
+		if (follow_link(target))
+			watch_name(watch, folder);
 		if (!follow_link(path))
 			break;
 	}
+}
+
+static bool is_ours(const struct file_watch *watch, const struct inotify_event *event)
+{
+	/* The queue overflowed, or a watched folder itself is gone. */
+	if ((event->mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) ||
+	    event->len == 0)
+		return true;
+	for (unsigned i = 0; i < watch->name_count; i++) {
+		if (watch->names[i].folder == event->wd &&
+		    strcmp(watch->names[i].name, event->name) == 0)
+			return true;
+	}
+	return false;
 }
 
 int file_watch_new(const char *path, struct file_watch **ret_watch)
@@ -152,19 +197,27 @@ int file_watch_new(const char *path, struct file_watch **ret_watch)
 		file_watch_free(watch);
 		return rc;
 	}
-	watch_folders(watch);
+	watch_steps(watch);
 	*ret_watch = watch;
 	return 0;
 }
 
-static bool drain(int fd)
+/* Reads all events; true when one of them is about our path. */
+static bool read_events(const struct file_watch *watch)
 {
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool any = false;
+	bool changed = false;
+	ssize_t got;
 
-	while (read(fd, events, sizeof(events)) > 0)
-		any = true;
-	return any;
+	while ((got = read(watch->inotify_fd, events, sizeof(events))) > 0) {
+		for (const char *at = events; at < events + got;) {
+			const struct inotify_event *event = (const void *)at;
+
+			changed |= is_ours(watch, event);
+			at += sizeof(*event) + event->len;
+		}
+	}
+	return changed;
 }
 
 int file_watch_wait(struct file_watch *watch, int timeout_ms)
@@ -173,13 +226,15 @@ int file_watch_wait(struct file_watch *watch, int timeout_ms)
 		{.fd = watch->inotify_fd, .events = POLLIN},
 		{.fd = watch->wakeup_fd, .events = POLLIN},
 	};
+	uint64_t wakeups;
 
 	if (poll(fds, 2, timeout_ms) <= 0)
 		return 0;
-	drain(watch->wakeup_fd);
-	if (!drain(watch->inotify_fd))
+	if (fds[1].revents && read(watch->wakeup_fd, &wakeups, sizeof(wakeups)) < 0)
 		return 0;
-	watch_folders(watch);
+	if (!read_events(watch))
+		return 0;
+	watch_steps(watch);
 	return 1;
 }
 
@@ -195,6 +250,7 @@ void file_watch_free(struct file_watch *watch)
 {
 	if (!watch)
 		return;
+	forget_names(watch);
 	if (watch->inotify_fd >= 0)
 		close(watch->inotify_fd);
 	if (watch->wakeup_fd >= 0)

@@ -80,12 +80,14 @@ static int for_each_item(const char *text, size_t size,
 			 char *error, size_t error_size)
 {
 	struct json_stream stream;
+	const char *envelope; /* kubectl's List has neither version nor pages: nothing to read */
+	size_t envelope_size;
 	int rc;
 
 	json_stream_init(&stream, JSON_STREAM_LIST, on_object, ctx);
 	rc = json_stream_feed(&stream, text, size, error, error_size);
 	if (rc == 0)
-		rc = json_stream_finish(&stream, NULL, NULL, error, error_size);
+		rc = json_stream_finish(&stream, &envelope, &envelope_size, error, error_size);
 	json_stream_free(&stream);
 	return rc;
 }

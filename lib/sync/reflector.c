@@ -378,6 +378,12 @@ static void list_refused(struct reflector *r)
 	read_error_body(r, &status);
 	end_replacement(r);
 	leave_probe(r);
+	if (probing && (r->status == 403 || r->status == 404)) {
+		/* Without the selector it may be forbidden where the list itself is not. */
+		trouble(r, "%d %s", r->status, status.message);
+		pause_and(r, REFLECTOR_LIST_NEXT);
+		return;
+	}
 	if ((r->status == 403 || r->status == 404) && r->single && !r->single_by_list) {
 		r->single_by_list = true;
 		r->single_status = r->status;
@@ -405,6 +411,12 @@ static void list_refused(struct reflector *r)
 		if (r->single_by_list && r->single_status == 404) {
 			/* May be read by name only, and is not there: that is the answer. */
 			single_is_absent(r);
+			return;
+		}
+		if (r->single_by_list && r->single_status == 410) {
+			/* May be read by name only, and cannot be watched from what that gives. */
+			r->single_by_list = false;
+			wait_then(r, REFLECTOR_LIST_NEXT, r->poll_interval_ms);
 			return;
 		}
 		r->denied = r->status == 403 || r->status == 404;
@@ -489,6 +501,7 @@ static void list_complete(struct reflector *r)
 	}
 	if (!is_list && !r->resource_version[0]) {
 		r->single_by_list = true;
+		r->single_status = 410;
 		list_failed(r, "the object cannot be used and gives no version to watch from");
 		return;
 	}
@@ -514,7 +527,10 @@ static void list_complete(struct reflector *r)
  * version again, the one of its last change; the list of its name has a fresh one. */
 static void watch_version_gone(struct reflector *r)
 {
-	r->single_by_list = r->single != NULL;
+	if (r->single && !r->single_by_list) {
+		r->single_by_list = true;
+		r->single_status = 410;
+	}
 	pause_and(r, REFLECTOR_LIST_NEXT);
 }
 

@@ -135,8 +135,9 @@ struct reflector {
 	 * versions. It would leave a watch from a version of its future silent, without any error
 	 * (seen on v1.37.2), until the versions have caught up. */
 	bool must_probe;
-	bool single_by_list; /* GET said 403 or 404 (@single_status): ask for the list of one name,
-				which other rights allow and which has a version to watch from */
+	bool single_by_list; /* GET said 403 or 404, or 410 is said of the version that it gave
+				(@single_status): ask for the list of one name, which other rights
+				allow and which has a fresh version to watch from */
 	int single_status;
 	bool replacing;
 	uint32_t list_items;

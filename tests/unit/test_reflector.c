@@ -242,7 +242,7 @@ static void test_single_object_that_is_absent(void **state)
 	world_free(&world);
 }
 
-/* Absent, and lists are forbidden: ask for the name again at the pace of a poll. */
+/* Absent, and lists are forbidden: the collection is empty, and the name is polled. */
 static void test_single_object_absent_and_lists_forbidden(void **state)
 {
 	struct world world;
@@ -254,11 +254,31 @@ static void test_single_object_absent_and_lists_forbidden(void **state)
 	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot list"));
 	assert_int_equal(world_pause_ms(&world), POLL_INTERVAL_MS);
 	assert_false(world.reflector.denied);
-	assert_true(world.reflector.attempted);
+	assert_true(world.reflector.synced);
+	assert_string_equal(world_told(&world), "begin abort begin abort begin commit ");
 	world_pass(&world, POLL_INTERVAL_MS);
 	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH "/web");
 	fake_answer(&world.fake, 200, text_endpoints("web", "77", "10.1.0.1"));
-	assert_true(world.reflector.synced);
+	assert_string_equal(world_told(&world), "begin item:web@77 commit ");
+	world_free(&world);
+}
+
+/* Roles for watching grant list and watch, and often not get: the list of one name serves. */
+static void test_single_object_whose_get_is_forbidden(void **state)
+{
+	struct world world;
+
+	(void)state;
+	init_single(&world);
+	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot get"));
+	reflector_tick(&world.reflector);
+	assert_string_equal(fake_path(&world.fake),
+			    ENDPOINTS_PATH
+			    "?fieldSelector=metadata.name%3Dweb&limit=500&resourceVersion=0");
+	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot list"));
+	assert_true(world.reflector.denied);
+	assert_false(world.reflector.synced);
+	assert_in_range(world_pause_ms(&world), LONGEST_PAUSE_MS, 2 * LONGEST_PAUSE_MS);
 	world_free(&world);
 }
 
@@ -283,6 +303,42 @@ static void test_single_object_with_a_version_too_old_to_watch(void **state)
 		    text_list("EndpointsList", "900", NULL, text_endpoints("web", "77", "10.1.0.1")));
 	assert_string_equal(world_told(&world), "begin item:web@77 commit ");
 	assert_non_null(strstr(fake_path(&world.fake), "watch=true&resourceVersion=900&"));
+	world_free(&world);
+}
+
+/* The same where lists are forbidden: read by name at the pace of a poll. */
+static void test_single_object_too_old_and_lists_forbidden(void **state)
+{
+	struct world world;
+
+	(void)state;
+	init_single(&world);
+	fake_answer(&world.fake, 200, text_endpoints("web", "77", "10.1.0.1"));
+	fake_answer(&world.fake, 410, text_error(410, "Expired", "too old"));
+	world_pass(&world, world_pause_ms(&world));
+	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot list"));
+	assert_int_equal(world_pause_ms(&world), POLL_INTERVAL_MS);
+	assert_false(world.reflector.denied);
+	world_pass(&world, POLL_INTERVAL_MS);
+	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH "/web");
+	world_free(&world);
+}
+
+/* A probe that is forbidden to who may only read the name: the name is read again. */
+static void test_single_object_whose_probe_is_forbidden(void **state)
+{
+	struct world world;
+
+	(void)state;
+	init_single(&world);
+	fake_answer(&world.fake, 200, text_endpoints("web", "77", "10.1.0.1"));
+	fake_status(&world.fake, 200, -1);
+	world.fake.now_ms += 5000;
+	fake_end(&world.fake, -EIO, "reset");
+	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH "?limit=1");
+	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot list"));
+	world_pass(&world, world_pause_ms(&world));
+	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH "/web");
 	world_free(&world);
 }
 
@@ -406,6 +462,9 @@ int main(void)
 		cmocka_unit_test(test_single_object_that_is_absent),
 		cmocka_unit_test(test_single_object_absent_and_lists_forbidden),
 		cmocka_unit_test(test_single_object_with_a_version_too_old_to_watch),
+		cmocka_unit_test(test_single_object_whose_get_is_forbidden),
+		cmocka_unit_test(test_single_object_too_old_and_lists_forbidden),
+		cmocka_unit_test(test_single_object_whose_probe_is_forbidden),
 		cmocka_unit_test(test_single_object_polls_where_no_watch_is_allowed),
 		cmocka_unit_test(test_a_minute_is_one_list_and_one_watch),
 		cmocka_unit_test(test_an_hour_with_bookmarks_lists_once),

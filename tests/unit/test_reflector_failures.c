@@ -41,28 +41,6 @@ static void test_410_on_a_page_lists_whole(void **state)
 	world_free(&world);
 }
 
-/* A server whose every continue token is expired is not asked in a loop (apisix#7489). */
-static void test_410_on_every_page_backs_off(void **state)
-{
-	struct world world;
-
-	(void)state;
-	world_init(&world, NULL);
-	for (unsigned i = 0; i < 3; i++) {
-		fake_answer(&world.fake, 200, LIST("100", "old", SLICE("a", "7")));
-		fake_answer(&world.fake, 410, text_error(410, "Expired", "too old"));
-		if (i == 0)
-			assert_int_equal(world_pause_ms(&world), 0);
-		else
-			assert_in_range(world_pause_ms(&world), FIRST_PAUSE_MS,
-					2 * LONGEST_PAUSE_MS);
-		world_pass(&world, world_pause_ms(&world));
-		if (!strstr(fake_path(&world.fake), "limit="))
-			fake_answer(&world.fake, 200, LIST("100", "old", SLICE("a", "7")));
-	}
-	world_free(&world);
-}
-
 /* 410 as an HTTP status of the first list: at once once more, straight from etcd. */
 static void test_410_on_a_list_asks_without_a_version(void **state)
 {
@@ -492,7 +470,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_410_on_a_page_lists_whole),
-		cmocka_unit_test(test_410_on_every_page_backs_off),
 		cmocka_unit_test(test_410_on_a_list_asks_without_a_version),
 		cmocka_unit_test(test_410_on_a_watch_lists_not_older),
 		cmocka_unit_test(test_410_event_lists_not_older),

@@ -80,11 +80,12 @@ int main(int argc, char **argv)
 	printf("negative length: %d errno %d\n", rc, errno);
 	rc = getpeername(fd, NULL, &len);
 	printf("no buffer: %d\n", rc);
-	len = 0;
+#ifndef __SANITIZE_ADDRESS__ /* whose own getpeername() reads what the pointers point to */
 	rc = getpeername(copy + 100, (void *)-1, (void *)-1);
 	printf("bad fd: %d errno %d\n", rc, errno);
 	rc = getpeername(socket(AF_INET, SOCK_STREAM, 0), (void *)-1, (void *)-1);
 	printf("bad pointers, not connected: %d errno %d\n", rc, errno);
+#endif
 	if (connect(fd, (struct sockaddr *)&unspecified, sizeof(unspecified)) == 0)
 		show("disconnected", fd);
 	return 0;
