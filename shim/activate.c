@@ -79,7 +79,7 @@ static void wait_first_sync(const struct process *process, uint32_t longest_wait
 
 		/* A handler ran: the program may rely on a signal to end a slow connect(), so the
 		 * call must go on to libc now. */
-		if (syscall(SYS_futex, word, FUTEX_WAIT, ENGINE_SYNC_PENDING, &left, NULL, 0) < 0 &&
+		if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left, NULL, 0) < 0 &&
 		    errno == EINTR)
 			break;
 		now = clock_monotonic_ms();

@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
+#include "base/hash.h"
+#include "pick/hints.h"
 #include "state.h"
 
 #ifndef MADV_WIPEONFORK
@@ -83,12 +87,51 @@ bool process_has_engine(void)
 	return peek_u32(&own.page->engine) == PROCESS_ENGINE_STARTED;
 }
 
+/*
+ * All processes of the Pod are one client, and a Pod's name is unique in its namespace; on the
+ * host network it is the node's, which is right there too: those Pods share an address.
+ */
+static uint64_t client_number(void)
+{
+	struct utsname host;
+
+	return uname(&host) == 0 ? hash_text(0, host.nodename) : 0;
+}
+
+/* Maps the shared slots at the first Service with affinity, so that nobody else has the file; where
+ * that fails the process's own do. */
+static struct affinity_slot *affinity_slots(uint64_t *ret_client)
+{
+	static struct affinity_slot private_slots[AFFINITY_SLOTS];
+	static struct affinity_slot *slots;
+	static uint64_t client;
+	static uint32_t state; /* 0: new, 1: one thread maps, 2: slots and client are set */
+
+	if (claim_u32(&state, 0, 1)) {
+		int saved_errno = errno;
+		struct hints *hints;
+
+		slots = hints_map(&hints) == 0 ? hints->affinity : private_slots;
+		client = client_number();
+		publish_u32(&state, 2); /* observed below */
+		errno = saved_errno;
+	}
+	if (observe_u32(&state) != 2) {
+		/* The thread that maps is another one, or was when this process was forked. */
+		*ret_client = client_number();
+		return private_slots;
+	}
+	*ret_client = client;
+	return slots;
+}
+
 struct pick_state process_pick_state(const struct process *process)
 {
 	return (struct pick_state){
 		.cursors = own.cursors,
 		.seed = peek_u64(&process->seed),
 		.policy = shim.config.policy == POLICY_RANDOM ? PICK_RANDOM : PICK_ROUND_ROBIN,
+		.affinity = affinity_slots,
 	};
 }
 

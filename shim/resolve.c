@@ -8,8 +8,6 @@
 #include <strings.h>
 
 #include "activate.h"
-#include "base/clock.h"
-#include "base/hash.h"
 #include "config/values.h"
 #include "process.h"
 #include "state.h"
@@ -37,13 +35,25 @@ static bool has_domain(const char *host)
 	return dots >= 3;
 }
 
-static bool match_name(const char *host, struct service_name *ret_name)
+/* What a host name may mean: a Service or, with @pod not "", one pod of it. */
+struct asked_name {
+	struct service_name service;
+	char pod[DNS_LABEL_SIZE];
+};
+
+/* The first meaning of the name that @nth says: 0 a Service, 1 a pod. */
+static bool match_name(const char *host, unsigned nth, struct asked_name *ret_asked)
 {
+	const char *domain;
+
 	/* RFC 6761 6.3: "localhost" is this host, whatever "*" in K8SLB_SERVICES covers. */
 	if (!host || !*host || is_numeric(host) || strcasecmp(host, "localhost") == 0)
 		return false;
-	return service_name_match(&shim.config, has_domain(host) ? cluster_domain() : "", host,
-				  ret_name);
+	domain = has_domain(host) ? cluster_domain() : "";
+	ret_asked->pod[0] = '\0';
+	if (nth == 0)
+		return service_name_match(&shim.config, domain, host, &ret_asked->service);
+	return pod_name_match(&shim.config, domain, host, &ret_asked->service, ret_asked->pod);
 }
 
 static bool has_vip(const struct table_service *service)
@@ -73,24 +83,15 @@ static void add_vips(struct resolved *resolved, const struct table_service *serv
 	}
 }
 
-/* Where the answer begins: a turn of the same round that connect() takes its turns from. A read
- * that has to be repeated takes one turn more. */
-static uint32_t next_turn(const struct table_port *port)
-{
-	struct pick_state state = process_pick_state(process_current());
-
-	if (state.policy == PICK_RANDOM)
-		return (uint32_t)random_u64();
-	return take_ticket_u32(&state.cursors[port->cursor % PICK_CURSORS]) +
-	       (uint32_t)hash_mix(state.seed ^ port->cursor);
-}
-
 /* The endpoints of a port, the next one first. */
 static void add_endpoints(const struct table_read *read, const struct table_port *port,
 			  bool with_port, struct resolved *resolved)
 {
+	struct pick_state state = process_pick_state(process_current());
 	unsigned count = port->endpoint_count;
-	unsigned first = count ? next_turn(port) % count : 0;
+	/* A turn of the same round that connect() takes its turns from. A read that has to be
+	 * repeated takes one turn more. */
+	unsigned first = count ? pick_turn(&state, port->cursor, count) : 0;
 
 	for (unsigned i = 0; i < count && i < RESOLVE_ADDRESSES; i++) {
 		struct table_endpoint endpoint;
@@ -113,8 +114,43 @@ static bool is_asked_port(const struct table_read *read, const struct table_port
 	return table_text(read, port->name_at, name, sizeof(name)) == 0 && strcmp(name, asked) == 0;
 }
 
+/* The endpoints of a port that are called @pod: one as a rule. */
+static void add_pod(const struct table_read *read, const struct table_port *port, const char *pod,
+		    bool with_port, struct resolved *resolved)
+{
+	struct table_endpoint endpoint;
+
+	for (unsigned i = 0; table_port_endpoint(read, port, i, &endpoint) == 0; i++) {
+		char hostname[DNS_LABEL_SIZE];
+
+		if (endpoint.hostname_at &&
+		    table_text(read, endpoint.hostname_at, hostname, sizeof(hostname)) == 0 &&
+		    strcmp(hostname, pod) == 0)
+			add_address(resolved, &endpoint.address, with_port ? endpoint.port : 0);
+	}
+}
+
+static enum resolve_result look_up_pod(const struct table_read *read,
+				       const struct table_service *service, const char *pod,
+				       const struct resolve_query *query, struct resolved *resolved)
+{
+	struct table_port port;
+
+	if (!(service->flags & TABLE_SERVICE_HEADLESS))
+		return RESOLVE_LEAVE;
+	for (unsigned i = 0; query->port && table_service_port(read, service, i, &port) == 0; i++) {
+		if (is_asked_port(read, &port, query->port))
+			add_pod(read, &port, pod, true, resolved);
+	}
+	if (resolved->count == 0) {
+		for (unsigned i = 0; table_service_port(read, service, i, &port) == 0; i++)
+			add_pod(read, &port, pod, false, resolved);
+	}
+	return resolved->count > 0 ? RESOLVE_FOUND : RESOLVE_LEAVE;
+}
+
 /* The answer out of one snapshot; it may be torn until the snapshot was found valid. */
-static enum resolve_result look_up(const struct table_read *read, const struct service_name *name,
+static enum resolve_result look_up(const struct table_read *read, const struct asked_name *asked,
 				   const struct resolve_query *query, struct resolved *resolved)
 {
 	struct table_service service;
@@ -122,8 +158,10 @@ static enum resolve_result look_up(const struct table_read *read, const struct s
 	bool headless;
 
 	resolved->count = 0;
-	if (table_find_service(read, name->namespace, name->name, &service) < 0)
+	if (table_find_service(read, asked->service.namespace, asked->service.name, &service) < 0)
 		return RESOLVE_LEAVE;
+	if (asked->pod[0])
+		return look_up_pod(read, &service, asked->pod, query, resolved);
 	if (has_vip(&service) && shim.config.resolve == RESOLVE_VIP) {
 		add_vips(resolved, &service);
 		return RESOLVE_FOUND;
@@ -160,7 +198,7 @@ static enum resolve_result keep_family(const struct resolve_query *query, struct
 	return resolved->count > 0 ? RESOLVE_FOUND : RESOLVE_NO_DATA;
 }
 
-static enum resolve_result resolve_in_table(const struct service_name *name,
+static enum resolve_result resolve_in_table(const struct asked_name *asked,
 					    const struct resolve_query *query,
 					    struct resolved *resolved)
 {
@@ -177,7 +215,7 @@ static enum resolve_result resolve_in_table(const struct service_name *name,
 			continue;
 		if (rc < 0)
 			return RESOLVE_LEAVE;
-		result = look_up(&read, name, query, resolved);
+		result = look_up(&read, asked, query, resolved);
 		if (table_read_valid(&read))
 			return result == RESOLVE_FOUND ? keep_family(query, resolved) : result;
 	}
@@ -187,14 +225,17 @@ static enum resolve_result resolve_in_table(const struct service_name *name,
 enum resolve_result resolve(const struct resolve_query *query, struct resolved *ret_resolved)
 {
 	int saved_errno = errno;
-	struct service_name name;
 	enum resolve_result result = RESOLVE_LEAVE;
+	struct asked_name asked;
 
-	if (match_name(query->host, &name) && !k8slb_engine.is_own_thread())
-		result = resolve_in_table(&name, query, ret_resolved);
+	for (unsigned nth = 0; nth < 2 && result == RESOLVE_LEAVE; nth++) {
+		if (match_name(query->host, nth, &asked) && !k8slb_engine.is_own_thread())
+			result = resolve_in_table(&asked, query, ret_resolved);
+	}
 	if (result == RESOLVE_FOUND)
-		snprintf(ret_resolved->host, sizeof(ret_resolved->host), "%s.%s.svc.%s", name.name,
-			 name.namespace, cluster_domain());
+		snprintf(ret_resolved->host, sizeof(ret_resolved->host), "%s%s%s.%s.svc.%s",
+			 asked.pod, asked.pod[0] ? "." : "", asked.service.name,
+			 asked.service.namespace, cluster_domain());
 	errno = saved_errno;
 	return result;
 }

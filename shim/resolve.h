@@ -12,7 +12,7 @@
 
 /* More addresses than anybody tries; the answer stays on the stack. */
 #define RESOLVE_ADDRESSES 64u
-#define RESOLVE_HOST_SIZE (2 * DNS_LABEL_SIZE + sizeof("svc.") + CLUSTER_DOMAIN_SIZE)
+#define RESOLVE_HOST_SIZE (3 * DNS_LABEL_SIZE + sizeof("svc.") + CLUSTER_DOMAIN_SIZE)
 
 enum resolve_result {
 	RESOLVE_LEAVE, /* libc is to answer: not ours, or any doubt */
@@ -35,7 +35,7 @@ struct resolved_address {
 struct resolved {
 	unsigned count;
 	struct resolved_address addresses[RESOLVE_ADDRESSES]; /* of one family or of both */
-	char host[RESOLVE_HOST_SIZE]; /* NAME.NAMESPACE.svc.DOMAIN */
+	char host[RESOLVE_HOST_SIZE]; /* [POD.]NAME.NAMESPACE.svc.DOMAIN */
 };
 
 /*
@@ -43,7 +43,7 @@ struct resolved {
  * balanced anew, and what bypasses our connect() is served by kube-proxy. With `endpoint`, and for
  * a Service without a VIP, the next endpoint and the others after it; a Service port is turned into
  * the endpoint's own. An endpoint's address without a known port is given only for headless
- * Services, where DNS does the same.
+ * Services, where DNS does the same. A pod of a headless Service is found by its own name.
  * Starts the engine and waits for the first table like any first call. Allocates nothing, keeps
  * errno. *@ret_resolved is written on RESOLVE_FOUND.
  */

@@ -37,6 +37,28 @@ int ip_parse(const char *text, struct ip_address *ret_ip)
 	return -EINVAL;
 }
 
+int ip_parse_sloppy(const char *text, struct ip_address *ret_ip)
+{
+	char plain[INET6_ADDRSTRLEN];
+	size_t length = 0;
+	bool in_number = false;
+
+	if (strchr(text, ':'))
+		return ip_parse(text, ret_ip);
+	for (const char *c = text; *c; c++) {
+		bool leading_zero = *c == '0' && !in_number && c[1] >= '0' && c[1] <= '9';
+
+		if (leading_zero)
+			continue;
+		in_number = *c >= '0' && *c <= '9';
+		if (length + 1 >= sizeof(plain))
+			return -EINVAL;
+		plain[length++] = *c;
+	}
+	plain[length] = '\0';
+	return ip_parse(plain, ret_ip);
+}
+
 void ip_format(const struct ip_address *ip, char *text, size_t size)
 {
 	if (ip_family_of(ip) == IP_FAMILY_4)
@@ -76,10 +98,13 @@ bool ip_never_cluster(const struct ip_address *ip)
 int sockaddr_read(const struct sockaddr *addr, socklen_t len, struct ip_address *ret_ip,
 		  uint16_t *ret_port)
 {
-	if (!addr || len < sizeof(sa_family_t))
+	sa_family_t family;
+
+	if (!addr || len < sizeof(family))
 		return -EINVAL;
 	/* memcpy: a caller's buffer may be of any alignment. */
-	if (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+	memcpy(&family, addr, sizeof(family));
+	if (family == AF_INET && len >= sizeof(struct sockaddr_in)) {
 		struct sockaddr_in in;
 
 		memcpy(&in, addr, sizeof(in));
@@ -87,7 +112,7 @@ int sockaddr_read(const struct sockaddr *addr, socklen_t len, struct ip_address 
 		*ret_port = ntohs(in.sin_port);
 		return 0;
 	}
-	if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
+	if (family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
 		struct sockaddr_in6 in6;
 
 		memcpy(&in6, addr, sizeof(in6));

@@ -43,6 +43,13 @@ struct ip_address ip_from_v4(const void *four_bytes);
  */
 int ip_parse(const char *text, struct ip_address *ret_ip);
 
+/*
+ * As ip_parse(), but takes IPv4 with leading zeros, which are decimal then. Clusters store such
+ * addresses from before the API server refused them, and every component reads them so
+ * (k8s.io/utils/net, ParseIPSloppy).
+ */
+int ip_parse_sloppy(const char *text, struct ip_address *ret_ip);
+
 /* Writes the canonical text (RFC 5952; IPv4 dotted quad); @size >= INET6_ADDRSTRLEN. */
 void ip_format(const struct ip_address *ip, char *text, size_t size);
 

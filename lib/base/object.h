@@ -41,6 +41,8 @@ struct service {
 	char name[DNS_LABEL_SIZE];
 	struct ip_address cluster_ips[2]; /* spec.clusterIPs, else spec.clusterIP */
 	unsigned cluster_ip_count;	  /* 0: headless or ExternalName */
+	enum ip_family families[2];	  /* spec.ipFamilies; @family_count 0: not told */
+	unsigned family_count;
 	bool headless;			  /* clusterIP "None" */
 	bool external_name;		  /* type ExternalName */
 	bool made_up; /* stands in for a Service that may not be read: its port names are guesses */

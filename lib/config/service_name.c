@@ -31,15 +31,6 @@ static bool is_service_suffix(const char *text, const char *cluster_domain)
 	       strncasecmp(text + 4, cluster_domain, domain_length) == 0;
 }
 
-static bool is_configured(const struct config *config, const struct service_name *name)
-{
-	for (unsigned i = 0; i < config->service_count; i++) {
-		if (service_ref_covers(&config->services[i], name->namespace, name->name))
-			return true;
-	}
-	return false;
-}
-
 bool service_name_match(const struct config *config, const char *cluster_domain, const char *host,
 			struct service_name *ret_name)
 {
@@ -60,9 +51,23 @@ bool service_name_match(const struct config *config, const char *cluster_domain,
 		if (*host && host[1] && !is_service_suffix(host + 1, cluster_domain))
 			return false;
 	}
-	if (!is_configured(config, &name))
+	if (!service_refs_cover(config->services, config->service_count, name.namespace,
+				name.name))
 		return false;
 	*ret_name = name;
+	return true;
+}
+
+bool pod_name_match(const struct config *config, const char *cluster_domain, const char *host,
+		    struct service_name *ret_name, char ret_pod[DNS_LABEL_SIZE])
+{
+	size_t length = strcspn(host, ".");
+	char pod[DNS_LABEL_SIZE];
+
+	if (!host[length] || !copy_label(pod, host, length) ||
+	    !service_name_match(config, cluster_domain, host + length + 1, ret_name))
+		return false;
+	strcpy(ret_pod, pod);
 	return true;
 }
 

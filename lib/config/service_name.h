@@ -24,6 +24,13 @@ bool service_name_match(const struct config *config, const char *cluster_domain,
 			struct service_name *ret_name);
 
 /*
+ * The same for a pod of a headless Service: "pod.svc", "pod.svc.ns" and so on, where what follows
+ * the first dot is a name for service_name_match(). Whether there is such a pod, the table knows.
+ */
+bool pod_name_match(const struct config *config, const char *cluster_domain, const char *host,
+		    struct service_name *ret_name, char ret_pod[DNS_LABEL_SIZE]);
+
+/*
  * Finds the cluster domain in a resolv.conf text: the search entry "svc.<domain>" that kubelet
  * writes. Returns true and writes it, else false.
  */

@@ -26,7 +26,7 @@ static void set_first_sync(uint32_t state)
 		return;
 	/* Pairs with observe_u32() of the waiting hooks. */
 	publish_u32(&engine_link->first_sync, state);
-	syscall(SYS_futex, &engine_link->first_sync, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	syscall(SYS_futex, &engine_link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 static enum syncer_discovery discovery_of(const struct config *config)

@@ -229,15 +229,15 @@ static void get_name(struct decoder *decoder, const cJSON *metadata, const char 
 	bad(decoder, "%s \"%s\" is not a legal name", field, quote);
 }
 
-/* Opaque, but it goes into a URL and into messages. */
+/* Opaque, but it goes into a URL and into messages. "" when it is absent. */
 static void get_resource_version(struct decoder *decoder, const cJSON *metadata,
 				 char copy[RESOURCE_VERSION_SIZE])
 {
 	const char *text = get_text(decoder, metadata, "metadata.resourceVersion");
 	size_t length = strlen(text);
 
-	if (length == 0 || length >= RESOURCE_VERSION_SIZE) {
-		bad(decoder, "metadata.resourceVersion is missing or too long");
+	if (length >= RESOURCE_VERSION_SIZE) {
+		bad(decoder, "metadata.resourceVersion is too long");
 		return;
 	}
 	for (size_t i = 0; i < length; i++) {
@@ -245,6 +245,13 @@ static void get_resource_version(struct decoder *decoder, const cJSON *metadata,
 			bad(decoder, "metadata.resourceVersion has an illegal character");
 	}
 	memcpy(copy, text, length + 1);
+}
+
+/* For those to watch on from. */
+static void need_resource_version(struct decoder *decoder, const char *version)
+{
+	if (!*version)
+		bad(decoder, "metadata.resourceVersion is missing");
 }
 
 static void check_kind(struct decoder *decoder, const cJSON *root, const char *suffix)
@@ -411,7 +418,9 @@ static void walk_ports(struct builder *builder)
 	cJSON_ArrayForEach(item, builder->port_list) {
 		struct slice_port port;
 
-		if (!read_port(builder->decoder, item, &port)) {
+		/* The API server writes "" for no name; kube-proxy ignores a port without one. */
+		if (!read_port(builder->decoder, item, &port) ||
+		    (builder->decoder->kind == OBJECT_ENDPOINT_SLICE && !member(item, "name"))) {
 			skip(builder);
 			continue;
 		}
@@ -515,7 +524,7 @@ static bool read_first_address(struct builder *builder, const cJSON *item,
 		bad(builder->decoder, "endpoints[].addresses[0] is not a string");
 		return false;
 	}
-	return ip_parse(first->valuestring, ret_address) == 0 &&
+	return ip_parse_sloppy(first->valuestring, ret_address) == 0 &&
 	       ip_family_of(ret_address) == builder->family;
 }
 
@@ -602,8 +611,8 @@ static void walk_addresses(struct builder *builder, const cJSON *list, bool read
 
 		if (!check_object(decoder, item, "subsets[].addresses[]"))
 			return;
-		if (ip_parse(get_text(decoder, item, "subsets[].addresses[].ip"),
-			     &endpoint.address) < 0) {
+		if (ip_parse_sloppy(get_text(decoder, item, "subsets[].addresses[].ip"),
+				    &endpoint.address) < 0) {
 			skip(builder);
 			continue;
 		}
@@ -677,16 +686,34 @@ static void read_endpoints(struct decoder *decoder, const cJSON *root, const cJS
 
 static void add_cluster_ip(struct decoder *decoder, struct service *service, const char *text)
 {
-	struct ip_address ip;
-
-	if (strcmp(text, "None") == 0)
-		service->headless = true;
-	else if (!*text || service->cluster_ip_count == 2)
-		return;
-	else if (ip_parse(text, &ip) == 0)
-		service->cluster_ips[service->cluster_ip_count++] = ip;
-	else
+	if (service->cluster_ip_count == 2 ||
+	    ip_parse_sloppy(text, &service->cluster_ips[service->cluster_ip_count]) < 0)
 		decoder->skipped++;
+	else
+		service->cluster_ip_count++;
+}
+
+/* The addresses are those of spec.ipFamilies, one by one; without any the single one (kube-proxy,
+ * pkg/proxy/util/utils.go GetClusterIPByFamily). */
+static void read_families(struct decoder *decoder, const cJSON *spec, const cJSON *ips,
+			  struct service *service)
+{
+	const cJSON *list = get_array(decoder, spec, "spec.ipFamilies");
+	const cJSON *item;
+	const cJSON *ip = ips ? ips->child : NULL;
+
+	cJSON_ArrayForEach(item, list) {
+		if (!cJSON_IsString(item)) {
+			bad(decoder, "spec.ipFamilies[] is not a string");
+			return;
+		}
+		if (service->family_count < 2)
+			service->families[service->family_count++] =
+				strcmp(item->valuestring, "IPv6") == 0 ? IP_FAMILY_6 : IP_FAMILY_4;
+		if (ip && !service->headless)
+			add_cluster_ip(decoder, service, ip->valuestring);
+		ip = ip ? ip->next : NULL;
+	}
 }
 
 static void read_cluster_ips(struct decoder *decoder, const cJSON *spec, struct service *service)
@@ -695,14 +722,18 @@ static void read_cluster_ips(struct decoder *decoder, const cJSON *spec, struct 
 	const cJSON *list = get_array(decoder, spec, "spec.clusterIPs");
 	const cJSON *item;
 
-	if (!list || !list->child)
-		add_cluster_ip(decoder, service, single);
 	cJSON_ArrayForEach(item, list) {
-		if (cJSON_IsString(item))
-			add_cluster_ip(decoder, service, item->valuestring);
-		else
+		if (!cJSON_IsString(item)) {
 			bad(decoder, "spec.clusterIPs[] is not a string");
+			return;
+		}
 	}
+	service->headless = strcmp(single, "None") == 0;
+	if (!*single)
+		list = NULL;
+	read_families(decoder, spec, list, service);
+	if (*single && !service->headless && service->family_count == 0)
+		add_cluster_ip(decoder, service, single);
 }
 
 static uint32_t read_affinity(struct decoder *decoder, const cJSON *spec)
@@ -852,9 +883,11 @@ static void read_event(struct decoder *decoder, const cJSON *root, struct watch_
 		event->object.kind = decoder->kind;
 		get_resource_version(decoder, get_object(decoder, object, "metadata"),
 				     event->object.resource_version);
+		need_resource_version(decoder, event->object.resource_version);
 		break;
 	default:
 		read_object(decoder, object, &event->object);
+		need_resource_version(decoder, event->object.resource_version);
 	}
 }
 
@@ -894,6 +927,7 @@ int json_decode_list_envelope(enum object_kind kind, const char *text, size_t si
 	check_kind(&decoder, root, "List");
 	metadata = get_object(&decoder, root, "metadata");
 	get_resource_version(&decoder, metadata, envelope.resource_version);
+	need_resource_version(&decoder, envelope.resource_version);
 	token = get_text(&decoder, metadata, "metadata.continue");
 	if (*token && decoder.rc == 0) {
 		envelope.continue_token = strdup(token);

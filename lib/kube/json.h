@@ -18,8 +18,8 @@
  */
 
 /*
- * One object of @kind. Checked: metadata.name and namespace are legal names; resourceVersion is
- * there. Ports that are no integer of 1..65535, with an unknown protocol or an illegal name, and
+ * One object of @kind. Checked: metadata.name and namespace are legal names. resourceVersion may be
+ * absent (""): only who watches on needs it. Ports that are no integer of 1..65535, with an unknown protocol or an illegal name, and
  * addresses that do not parse or belong to the wrong family, cost only themselves (counted in
  * @ret_skipped, which may be NULL). An EndpointSlice of an address type that is neither IPv4 nor
  * IPv6 has no endpoints and counts as fqdn. Endpoints make one slice of each subset and family;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/hash.h"
 
 /* The writer would have to publish three times within one lookup, this often in a row. */
@@ -18,6 +19,18 @@ uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t cou
 				  count);
 	/* The start of the round differs from port to port and from process to process. */
 	return (uint32_t)((ticket + hash_mix(state->seed ^ cursor) % count) % count);
+}
+
+static uint32_t choose(const struct pick_state *state, const struct table_read *read,
+		       const struct ip_address *vip, const struct table_port *port)
+{
+	struct affinity_slot *slots;
+	uint64_t client;
+
+	if (!port->affinity_timeout_s || !state->affinity)
+		return pick_turn(state, port->cursor, port->endpoint_count);
+	slots = state->affinity(&client);
+	return affinity_choose(slots, client, read, vip, port, clock_monotonic_ms());
 }
 
 static enum pick_result without_endpoint(const struct table_port *port)
@@ -67,8 +80,7 @@ enum pick_result pick_by_vip(const struct table_view *view, const struct pick_st
 
 		if (result != PICK_ENDPOINT)
 			return result;
-		rc = table_port_endpoint(&read, &found,
-					 pick_turn(state, found.cursor, found.endpoint_count),
+		rc = table_port_endpoint(&read, &found, choose(state, &read, vip, &found),
 					 &endpoint);
 		if (!table_read_valid(&read))
 			continue;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pick/affinity.h"
 #include "table/reader.h"
 
 /* Cursor numbers of a table are taken modulo this: a process maps 256 KiB that stay untouched
@@ -24,6 +25,9 @@ struct pick_state {
 			      the rounds begin. Without it the first connection of every process
 			      goes to the same pod (kubernetes/kubernetes#3640). */
 	enum pick_policy policy;
+	/* Called only for a port with session affinity: the slots to note it in, and the client's
+	 * number. NULL: affinity is not observed. Async-signal-safe, never returns NULL. */
+	struct affinity_slot *(*affinity)(uint64_t *ret_client);
 };
 
 struct picked {

@@ -159,6 +159,11 @@ static bool api_take_changed(struct source *source, struct service_state *ret_st
 	return syncer_take_changed(of(source)->syncer, ret_state);
 }
 
+static void api_touch_all(struct source *source)
+{
+	syncer_touch_all(of(source)->syncer);
+}
+
 static bool api_synced(const struct source *source)
 {
 	return syncer_synced(of_const(source)->syncer);
@@ -204,6 +209,7 @@ static void api_free(struct source *source)
 static const struct source_ops api_ops = {
 	.run = api_run,
 	.take_changed = api_take_changed,
+	.touch_all = api_touch_all,
 	.synced = api_synced,
 	.attempted = api_attempted,
 	.live = api_live,

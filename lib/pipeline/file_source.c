@@ -130,6 +130,11 @@ static bool file_take_changed(struct source *source, struct service_state *ret_s
 	return of(source)->synced && store_take_changed(of(source)->store, ret_state);
 }
 
+static void file_touch_all(struct source *source)
+{
+	store_touch_all(of(source)->store);
+}
+
 static bool file_synced(const struct source *source)
 {
 	return of_const(source)->synced;
@@ -173,6 +178,7 @@ static void file_free(struct source *source)
 static const struct source_ops file_ops = {
 	.run = file_run,
 	.take_changed = file_take_changed,
+	.touch_all = file_touch_all,
 	.synced = file_synced,
 	.attempted = file_attempted,
 	.live = file_live,

@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "pipeline/place.h"
 #include "pipeline/source.h"
 #include "table/writer.h"
 
 struct pipeline {
 	struct logger logger;
 	struct source *source;
-	struct select_place place;
+	struct place place;
 	struct table_writer *writer;
 	bool unpublished;
 };
@@ -25,8 +26,14 @@ static void put_changed(struct pipeline *pipeline)
 
 	while (ops->take_changed(pipeline->source, &state)) {
 		struct selection selection = {0};
-		int rc = select_endpoints(&state, &pipeline->place, &selection);
+		int rc;
 
+		if (place_observe(&pipeline->place, &state)) {
+			log_info(&pipeline->logger, "this is node \"%s\", zone \"%s\"",
+				 pipeline->place.node, pipeline->place.zone);
+			ops->touch_all(pipeline->source);
+		}
+		rc = select_endpoints(&state, &pipeline->place.where, &selection);
 		if (rc == 0)
 			rc = table_writer_put(pipeline->writer, state.namespace, state.name,
 					      &selection);
@@ -83,7 +90,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	if (!pipeline)
 		return -ENOMEM;
 	pipeline->logger = *logger;
-	pipeline->place = options->place;
+	place_init(&pipeline->place, &options->place);
 	rc = table_writer_new(&pipeline->writer);
 	if (rc == 0 && options->api_file[0])
 		rc = file_source_new(options, logger, &pipeline->source, error, error_size);

@@ -24,7 +24,7 @@ struct pipeline_options {
 	const char *api_file; /* in its place, when not "": a `kubectl get -o json` document, copied */
 	struct credentials_options credentials;
 	struct syncer_options sync; /* its refs are borrowed */
-	struct select_place place;  /* borrowed strings */
+	struct select_place place;  /* "" where not known: place.h then infers; copied */
 	bool own_fd_table;	    /* http.h */
 };
 

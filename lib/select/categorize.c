@@ -159,6 +159,16 @@ static void use_local(struct selected_port *port, const struct select_place *pla
 	}
 }
 
+void categorize_headless(struct selected_port *port)
+{
+	static const struct select_place nowhere = {.node = "", .zone = ""};
+
+	mark_unready(port);
+	port->usable_elsewhere = false;
+	port->topology = SELECT_TOPOLOGY_NONE;
+	use_ready_of_topology(port, &nowhere);
+}
+
 void categorize_endpoints(struct selected_port *port, const struct select_place *place)
 {
 	mark_unready(port);
@@ -168,7 +178,9 @@ void categorize_endpoints(struct selected_port *port, const struct select_place 
 		use_local(port, place);
 		return;
 	}
-	port->topology = topology_from_hints(port, place);
+	/* Names of a headless Service are DNS's business, which knows no topology. */
+	if (port->has_vip)
+		port->topology = topology_from_hints(port, place);
 	use_ready_of_topology(port, place);
 	if (port->used_count == 0)
 		use_serving_terminating(port);

@@ -9,4 +9,8 @@
  * @port->local_only is set before. */
 void categorize_endpoints(struct selected_port *port, const struct select_place *place);
 
+/* The same for a headless Service, which no proxy serves: what DNS answers, that is all ready ones,
+ * whatever their hints (CoreDNS, plugin/kubernetes/object/endpoint.go). */
+void categorize_headless(struct selected_port *port);
+
 #endif

@@ -14,25 +14,18 @@ static unsigned tcp_port_count(const struct endpoint_slice *slice)
 	return count;
 }
 
-/* The port of the slice that serves @wanted, or NULL. */
-static const struct slice_port *matching_port(const struct endpoint_slice *slice,
-					      const struct service *service,
-					      const struct selected_port *wanted)
+/* @port of @slice serves @wanted. */
+static bool port_matches(const struct endpoint_slice *slice, const struct slice_port *port,
+			 const struct service *service, const struct selected_port *wanted)
 {
-	for (unsigned i = 0; i < slice->port_count; i++) {
-		const struct slice_port *port = &slice->ports[i];
-
-		if (port->protocol != wanted->protocol || port->port == 0)
-			continue;
-		if (strcmp(port->name, wanted->name) == 0)
-			return port;
-		/* A made-up Service knows a number and perhaps no name: a slice's only port, or the
-		 * one with that number, must be meant. */
-		if (service->made_up && !wanted->name[0] &&
-		    (tcp_port_count(slice) == 1 || port->port == wanted->port))
-			return port;
-	}
-	return NULL;
+	if (port->protocol != wanted->protocol || port->port == 0)
+		return false;
+	if (strcmp(port->name, wanted->name) == 0)
+		return true;
+	/* A made-up Service knows a number and perhaps no name: a slice's only port, or the one
+	 * with that number, must be meant. */
+	return service->made_up && !wanted->name[0] &&
+	       (tcp_port_count(slice) == 1 || port->port == wanted->port);
 }
 
 static bool slice_counts(const struct endpoint_slice *slice, const struct service *service,
@@ -44,12 +37,38 @@ static bool slice_counts(const struct endpoint_slice *slice, const struct servic
 	return !slice->headless || service->headless;
 }
 
-/*
- * Which of two endpoints with one address and port is kept; lowest is best. kube-proxy 1.37
- * (endpointslicecache.go, addEndpoints) keeps the one that does not terminate, since the address of
- * a pod that goes may already be another's. Among equals its answer depends on the order of a map;
- * ours must not: local, then ready, then serving.
- */
+/* An endpoint behind one port of one slice. */
+struct candidate {
+	struct selected_endpoint endpoint;
+	unsigned slice;
+	unsigned position; /* within the slice */
+};
+
+static int compare_keys(const struct candidate *a, const struct candidate *b)
+{
+	int order = memcmp(a->endpoint.address.bytes, b->endpoint.address.bytes,
+			   sizeof(a->endpoint.address.bytes));
+
+	return order ? order : (int)a->endpoint.port - (int)b->endpoint.port;
+}
+
+static int compare_unsigned(unsigned a, unsigned b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_candidates(const void *a, const void *b)
+{
+	const struct candidate *left = a;
+	const struct candidate *right = b;
+	int order = compare_keys(left, right);
+
+	if (order == 0)
+		order = compare_unsigned(left->slice, right->slice);
+	return order ? order : compare_unsigned(left->position, right->position);
+}
+
+/* Lowest is best. */
 static int rank(const struct slice_endpoint *endpoint, const char *node)
 {
 	bool local = node[0] && strcmp(endpoint->node_name, node) == 0;
@@ -58,92 +77,162 @@ static int rank(const struct slice_endpoint *endpoint, const char *node)
 	       (endpoint->serving ? 0 : 1);
 }
 
-struct by_address {
-	struct selected_endpoint endpoint;
-	int rank;
-};
-
-static int compare(const void *a, const void *b)
+static int compare_hints(const char *const *a, unsigned a_count, const char *const *b,
+			 unsigned b_count)
 {
-	const struct by_address *left = a;
-	const struct by_address *right = b;
-	int order = memcmp(left->endpoint.address.bytes, right->endpoint.address.bytes,
-			   sizeof(left->endpoint.address.bytes));
+	for (unsigned i = 0; i < a_count && i < b_count; i++) {
+		int order = strcmp(a[i], b[i]);
+
+		if (order)
+			return order;
+	}
+	return compare_unsigned(a_count, b_count);
+}
+
+/* Any order will do that depends on nothing but the content. */
+static int compare_content(const struct slice_endpoint *a, const struct slice_endpoint *b)
+{
+	int order = strcmp(a->target_namespace, b->target_namespace);
 
 	if (order == 0)
-		order = (int)left->endpoint.port - (int)right->endpoint.port;
+		order = strcmp(a->target_name, b->target_name);
 	if (order == 0)
-		order = left->rank - right->rank;
-	/* Twins of one rank: any stable choice will do, for the same answer in any order of events. */
+		order = strcmp(a->node_name, b->node_name);
 	if (order == 0)
-		order = strcmp(left->endpoint.endpoint->target_name,
-			       right->endpoint.endpoint->target_name);
+		order = strcmp(a->zone, b->zone);
+	if (order == 0)
+		order = compare_hints(a->zone_hints, a->zone_hint_count, b->zone_hints,
+				      b->zone_hint_count);
+	if (order == 0)
+		order = compare_hints(a->node_hints, a->node_hint_count, b->node_hints,
+				      b->node_hint_count);
 	return order;
 }
 
+/*
+ * Which of two endpoints with one address and port is kept, @first or the later @second (kube-proxy
+ * 1.37, endpointslicecache.go, addEndpoints): one that does not terminate, since the address of a
+ * pod that goes may already be another's; in one slice the last such one, or the first of all that
+ * terminate. Between slices its answer depends on the order of a map otherwise; ours must not.
+ */
+static bool second_wins(const struct candidate *first, const struct candidate *second,
+			const char *node)
+{
+	const struct slice_endpoint *a = first->endpoint.endpoint;
+	const struct slice_endpoint *b = second->endpoint.endpoint;
+	int order;
+
+	if (first->slice == second->slice)
+		return !b->terminating;
+	order = rank(a, node) - rank(b, node);
+	if (order == 0)
+		order = compare_content(a, b);
+	return order > 0;
+}
+
 static unsigned count_candidates(const struct service_state *state, const struct service *service,
-				 enum ip_family family)
+				 const struct selected_port *wanted, bool any_port)
 {
 	unsigned count = 0;
 
 	for (unsigned s = 0; s < state->slice_count; s++) {
-		if (slice_counts(state->slices[s], service, family))
-			count += state->slices[s]->endpoint_count;
+		const struct endpoint_slice *slice = state->slices[s];
+		unsigned ports = any_port;
+
+		if (!slice_counts(slice, service, wanted->family))
+			continue;
+		for (unsigned p = 0; !any_port && p < slice->port_count; p++)
+			ports += port_matches(slice, &slice->ports[p], service, wanted);
+		count += ports * slice->endpoint_count;
 	}
 	return count;
+}
+
+static void add_slice_port(const struct endpoint_slice *slice, unsigned slice_index, uint16_t port,
+			   struct candidate *found, unsigned *count)
+{
+	for (unsigned e = 0; e < slice->endpoint_count; e++) {
+		found[*count] = (struct candidate){
+			.endpoint = {
+				.address = slice->endpoints[e].address,
+				.port = port,
+				.endpoint = &slice->endpoints[e],
+			},
+			.slice = slice_index,
+			.position = e,
+		};
+		++*count;
+	}
+}
+
+static void find_candidates(const struct service_state *state, const struct service *service,
+				const struct selected_port *wanted, bool any_port,
+				struct candidate *found)
+{
+	unsigned count = 0;
+
+	for (unsigned s = 0; s < state->slice_count; s++) {
+		const struct endpoint_slice *slice = state->slices[s];
+
+		if (!slice_counts(slice, service, wanted->family))
+			continue;
+		if (any_port)
+			add_slice_port(slice, s, 0, found, &count);
+		for (unsigned p = 0; !any_port && p < slice->port_count; p++) {
+			if (port_matches(slice, &slice->ports[p], service, wanted))
+				add_slice_port(slice, s, slice->ports[p].port, found, &count);
+		}
+	}
+}
+
+/* Each address and port once. First the winner of each slice, then the best of those winners:
+ * @found is sorted by key, slice and position. */
+static void keep_winners(const struct candidate *found, unsigned count, const char *node,
+			 struct selected_port *port)
+{
+	unsigned i = 0;
+
+	while (i < count) {
+		unsigned key = i;
+		const struct candidate *best = NULL;
+
+		while (i < count && compare_keys(&found[key], &found[i]) == 0) {
+			const struct candidate *winner = &found[i];
+			unsigned slice = found[i].slice;
+
+			for (i++; i < count && found[i].slice == slice &&
+				  compare_keys(winner, &found[i]) == 0; i++) {
+				if (second_wins(winner, &found[i], node))
+					winner = &found[i];
+			}
+			if (!best || second_wins(best, winner, node))
+				best = winner;
+		}
+		port->endpoints[port->endpoint_count++] = best->endpoint;
+	}
 }
 
 int collect_endpoints(const struct service_state *state, const struct service *service,
 		      const char *node, struct selected_port *port)
 {
-	unsigned limit = count_candidates(state, service, port->family);
 	/* A headless Service may have no ports at all; its addresses count then. */
 	bool any_port = service->headless && !service->made_up && service->port_count == 0;
-	struct by_address *found;
-	unsigned count = 0;
+	unsigned count = count_candidates(state, service, port, any_port);
+	struct candidate *found;
 
-	if (limit == 0)
+	if (count == 0)
 		return 0;
-	found = malloc(limit * sizeof(*found));
-	port->endpoints = malloc(limit * sizeof(port->endpoints[0]));
+	found = malloc(count * sizeof(*found));
+	port->endpoints = malloc(count * sizeof(port->endpoints[0]));
 	if (!found || !port->endpoints) {
 		free(found);
 		free(port->endpoints);
 		port->endpoints = NULL;
 		return -ENOMEM;
 	}
-	for (unsigned s = 0; s < state->slice_count; s++) {
-		const struct endpoint_slice *slice = state->slices[s];
-		const struct slice_port *slice_port;
-
-		if (!slice_counts(slice, service, port->family))
-			continue;
-		slice_port = matching_port(slice, service, port);
-		if (!slice_port && !any_port)
-			continue;
-		for (unsigned e = 0; e < slice->endpoint_count; e++) {
-			found[count].endpoint = (struct selected_endpoint){
-				.address = slice->endpoints[e].address,
-				.port = slice_port ? slice_port->port : 0,
-				.endpoint = &slice->endpoints[e],
-			};
-			found[count].rank = rank(&slice->endpoints[e], node);
-			count++;
-		}
-	}
-	qsort(found, count, sizeof(*found), compare);
-	for (unsigned i = 0; i < count; i++) {
-		const struct selected_endpoint *next = &found[i].endpoint;
-
-		if (port->endpoint_count) {
-			const struct selected_endpoint *last =
-				&port->endpoints[port->endpoint_count - 1];
-
-			if (ip_equal(&last->address, &next->address) && last->port == next->port)
-				continue;
-		}
-		port->endpoints[port->endpoint_count++] = *next;
-	}
+	find_candidates(state, service, port, any_port, found);
+	qsort(found, count, sizeof(*found), compare_candidates);
+	keep_winners(found, count, node, port);
 	free(found);
 	return 0;
 }

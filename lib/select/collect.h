@@ -7,10 +7,11 @@
 
 /*
  * Fills @port->endpoints (name, protocol and family of @port are set) with used = false.
- * A slice counts when it is of the family and not FQDN; a port of it when name and protocol match
- * and it has a number (kube-proxy, endpointslicecache.go). An address and port found twice, as
- * while the controller moves an endpoint between slices, is kept once: the one that does not
- * terminate first (as kube-proxy), then the one on our node, the ready one, the serving one.
+ * A slice counts when it is of the family and not FQDN; each port of it when name and protocol
+ * match and it has a number (kube-proxy, endpointslicecache.go). An address and port found twice,
+ * as while the controller moves an endpoint between slices, is kept once: one that does not
+ * terminate first, in one slice the last of them (as kube-proxy); between slices then the one on
+ * our node, the ready one, the serving one.
  * Returns 0 or -ENOMEM.
  */
 int collect_endpoints(const struct service_state *state, const struct service *service,

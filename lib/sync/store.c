@@ -459,6 +459,12 @@ bool store_take_changed(struct store *store, struct service_state *ret_state)
 	return true;
 }
 
+void store_touch_all(struct store *store)
+{
+	for (struct service_group *group = store->groups; group; group = group->hh.next)
+		mark_changed(store, group);
+}
+
 unsigned store_service_count(const struct store *store)
 {
 	unsigned count = 0;

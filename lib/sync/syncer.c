@@ -467,6 +467,12 @@ bool syncer_take_changed(struct syncer *syncer, struct service_state *ret_state)
 	return false;
 }
 
+void syncer_touch_all(struct syncer *syncer)
+{
+	for (unsigned n = 0; n < syncer->namespace_count; n++)
+		store_touch_all(syncer->namespaces[n].store);
+}
+
 bool syncer_synced(const struct syncer *syncer)
 {
 	for (unsigned n = 0; n < syncer->namespace_count; n++) {

@@ -51,6 +51,9 @@ uint64_t syncer_deadline_ms(const struct syncer *syncer);
  */
 bool syncer_take_changed(struct syncer *syncer, struct service_state *ret_state);
 
+/* Makes syncer_take_changed() give every Service again. */
+void syncer_touch_all(struct syncer *syncer);
+
 /* At least one namespace was listed whole, or has its stand-ins. Stays true once it was. */
 bool syncer_synced(const struct syncer *syncer);
 

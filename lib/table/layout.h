@@ -54,7 +54,7 @@ struct table_snapshot {
 	uint64_t endpoints_at; /* struct table_endpoint[endpoint_count] */
 	uint64_t vips_at;      /* struct table_vip_slot[vip_slots], open addressing */
 	uint64_t names_at;     /* struct table_name_slot[name_slots], open addressing */
-	uint64_t text_at;      /* NUL-terminated strings */
+	uint64_t text_at;      /* NUL-terminated strings; the first one is empty */
 };
 
 enum {
@@ -68,7 +68,7 @@ struct table_service {
 	uint32_t port_count;
 	struct ip_address vips[2]; /* the primary one first; all zero: none */
 	uint32_t flags;
-	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
+	uint32_t reserved;
 };
 
 /* What a connection gets when no endpoint of a port is usable (kube-proxy, nftables/proxier.go). */
@@ -90,14 +90,15 @@ struct table_port {
 	uint8_t no_endpoint; /* enum table_no_endpoint */
 	uint8_t reserved[3];
 	uint32_t name_at; /* port name in the text */
-	uint32_t reserved2;
+	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 };
 
 struct table_endpoint {
 	struct ip_address address;
 	uint64_t uid_hash; /* of the pod; 0: unknown */
 	uint16_t port;
-	uint8_t reserved[6];
+	uint8_t reserved[2];
+	uint32_t hostname_at; /* in the text: what a headless Service's pod is called; 0: none */
 };
 
 /* Key: (vip, port, protocol). */

@@ -10,11 +10,41 @@ static uint8_t no_endpoint_answer(const char *namespace, const char *name,
 {
 	if (strcmp(namespace, "default") == 0 && strcmp(name, "kubernetes") == 0)
 		return TABLE_LEAVE;
+	/* A wrong guess must not refuse what kube-proxy would serve. */
+	if (port->guessed && port->endpoint_count == 0)
+		return TABLE_LEAVE;
+	if (port->place_unknown)
+		return TABLE_LEAVE;
 	return port->usable_elsewhere ? TABLE_NO_LOCAL : TABLE_REFUSE;
 }
 
+/* Only a headless Service's pods have names of their own (Kubernetes "DNS for Services and Pods"). */
+static int fill_hostnames(struct wire_port *wire, const struct selected_port *port)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < port->endpoint_count; i++) {
+		const struct selected_endpoint *selected = &port->endpoints[i];
+
+		if (!selected->used)
+			continue;
+		if (selected->endpoint->hostname[0]) {
+			if (!wire->hostnames)
+				wire->hostnames =
+					calloc(port->used_count, sizeof(wire->hostnames[0]));
+			if (!wire->hostnames)
+				return -ENOMEM;
+			wire->hostnames[n] = strdup(selected->endpoint->hostname);
+			if (!wire->hostnames[n])
+				return -ENOMEM;
+		}
+		n++;
+	}
+	return 0;
+}
+
 static int fill_port(struct wire_port *wire, const char *namespace, const char *name,
-		     const struct selected_port *port)
+		     const struct selection *selection, const struct selected_port *port)
 {
 	struct table_endpoint *endpoint;
 
@@ -25,12 +55,13 @@ static int fill_port(struct wire_port *wire, const char *namespace, const char *
 	wire->record.protocol = (uint8_t)port->protocol;
 	wire->record.family = (uint8_t)port->family;
 	wire->record.no_endpoint = no_endpoint_answer(namespace, name, port);
-	wire->record.endpoint_count = port->used_count;
+	wire->record.affinity_timeout_s = selection->affinity_timeout_s;
 	if (port->used_count == 0)
 		return 0;
 	wire->endpoints = calloc(port->used_count, sizeof(wire->endpoints[0]));
 	if (!wire->endpoints)
 		return -ENOMEM;
+	wire->record.endpoint_count = port->used_count;
 	endpoint = wire->endpoints;
 	for (unsigned i = 0; i < port->endpoint_count; i++) {
 		const struct selected_endpoint *selected = &port->endpoints[i];
@@ -42,7 +73,7 @@ static int fill_port(struct wire_port *wire, const char *namespace, const char *
 		endpoint->uid_hash = selected->endpoint->target_uid_hash;
 		endpoint++;
 	}
-	return 0;
+	return selection->headless ? fill_hostnames(wire, port) : 0;
 }
 
 struct wire_service *wire_service_new(const char *namespace, const char *name,
@@ -61,15 +92,16 @@ struct wire_service *wire_service_new(const char *namespace, const char *name,
 	strcpy(service->namespace, namespace);
 	strcpy(service->name, name);
 	service->record.flags = selection->headless ? TABLE_SERVICE_HEADLESS : 0;
-	service->record.affinity_timeout_s = selection->affinity_timeout_s;
 	for (unsigned i = 0; i < selection->vip_count; i++)
 		service->record.vips[i] = selection->vips[i];
 	for (unsigned i = 0; i < selection->port_count; i++) {
-		if (fill_port(&service->ports[i], namespace, name, &selection->ports[i]) < 0) {
+		/* First: wire_service_free() then knows of a half-filled one. */
+		service->record.port_count++;
+		if (fill_port(&service->ports[i], namespace, name, selection,
+			      &selection->ports[i]) < 0) {
 			wire_service_free(service);
 			return NULL;
 		}
-		service->record.port_count++;
 	}
 	return service;
 }
@@ -122,6 +154,22 @@ int wire_service_keep_endpoints(struct wire_service *service, const struct wire_
 	return 0;
 }
 
+const char *wire_port_hostname(const struct wire_port *port, unsigned index)
+{
+	return port->hostnames && port->hostnames[index] ? port->hostnames[index] : "";
+}
+
+static bool same_hostnames(const struct wire_port *a, const struct wire_port *b)
+{
+	if (!a->hostnames && !b->hostnames)
+		return true;
+	for (unsigned i = 0; i < a->record.endpoint_count; i++) {
+		if (strcmp(wire_port_hostname(a, i), wire_port_hostname(b, i)) != 0)
+			return false;
+	}
+	return true;
+}
+
 bool wire_service_equal(const struct wire_service *a, const struct wire_service *b)
 {
 	if (memcmp(&a->record, &b->record, sizeof(a->record)) != 0)
@@ -136,6 +184,8 @@ bool wire_service_equal(const struct wire_service *a, const struct wire_service 
 		if (left->record.endpoint_count &&
 		    memcmp(left->endpoints, right->endpoints,
 			   left->record.endpoint_count * sizeof(left->endpoints[0])) != 0)
+			return false;
+		if (!same_hostnames(left, right))
 			return false;
 	}
 	return true;
@@ -154,8 +204,15 @@ size_t wire_service_text_size(const struct wire_service *service)
 {
 	size_t size = strlen(service->namespace) + strlen(service->name) + 2;
 
-	for (unsigned i = 0; i < service->record.port_count; i++)
-		size += strlen(service->ports[i].name) + 1;
+	for (unsigned i = 0; i < service->record.port_count; i++) {
+		const struct wire_port *port = &service->ports[i];
+
+		size += strlen(port->name) + 1;
+		for (unsigned e = 0; port->hostnames && e < port->record.endpoint_count; e++) {
+			if (port->hostnames[e])
+				size += strlen(port->hostnames[e]) + 1;
+		}
+	}
 	return size;
 }
 
@@ -163,8 +220,14 @@ void wire_service_free(struct wire_service *service)
 {
 	if (!service)
 		return;
-	for (unsigned i = 0; i < service->record.port_count; i++)
-		free(service->ports[i].endpoints);
+	for (unsigned i = 0; i < service->record.port_count; i++) {
+		struct wire_port *port = &service->ports[i];
+
+		for (unsigned e = 0; port->hostnames && e < port->record.endpoint_count; e++)
+			free(port->hostnames[e]);
+		free(port->hostnames);
+		free(port->endpoints);
+	}
 	free(service->ports);
 	free(service);
 }

@@ -13,6 +13,7 @@ struct wire_port {
 	struct ip_address vip; /* all zero: none */
 	struct table_port record; /* offsets are filled in at publish */
 	struct table_endpoint *endpoints; /* record.endpoint_count of them */
+	char **hostnames; /* one for each endpoint, NULL without; NULL when none has one */
 };
 
 struct wire_service {
@@ -33,6 +34,9 @@ void wire_service_take_cursors(struct wire_service *service, const struct wire_s
 
 /* Where a port of @service has no endpoint and the same port of @old had some, takes those. */
 int wire_service_keep_endpoints(struct wire_service *service, const struct wire_service *old);
+
+/* "" when the endpoint has none. */
+const char *wire_port_hostname(const struct wire_port *port, unsigned index);
 
 /* They would look the same in a snapshot. */
 bool wire_service_equal(const struct wire_service *a, const struct wire_service *b);

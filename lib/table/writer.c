@@ -190,7 +190,7 @@ static struct table_snapshot plan_snapshot(const struct table_writer *writer)
 		.service_count = HASH_COUNT(writer->services),
 		.port_count = writer->port_count,
 		.endpoint_count = writer->endpoint_count,
-		.text_size = (uint32_t)align8(writer->text_size),
+		.text_size = (uint32_t)align8(1 + writer->text_size),
 		.vip_slots = slots_for(writer->vip_count),
 		.name_slots = slots_for(HASH_COUNT(writer->services)),
 	};
@@ -278,6 +278,19 @@ static void index_name(struct filling *filling, const struct wire_service *wire)
 	put_record(filling, filling->snapshot.names_at, slot & mask, &entry, sizeof(entry));
 }
 
+static void put_named_endpoints(struct filling *filling, const struct wire_port *port)
+{
+	for (unsigned i = 0; i < port->record.endpoint_count; i++) {
+		const char *hostname = wire_port_hostname(port, i);
+		struct table_endpoint record = port->endpoints[i];
+
+		if (hostname[0])
+			record.hostname_at = put_text(filling, hostname);
+		put_record(filling, filling->snapshot.endpoints_at, filling->endpoint_index + i,
+			   &record, sizeof(record));
+	}
+}
+
 static void put_port(struct filling *filling, const struct wire_port *port)
 {
 	struct table_port record = port->record;
@@ -287,9 +300,12 @@ static void put_port(struct filling *filling, const struct wire_port *port)
 	record.name_at = put_text(filling, port->name);
 	put_record(filling, filling->snapshot.ports_at, filling->port_index, &record,
 		   sizeof(record));
-	poke_words(filling->arena + filling->snapshot.endpoints_at +
-			   filling->endpoint_index * sizeof(struct table_endpoint),
-		   port->endpoints, record.endpoint_count * sizeof(struct table_endpoint));
+	if (port->hostnames)
+		put_named_endpoints(filling, port);
+	else
+		poke_words(filling->arena + filling->snapshot.endpoints_at +
+				   filling->endpoint_index * sizeof(struct table_endpoint),
+			   port->endpoints, record.endpoint_count * sizeof(struct table_endpoint));
 	if (has_vip(port))
 		index_vip(filling, port);
 	filling->endpoint_index += record.endpoint_count;
@@ -352,7 +368,10 @@ static void retire_older(struct table_memory *memory)
 
 int table_writer_publish(struct table_writer *writer)
 {
-	struct filling filling = {.snapshot = plan_snapshot(writer)};
+	struct filling filling = {
+		.snapshot = plan_snapshot(writer),
+		.text_at = 1, /* offset 0 is the empty string: "none" */
+	};
 	struct written_service *service, *next;
 	struct table_snapshot *shared;
 	struct table_header *header;

@@ -208,6 +208,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ndemo: interrupted")
         return 130
+    except BrokenPipeError:
+        # Nobody reads any more (scripts/demo | head); the interpreter's own flush at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except DemoError as error:
         print(f"\nFAILED: {error}")
         return 1

@@ -2,11 +2,11 @@
 /*
  * New connections, one after another: connect, a byte there, a byte back, close.
  *
- *	connections IP PORT		commands: wait, COUNT
+ *	connections PORT IP...		commands: wait, COUNT
  *
- * "wait" connects until the first answer. COUNT makes that many connections and answers with the time of
- * one, how many failed, and how many each listener answered. The close is a reset, so that no port stays in
- * TIME_WAIT.
+ * "wait" connects until the first answer. COUNT makes that many connections, to the addresses in turn, and
+ * answers with the time of one, how many failed, and how many each listener answered. The close is a reset,
+ * so that no port stays in TIME_WAIT.
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,16 +16,21 @@
 #define MAX_COUNT 100000
 #define WAIT_TRIES 3000
 
-static struct sockaddr_in target;
+#define MAX_TARGETS 3
+
+static struct sockaddr_in targets[MAX_TARGETS];
+static unsigned target_count;
+static unsigned next_target;
 
 /* Returns what the listener answered, its letter, or 0. */
 static char one_connection(void)
 {
 	const struct linger reset = {.l_onoff = 1};
+	const struct sockaddr_in *target = &targets[next_target++ % target_count];
 	char answer = 0;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (connect(fd, (struct sockaddr *)&target, sizeof(target)) < 0 ||
+	if (connect(fd, (const struct sockaddr *)target, sizeof(*target)) < 0 ||
 	    send(fd, "?", 1, MSG_NOSIGNAL) != 1 || recv(fd, &answer, 1, 0) != 1)
 		answer = 0;
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -76,9 +81,11 @@ int main(int argc, char **argv)
 {
 	char line[64];
 
-	if (argc != 3)
-		bench_die("usage: connections IP PORT");
-	target = bench_address(argv[1], (unsigned)atoi(argv[2]));
+	target_count = (unsigned)argc - 2;
+	if (argc < 3 || target_count > MAX_TARGETS)
+		bench_die("usage: connections PORT IP...");
+	for (unsigned i = 0; i < target_count; i++)
+		targets[i] = bench_address(argv[i + 2], (unsigned)atoi(argv[1]));
 	while (bench_command(line, sizeof(line))) {
 		int count = atoi(line);
 

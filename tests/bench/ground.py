@@ -111,8 +111,8 @@ class Services:
                 "type": "ClusterIP",
                 "internalTrafficPolicy": "Cluster",
                 "sessionAffinity": "None",
+                # Without a selector, whose slices are not the controller's: it would look at each of them.
                 "ports": [{"name": "http", "port": PORT, "protocol": "TCP", "targetPort": POD_PORT}],
-                "selector": {"app": _name(index)},
             },
         }
 
@@ -208,7 +208,7 @@ def slice_object(namespace: str, service: str, pods: Pods) -> Dict[str, Any]:
             "generateName": f"{service}-",
             "labels": {
                 "app": service,
-                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                "endpointslice.kubernetes.io/managed-by": "staff",
                 "kubernetes.io/service-name": service,
             },
         },

@@ -6,7 +6,7 @@ import random
 import re
 import shutil
 import statistics
-from typing import Counter, Dict, List
+from typing import Counter, Dict, List, Optional
 
 from .ground import PORT, POD_PORT, PODS, Ground, Services, Worker
 from .report import Report, spread
@@ -54,14 +54,14 @@ def one_round(bare: Worker, shims: Dict[int, Worker], samples: Samples) -> None:
 
 def add_rows(samples: Samples, report: Report) -> None:
     for what, key in (("connect() through the stub, no shim", "same 0"), ("the same again (A/A), difference", "net again"),
-                      ("stub: connect() and 2 getsockopt(), no shim", "stub-calls 0")):
+                      ("stubs of the 3 calls of a match, no shim", "stub-calls 0")):
         report.add(what, spread(samples[key]) + " ns", ns=samples[key])
     for what, mode, budget in (("unmatched", "unmatched", 20), ("matched, one Service", "same", 50),
                                ("matched, all Services in turn", "spread", 50)):
         for count in COUNTS:
             net, gross = samples[f"net {mode} {count}"], samples[f"{mode} {count}"]
             report.add(
-                f"{what}, {count} in the table: net (gross)",
+                f"{what}, table of {count}: net (gross)",
                 f"{spread(net)} ({statistics.median(gross):.1f}) ns",
                 f"< {budget} ns net",
                 statistics.median(net) < budget,
@@ -92,12 +92,12 @@ def count_system_calls(ground: Ground, report: Report) -> None:
                    not extra if what == "unmatched" else None, extra=extra)
 
 
-def traced(ground: Ground, services: "Services | None", ip: str, port: int) -> Counter[str]:
+def traced(ground: Ground, services: Optional[Services], ip: str, port: int) -> Counter[str]:
     log = ground.file("strace")
     env = ground.env(services, [ground.shim] if services else [])
     settings = [word for name, value in env.items() if name.startswith(("K8SLB_", "LD_PRELOAD"))
                 for word in ("-E", f"{name}={value}")]
-    worker = ground.start("connections", ip, port, under=["strace", "-o", str(log), *settings])
+    worker = ground.start("connections", port, ip, under=["strace", "-o", str(log), *settings])
     worker.ask("wait")
     if worker.ask(str(STRACED))["errors"]:
         raise RuntimeError("connections failed under strace")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-_COLUMNS = "  {:<52} {:<36} {:<16} {}"
+_COLUMNS = "  {:<62} {:<38} {:<18} {}"
 
 
 def machine() -> Dict[str, Any]:

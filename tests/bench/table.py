@@ -14,11 +14,11 @@ ROUNDS = 5
 def run_publish(ground: Ground, report: Report) -> None:
     for services, endpoints in SIZES:
         result = ground.run("publish", services, endpoints)
-        size = f"{services} Services, {result['endpoints']} endpoints"
+        size = f"table of {services} ({result['endpoints']} endpoints)"
         put, publish = result["put_ns"], result["publish_ns"]
         largest = services == SIZES[-1][0]
         report.add(
-            f"put and publish one change, {size}",
+            f"put + publish one change, {size}",
             f"{put['p50'] / 1e3:.0f} + {publish['p50'] / 1e3:.0f} us, p99 {publish['p99'] / 1e3:.0f} us",
             "< 1 ms" if largest else "",
             put["p50"] + publish["p50"] < 1e6 if largest else None,
@@ -26,7 +26,7 @@ def run_publish(ground: Ground, report: Report) -> None:
         )
         if largest:
             each = result["table_bytes"] / result["endpoints"]
-            report.add(f"table, {size}", f"{each:.1f} B an endpoint", "< 64 B", each < 64, bytes=result["table_bytes"])
+            report.add(f"size of the {size}", f"{each:.1f} B an endpoint", "< 64 B", each < 64, bytes=result["table_bytes"])
             report.add("    writer's own copy beside it", f"{result['heap_bytes'] / result['endpoints']:.1f} B an endpoint")
 
 
@@ -40,4 +40,4 @@ def run_lookup(ground: Ground, report: Report) -> None:
     names = {"same": "pick of one Service", "spread": "pick of all Services in turn", "missing": "an address that is not there"}
     for mode, services in todo:
         values = samples[mode, services]
-        report.add(f"{names[mode]}, {services} Services", spread(values) + " ns", ns=values)
+        report.add(f"{names[mode]}, table of {services}", spread(values) + " ns", ns=values)

@@ -41,7 +41,14 @@ def three_pods(cluster: Cluster) -> Any:
     service = cluster.create_service("web")
     pods = [cluster.add_pod(f"web-{i}", {"app": "web"}) for i in range(3)]
     cluster.wait_endpoints(service, 3)
+    # The Endpoints object is written by a controller of its own, which may be later.
+    wait_until(lambda: endpoints_object_size(cluster) == 3, lambda: endpoints_object_size(cluster))
     return service, pods
+
+
+def endpoints_object_size(cluster: Cluster) -> int:
+    _, found = cluster.request("GET", "/api/v1/namespaces/default/endpoints/web")
+    return sum(len(subset.get("addresses") or []) for subset in found.get("subsets") or [])
 
 
 @pytest.mark.parametrize("discovery", [AUTO, ENDPOINT_SLICES, ENDPOINTS])

@@ -155,18 +155,33 @@ static void test_null_lists_are_empty(void **state)
 	object_clear(&object);
 }
 
-static void test_port_defaults_are_no_name_tcp_and_no_number(void **state)
+static void test_port_defaults_are_tcp_and_no_number(void **state)
 {
 	struct object object;
 
 	(void)state;
-	decoded(OBJECT_ENDPOINT_SLICE, SLICE("\"ports\":[{\"port\":80},{\"name\":null,\"port\":null}]"),
-		&object);
+	decoded(OBJECT_ENDPOINT_SLICE,
+		SLICE("\"ports\":[{\"name\":\"\",\"port\":80},{\"name\":\"a\",\"port\":null}]"), &object);
 	assert_int_equal(object.slices->port_count, 2);
 	assert_string_equal(object.slices->ports[0].name, "");
 	assert_int_equal(object.slices->ports[0].protocol, PROTOCOL_TCP);
 	assert_int_equal(object.slices->ports[1].port, 0);
 	assert_int_equal(skipped, 0);
+	object_clear(&object);
+}
+
+/* As kube-proxy does; the API server sets "" where no name was given. */
+static void test_a_slice_port_without_a_name_is_skipped(void **state)
+{
+	struct object object;
+
+	(void)state;
+	decoded(OBJECT_ENDPOINT_SLICE,
+		SLICE("\"ports\":[{\"port\":80},{\"name\":null,\"port\":80},{\"name\":\"\",\"port\":81}]"),
+		&object);
+	assert_int_equal(object.slices->port_count, 1);
+	assert_int_equal(object.slices->ports[0].port, 81);
+	assert_int_equal(skipped, 2);
 	object_clear(&object);
 }
 
@@ -176,13 +191,28 @@ static void test_bad_ports_cost_only_themselves(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"ports\":[{\"port\":0},{\"port\":65536},{\"port\":-1},{\"port\":80.5},"
-		      "{\"port\":\"80\"},{\"port\":1e300},{\"port\":80,\"protocol\":\"QUIC\"},"
-		      "{\"port\":80,\"name\":\"Not-A-Label\"},{\"port\":65535}]"),
+		SLICE("\"ports\":[{\"name\":\"\",\"port\":0},{\"name\":\"\",\"port\":65536},"
+		      "{\"name\":\"\",\"port\":-1},{\"name\":\"\",\"port\":80.5},"
+		      "{\"name\":\"\",\"port\":\"80\"},{\"name\":\"\",\"port\":1e300},"
+		      "{\"name\":\"\",\"port\":80,\"protocol\":\"QUIC\"},"
+		      "{\"port\":80,\"name\":\"Not-A-Label\"},{\"name\":\"\",\"port\":65535}]"),
 		&object);
 	assert_int_equal(object.slices->port_count, 1);
 	assert_int_equal(object.slices->ports[0].port, 65535);
 	assert_int_equal(skipped, 8);
+	object_clear(&object);
+}
+
+/* Stored by old clusters; k8s.io/utils/net, ParseIPSloppy. */
+static void test_leading_zeros_of_an_address_are_decimal(void **state)
+{
+	struct object object;
+
+	(void)state;
+	decoded(OBJECT_ENDPOINT_SLICE, SLICE("\"endpoints\":[{\"addresses\":[\"010.000.0.01\"]}]"),
+		&object);
+	assert_int_equal(object.slices->endpoint_count, 1);
+	assert_string_equal(address(&object.slices->endpoints[0].address), "10.0.0.1");
 	object_clear(&object);
 }
 
@@ -192,7 +222,7 @@ static void test_bad_addresses_cost_only_themselves(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.01\"]},{\"addresses\":[\"fd00::1\"]},"
+		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.x1\"]},{\"addresses\":[\"fd00::1\"]},"
 		      "{\"addresses\":[]},{\"addresses\":null},{},{\"addresses\":[\"\"]},"
 		      "{\"addresses\":[\"10.0.0.1\"],\"hostname\":\"kept\"}]"),
 		&object);
@@ -350,13 +380,16 @@ static void test_illegal_names_are_refused(void **state)
 	}
 }
 
-static void test_a_resource_version_is_needed_and_bounded(void **state)
+static void test_a_resource_version_is_bounded(void **state)
 {
 	char version[65], text[256];
+	struct object object;
 
 	(void)state;
-	refused(OBJECT_SERVICE, "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\"},\"spec\":{}}",
-		"resourceVersion is missing");
+	decoded(OBJECT_SERVICE, "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\"},\"spec\":{}}",
+		&object);
+	assert_string_equal(object.resource_version, "");
+	object_clear(&object);
 	memset(version, '1', 64);
 	version[64] = '\0';
 	snprintf(text, sizeof(text),
@@ -462,6 +495,7 @@ static void test_every_field_of_a_service_is_read(void **state)
 		"{\"metadata\":{\"name\":\"web\",\"namespace\":\"demo\",\"resourceVersion\":\"5\","
 		"\"labels\":{\"service.kubernetes.io/service-proxy-name\":\"x\"}},\"spec\":{"
 		"\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[\"10.96.0.5\",\"fd00::5\"],"
+		"\"ipFamilies\":[\"IPv4\",\"IPv6\"],"
 		"\"internalTrafficPolicy\":\"Local\",\"sessionAffinity\":\"ClientIP\","
 		"\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":60}},\"ports\":["
 		"{\"name\":\"http\",\"port\":80,\"targetPort\":\"x\"},"
@@ -472,6 +506,8 @@ static void test_every_field_of_a_service_is_read(void **state)
 	assert_string_equal(service->name, "web");
 	assert_int_equal(service->cluster_ip_count, 2);
 	assert_string_equal(address(&service->cluster_ips[1]), "fd00::5");
+	assert_int_equal(service->family_count, 2);
+	assert_int_equal(service->families[1], IP_FAMILY_6);
 	assert_true(service->other_proxy && service->internal_traffic_local);
 	assert_false(service->headless || service->external_name);
 	assert_int_equal(service->affinity_timeout_s, 60);
@@ -490,6 +526,24 @@ static void test_cluster_ip_serves_where_there_are_no_cluster_ips(void **state)
 	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[]"), &object);
 	assert_int_equal(object.service->cluster_ip_count, 1);
 	assert_int_equal(object.service->affinity_timeout_s, 0);
+	object_clear(&object);
+}
+
+/* kube-proxy, GetClusterIPByFamily and IsServiceIPSet. */
+static void test_cluster_ips_count_by_their_families(void **state)
+{
+	struct object object;
+
+	(void)state;
+	decoded(OBJECT_SERVICE,
+		SERVICE("\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[\"10.96.0.5\",\"fd00::5\"]"), &object);
+	assert_int_equal(object.service->cluster_ip_count, 1);
+	object_clear(&object);
+	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"10.96.0.5\",\"ipFamilies\":[\"IPv4\"]"), &object);
+	assert_int_equal(object.service->cluster_ip_count, 0);
+	object_clear(&object);
+	decoded(OBJECT_SERVICE, SERVICE("\"clusterIPs\":[\"10.96.0.5\"],\"ipFamilies\":[\"IPv4\"]"), &object);
+	assert_int_equal(object.service->cluster_ip_count, 0);
 	object_clear(&object);
 }
 
@@ -515,7 +569,10 @@ static void test_a_cluster_ip_that_does_not_parse_is_skipped(void **state)
 	struct object object;
 
 	(void)state;
-	decoded(OBJECT_SERVICE, SERVICE("\"clusterIPs\":[\"10.96.0\",\"10.96.0.6\"]"), &object);
+	decoded(OBJECT_SERVICE,
+		SERVICE("\"clusterIP\":\"10.96.0\",\"clusterIPs\":[\"10.96.0\",\"fd00::6\"],"
+			"\"ipFamilies\":[\"IPv4\",\"IPv6\"]"),
+		&object);
 	assert_int_equal(object.service->cluster_ip_count, 1);
 	assert_int_equal(skipped, 1);
 	object_clear(&object);
@@ -738,8 +795,10 @@ int main(void)
 		cmocka_unit_test(test_every_field_of_a_slice_is_read),
 		cmocka_unit_test(test_absent_and_null_conditions_mean_ready),
 		cmocka_unit_test(test_null_lists_are_empty),
-		cmocka_unit_test(test_port_defaults_are_no_name_tcp_and_no_number),
+		cmocka_unit_test(test_port_defaults_are_tcp_and_no_number),
+		cmocka_unit_test(test_a_slice_port_without_a_name_is_skipped),
 		cmocka_unit_test(test_bad_ports_cost_only_themselves),
+		cmocka_unit_test(test_leading_zeros_of_an_address_are_decimal),
 		cmocka_unit_test(test_bad_addresses_cost_only_themselves),
 		cmocka_unit_test(test_an_ipv6_slice_takes_ipv6_only),
 		cmocka_unit_test(test_fqdn_and_future_address_types_give_no_endpoints),
@@ -750,7 +809,7 @@ int main(void)
 		cmocka_unit_test(test_members_differ_by_case),
 		cmocka_unit_test(test_a_name_of_300_bytes_is_refused),
 		cmocka_unit_test(test_illegal_names_are_refused),
-		cmocka_unit_test(test_a_resource_version_is_needed_and_bounded),
+		cmocka_unit_test(test_a_resource_version_is_bounded),
 		cmocka_unit_test(test_a_slice_cut_at_any_byte_is_refused),
 		cmocka_unit_test(test_nul_depth_and_garbage_are_refused),
 		cmocka_unit_test(test_each_subset_and_family_becomes_a_slice),
@@ -758,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_endpoints_without_subsets_have_no_slices),
 		cmocka_unit_test(test_every_field_of_a_service_is_read),
 		cmocka_unit_test(test_cluster_ip_serves_where_there_are_no_cluster_ips),
+		cmocka_unit_test(test_cluster_ips_count_by_their_families),
 		cmocka_unit_test(test_headless_and_external_name_have_no_cluster_ip),
 		cmocka_unit_test(test_a_cluster_ip_that_does_not_parse_is_skipped),
 		cmocka_unit_test(test_an_affinity_timeout_out_of_range_is_the_default),

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifests, on the real API server: accepted, and enough for what they are for."""
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List
+
+import pytest
+
+from tests.harness import ShimRunner, expect
+from tests.kube.real_cluster import RealCluster, program
+from tests.preload.common import web
+
+DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
+NAMESPACE = "deploy"
+
+pytestmark = pytest.mark.clusters("real")
+
+
+@pytest.fixture
+def rights(cluster: RealCluster) -> Iterator[None]:
+    """What a user does first."""
+    cluster.create_namespace(NAMESPACE)
+    cluster.kubectl("apply", "-n", NAMESPACE, "-f", str(DEPLOY / "rbac.yaml"))
+    yield
+    cluster.kubectl("delete", "-n", NAMESPACE, "-f", str(DEPLOY / "rbac.yaml"))
+
+
+def token_file(cluster: RealCluster, directory: Path) -> Path:
+    """The token that Kubernetes would mount into a Pod of deploy/."""
+    token = cluster.kubectl("create", "token", "-n", NAMESPACE, "k8slb")
+    path = directory / "token"
+    path.write_text(token)
+    return path
+
+
+@pytest.mark.parametrize("manifest", ["pod-in-cluster.yaml", "pod-kubectl-proxy.yaml", "kustomization.yaml"])
+def test_the_api_server_accepts_it(cluster: RealCluster, rights: None, manifest: str) -> None:
+    source = ["-k", str(DEPLOY)] if manifest == "kustomization.yaml" else ["-f", str(DEPLOY / manifest)]
+
+    answer = cluster.kubectl("apply", "-n", NAMESPACE, "--dry-run=server", *source)
+
+    assert re.search(r"^pod/app\S* created \(server dry run\)$", answer, re.MULTILINE), answer
+
+
+def curl_pods(run_shim: ShimRunner, env: Dict[str, str], vip: str) -> List[str]:
+    result = run_shim(["curl", "-sS", "-H", "Connection: close", f"http://{vip}/?[1-3]"], env=env)
+    assert result.returncode == 0, result
+    return sorted(result.stdout.split())
+
+
+@pytest.mark.parametrize("discovery", ["endpointslices", "endpoints"])
+def test_the_rights_are_enough(
+    cluster: RealCluster, rights: None, run_shim: ShimRunner, tmp_path: Path, discovery: str
+) -> None:
+    service = cluster.create_service("web", NAMESPACE)
+    pods = [cluster.add_pod(f"web-{i}", {"app": "web"}, NAMESPACE) for i in range(3)]
+    cluster.wait_endpoints(service, 3)
+    assert service.vip
+    env = cluster.env(
+        "web", K8SLB_NAMESPACE=NAMESPACE, K8SLB_TOKEN_FILE=str(token_file(cluster, tmp_path)), K8SLB_DISCOVERY=discovery
+    )
+
+    expect(curl_pods(run_shim, env, service.vip), [pod.name for pod in pods])
+
+
+def test_the_rights_end_at_the_namespace(cluster: RealCluster, rights: None, run_shim: ShimRunner, tmp_path: Path) -> None:
+    service, _pods = web(cluster)
+    env = cluster.env("default/web", K8SLB_TOKEN_FILE=str(token_file(cluster, tmp_path)))
+
+    result = run_shim(["curl", "-sS", "--max-time", "1", f"http://{service.vip}/"], env=env)
+
+    assert "403" in result.log and result.returncode == 28, result
+
+
+def proxy_command(cluster: RealCluster, directory: Path) -> List[str]:
+    """The sidecar's command of pod-kubectl-proxy.yaml with the rights of its account, on any free port."""
+    manifest = json.loads(
+        cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f", str(DEPLOY / "pod-kubectl-proxy.yaml"))
+    )
+    sidecar = next(c for c in manifest["spec"]["initContainers"] if c["name"] == "kubectl-proxy")
+    words = [word for word in sidecar["command"][1:] if not word.startswith("--port=")]
+    account = ["--server=" + cluster.url, f"--certificate-authority={cluster.ca_file}"]
+    token = "--token=" + token_file(cluster, directory).read_text().strip()
+    return [program(), "kubectl", *words, "--port=0", "--kubeconfig=/dev/null", *account, token]
+
+
+def test_the_proxy_passes_what_is_asked_for(
+    cluster: RealCluster, rights: None, run_shim: ShimRunner, tmp_path: Path
+) -> None:
+    service = cluster.create_service("web", NAMESPACE)
+    pods = [cluster.add_pod(f"web-{i}", {"app": "web"}, NAMESPACE) for i in range(3)]
+    cluster.wait_endpoints(service, 3)
+    assert service.vip
+    log = tmp_path / "proxy.log"
+    with open(log, "w") as output:
+        proxy = subprocess.Popen(
+            proxy_command(cluster, tmp_path), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        env = {"K8SLB_API": proxy_url(proxy, log), "K8SLB_NAMESPACE": NAMESPACE}
+        for discovery in ("endpointslices", "endpoints"):
+            found = curl_pods(run_shim, {**env, "K8SLB_SERVICES": "web", "K8SLB_DISCOVERY": discovery}, service.vip)
+            expect(found, [pod.name for pod in pods], log.read_text())
+    finally:
+        proxy.kill()
+        proxy.wait()
+
+
+def proxy_url(proxy: "subprocess.Popen[bytes]", log: Path) -> str:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and proxy.poll() is None:
+        match = re.search(r"127\.0\.0\.1:\d+", log.read_text())
+        if match:
+            return "http://" + match.group()
+        time.sleep(0.02)
+    raise AssertionError(f"kubectl proxy does not serve:\n{log.read_text()}")

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents say what the code does: settings, commands, paths, manual pages."""
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import List, Set
+
+import pytest
+
+from tests.harness import expect
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SETTINGS_DOCUMENTS = ["README.md", "docs/settings.md", "docs/man/k8slb.7"]
+# Names of the C library and the title of its manual page begin as the settings do.
+C_NAMES = {"K8SLB_IN_CLUSTER", "K8SLB_ERROR_SIZE", "K8SLB_ENDPOINTS"}
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def documents() -> List[str]:
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/man/*.[37]"), *ROOT.glob("deploy/*")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in files)
+
+
+def real_settings() -> Set[str]:
+    return set(re.findall(r'^\t\{"(K8SLB_\w+)"', text("lib/config/settings.c"), re.MULTILINE))
+
+
+def named_settings(name: str) -> Set[str]:
+    return {word for word in re.findall(r"K8SLB_[A-Z_]*[A-Z]", text(name)) if not word.startswith("K8SLB_DISCOVERY_")} - C_NAMES
+
+
+@pytest.mark.parametrize("name", SETTINGS_DOCUMENTS)
+def test_every_setting_is_documented(name: str) -> None:
+    assert len(real_settings()) > 10
+    expect(sorted(real_settings() - named_settings(name)), [])
+
+
+@pytest.mark.parametrize("name", documents())
+def test_no_other_setting_is_documented(name: str) -> None:
+    expect(sorted(named_settings(name) - real_settings()), [])
+
+
+def test_the_messages_are_those_of_the_tests() -> None:
+    """Each message that docs/settings.md shows is one that the unit tests provoke, but for the value in it."""
+    known = re.sub(r'"\s*"', "", text("tests/unit/test_config.c").replace('\\"', "'"))
+    shown = re.findall(r"`(K8SLB_\w+=\"[^`]*?\": expected [^`]*)`", text("docs/settings.md"))
+    assert len(shown) > 10
+    for message in shown:
+        variable, expected = re.match(r'(K8SLB_\w+)=.*: (expected .*)', message).groups()  # type: ignore[union-attr]
+        expected = expected.replace('"', "'")
+        assert re.search(rf"{variable}='[^']*': {re.escape(expected)}", known), f"no unit test shows: {message}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_make_targets_exist(name: str) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), re.MULTILINE))
+    used = set(re.findall(r"(?:^|`|sudo )make ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", text(name), re.MULTILINE))
+    words = {word for line in used for word in line.split()}
+    assert words, name
+    expect(sorted(words - targets - {"build"}), [])
+
+
+@pytest.mark.parametrize("name", documents())
+def test_paths_exist(name: str) -> None:
+    """Links, and file names in code marks."""
+    content = text(name)
+    links = re.findall(r"\]\(([^)#:]+)\)", content)
+    missing = [link for link in links if not (ROOT / name).parent.joinpath(link).exists()]
+    marked = re.findall(r"`((?:shim|lib|tests|scripts|docs|deploy|examples|third_party)/[\w./-]+)`", content)
+    missing += [path for path in marked if not (ROOT / path).exists() and "CALL" not in path]
+    expect(missing, [])
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("docs/man/*.[37]")))
+def test_manual_pages_are_clean(page: str) -> None:
+    for command in (["mandoc", "-Tlint", "-Wwarning"], ["man", "--warnings", "-l"]):
+        if shutil.which(command[0]):
+            result = subprocess.run([*command, f"docs/man/{page}"], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            expect((result.returncode, result.stderr), (0, ""))
+
+
+def test_the_manual_names_every_function() -> None:
+    public = set(re.findall(r"\b(k8slb_\w+)\(struct|\b(k8slb_\w+)\(const|\b(k8slb_version)\(", text("lib/k8slb.h")))
+    names = {name for match in public for name in match if name}
+    page = text("docs/man/k8slb_endpoints.3")
+    assert len(names) > 6
+    expect(sorted(name for name in names if not re.search(rf"\.F[no] {name}\b", page)), [])

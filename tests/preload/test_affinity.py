@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sessionAffinity ClientIP: all processes of a Pod are one client of a Service port."""
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+
+from tests.harness import Result, ShimRunner, expect
+from tests.preload.common import client, tally, web
+
+AFFINITY = {"sessionAffinity": "ClientIP"}
+HINTS = Path(f"/dev/shm/k8slb-{os.geteuid()}")
+
+
+@pytest.fixture(autouse=True)
+def no_hints() -> Iterator[None]:
+    """What an earlier test's processes told each other would decide for this one."""
+    shutil.rmtree(HINTS, ignore_errors=True)
+    yield
+    shutil.rmtree(HINTS, ignore_errors=True)
+
+
+def pods_of(result: Result) -> List[str]:
+    expect(result.returncode, 0, result)
+    return sorted(tally(result.stdout))
+
+
+def test_one_process_stays_on_one_pod(cluster: Any, run_shim: ShimRunner) -> None:
+    service, pods = web(cluster, **AFFINITY)
+    result = run_shim(client(service.vip, 80, 50), env=cluster.env("web"))
+    expect(len(pods_of(result)), 1, result)
+
+
+def test_many_processes_stay_on_one_pod(cluster: Any, run_shim: ShimRunner) -> None:
+    service, _ = web(cluster, pods=5, **AFFINITY)
+    seen = {pod for _ in range(10) for pod in pods_of(run_shim(client(service.vip, 80, 2), env=cluster.env("web")))}
+    expect(len(seen), 1, seen)
+
+
+@pytest.mark.clusters("double")
+def test_without_shared_memory_new_processes_agree_all_the_same(cluster: Any, run_shim: ShimRunner) -> None:
+    service, _ = web(cluster, pods=5, **AFFINITY)
+    HINTS.write_text("not a folder")
+    try:
+        seen = {pod for _ in range(6) for pod in pods_of(run_shim(client(service.vip, 80, 2), env=cluster.env("web")))}
+    finally:
+        HINTS.unlink()
+    expect(len(seen), 1, seen)
+
+
+@pytest.mark.clusters("double")
+def test_a_new_pod_moves_nobody(cluster: Any, run_shim: ShimRunner) -> None:
+    service, _ = web(cluster, pods=2, **AFFINITY)
+    first = pods_of(run_shim(client(service.vip, 80), env=cluster.env("web")))
+    for i in range(2, 12):
+        cluster.add_pod(f"web-{i}", {"app": "web"})
+    cluster.wait_endpoints(service, 12)
+    expect(pods_of(run_shim(client(service.vip, 80, 5), env=cluster.env("web"))), first)
+
+
+def test_affinity_ends_with_its_pod(cluster: Any, run_shim: ShimRunner) -> None:
+    service, pods = web(cluster, **AFFINITY)
+    (first,) = pods_of(run_shim(client(service.vip, 80, 5), env=cluster.env("web")))
+    cluster.delete_pod(next(pod for pod in pods if pod.name == first))
+    cluster.wait_endpoints(service, 2)
+    (second,) = pods_of(run_shim(client(service.vip, 80, 5), env=cluster.env("web")))
+    assert second != first
+
+
+@pytest.mark.clusters("double")
+@pytest.mark.parametrize("content", [b"", b"\xff" * 70000, b"K" * 100], ids=["empty", "garbage", "short"])
+def test_any_content_of_the_shared_file_is_harmless(cluster: Any, run_shim: ShimRunner, content: bytes) -> None:
+    service, _ = web(cluster, **AFFINITY)
+    HINTS.mkdir(mode=0o700)
+    (HINTS / "hints").touch(mode=0o600)
+    (HINTS / "hints").write_bytes(content)
+    expect(len(pods_of(run_shim(client(service.vip, 80, 10), env=cluster.env("web")))), 1)
+
+
+@pytest.mark.clusters("double")
+def test_services_without_affinity_make_no_file(cluster: Any, run_shim: ShimRunner) -> None:
+    service, _ = web(cluster)
+    result = run_shim(client(service.vip, 80, 3), env=cluster.env("web"))
+    expect((len(pods_of(result)), HINTS.exists()), (3, False), result)
