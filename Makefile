@@ -15,6 +15,7 @@ PKG_CONFIG ?= pkg-config
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 
@@ -103,6 +104,7 @@ ENDPOINTS_STAGES := $(SHARED_STAGES) endpoints
 stage_sources = $(sort $(foreach stage,$(1),$(wildcard lib/$(stage)/*.c)))
 programs = $(patsubst $(1)/%.c,$(BUILD)/$(2)/%,$(sort $(wildcard $(1)/$(3)*.c)))
 
+CLI_SOURCES := $(sort $(wildcard cli/*.c)) $(call stage_sources,$(SHIM_STAGES))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
 UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints)
 ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
@@ -110,11 +112,13 @@ ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
 # Two sets of objects from the same sources: obj/static sees the headers of the static parts,
 # obj/system the system's.
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/static/%.o)
+CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/obj/static/%.o)
 UNIT_LIB_OBJECTS := $(UNIT_LIB_SOURCES:%.c=$(BUILD)/obj/static/%.o)
 ENDPOINTS_OBJECTS := $(ENDPOINTS_SOURCES:%.c=$(BUILD)/obj/system/%.o)
 SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/unit/support/*.c)))
 
 SHIM := $(BUILD)/libk8slb.so
+CLI := $(BUILD)/k8slb
 ENDPOINTS_SONAME := libk8slb-endpoints.so.$(SOVERSION)
 ENDPOINTS_FILE := libk8slb-endpoints.so.$(VERSION)
 ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
@@ -137,7 +141,7 @@ MAN_PAGES := $(wildcard docs/man/*.[1357])
 .SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
-all: $(SHIM) lib ## build the preload library and the endpoints library (default)
+all: $(SHIM) $(CLI) lib ## build the preload library, the k8slb command and the endpoints library (default)
 
 lib: $(ENDPOINTS) $(BUILD)/libk8slb-endpoints.a $(BUILD)/k8slb.pc ## build the endpoints library for C programs
 
@@ -150,7 +154,7 @@ check: all programs unit structure ## unit tests and structure rules: no root, n
 unit: $(UNIT_TESTS) ## run the unit tests
 	@$(run_unit)
 
-structure: $(SHIM) ## check include rules, exports, needed libraries and sizes
+structure: $(SHIM) $(CLI) ## check include rules, exports, needed libraries and sizes
 	@scripts/check-structure $(BUILD)
 
 test: ## everything: unit tests plain, sanitized and under valgrind, then real programs on a real API server
@@ -204,7 +208,8 @@ run-fuzzers: $(FUZZERS)
 	done
 
 install: all ## install below PREFIX (DESTDIR is honoured)
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -m 755 $(CLI) $(DESTDIR)$(BINDIR)
 	install -m 755 $(SHIM) $(ENDPOINTS) $(DESTDIR)$(LIBDIR)
 	ln -sf $(ENDPOINTS_FILE) $(DESTDIR)$(LIBDIR)/$(ENDPOINTS_SONAME)
 	ln -sf $(ENDPOINTS_SONAME) $(DESTDIR)$(LIBDIR)/libk8slb-endpoints.so
@@ -217,7 +222,7 @@ install: all ## install below PREFIX (DESTDIR is honoured)
 uninstall: ## remove what install put there
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libk8slb.so $(ENDPOINTS_FILE) $(ENDPOINTS_SONAME) \
 		libk8slb-endpoints.so libk8slb-endpoints.a pkgconfig/k8slb.pc) \
-		$(DESTDIR)$(INCLUDEDIR)/k8slb.h
+		$(DESTDIR)$(INCLUDEDIR)/k8slb.h $(DESTDIR)$(BINDIR)/k8slb
 	$(foreach page,$(MAN_PAGES),\
 		rm -f $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
@@ -282,16 +287,26 @@ $(BUILD)/obj/examples/%.o: examples/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(call COMPILE,$(SYSTEM_CPPFLAGS))
 
-# The shipped file is stripped; a debugger finds the symbols beside it. -z nodelete: our thread
-# runs this code, so a dlclose() must not unmap it.
+# The shipped files are stripped; a debugger finds the symbols beside them.
+define strip_to_debug
+$(Q)$(STRIP) --strip-unneeded -o $@.new $@.debug
+$(Q)$(OBJCOPY) --only-keep-debug $@.debug
+$(Q)$(OBJCOPY) --add-gnu-debuglink=$@.debug $@.new
+$(Q)mv $@.new $@
+endef
+
+# -z nodelete: our thread runs this code, so a dlclose() must not unmap it.
 $(SHIM): $(SHIM_OBJECTS) shim/shim.map | $(THIRD_PARTY)
 	$(call say,LD)
 	$(Q)$(call LINK,$(LIBRARY_LDFLAGS)) -Wl,-z,nodelete -Wl,-soname,libk8slb.so \
 		-Wl,--version-script=shim/shim.map -o $@.debug $(SHIM_OBJECTS) $(THIRD_PARTY_LIBS)
-	$(Q)$(STRIP) --strip-unneeded -o $@.new $@.debug
-	$(Q)$(OBJCOPY) --only-keep-debug $@.debug
-	$(Q)$(OBJCOPY) --add-gnu-debuglink=$@.debug $@.new
-	$(Q)mv $@.new $@
+	$(strip_to_debug)
+
+$(CLI): $(CLI_OBJECTS) | $(THIRD_PARTY)
+	$(call say,LD)
+	$(Q)$(call LINK) -pthread -static-libgcc -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
+		-Wl,--gc-sections -Wl,--as-needed -o $@.debug $(CLI_OBJECTS) $(THIRD_PARTY_LIBS) -ldl
+	$(strip_to_debug)
 
 $(ENDPOINTS): $(ENDPOINTS_OBJECTS) lib/endpoints/k8slb-endpoints.map
 	$(call say,LD)

@@ -68,16 +68,22 @@ static void update_table(struct pipeline *pipeline)
 	const struct source *source = pipeline->source;
 	bool first = table_writer_view(pipeline->writer) == NULL;
 	uint64_t silence_ms;
+	uint64_t heard_s;
+	bool live;
 
 	if (!source->ops->synced(source) || (first && !source->ops->attempted(source)))
 		return;
 	put_changed(pipeline);
-	/* Before the publish: nobody may take an old snapshot for a fresh one. */
 	silence_ms = clock_monotonic_ms() - source->ops->last_heard_ms(source);
-	table_writer_set_live(pipeline->writer, source->ops->live(source),
-			      clock_realtime_s() - silence_ms / 1000);
+	heard_s = clock_realtime_s() - silence_ms / 1000;
+	live = source->ops->live(source);
+	/* "Not live" before the publish and "live" after it: nobody may take an old snapshot for a
+	 * fresh one. */
+	if (!live)
+		table_writer_set_live(pipeline->writer, false, heard_s);
 	if (pipeline->unpublished || first)
 		publish(pipeline);
+	table_writer_set_live(pipeline->writer, live, heard_s);
 }
 
 int pipeline_new(const struct pipeline_options *options, const struct logger *logger,

@@ -53,11 +53,17 @@ def one_round(bare: Worker, shims: Dict[int, Worker], samples: Samples) -> None:
 
 
 def add_rows(samples: Samples, report: Report) -> None:
-    for what, key in (("connect() through the stub, no shim", "same 0"), ("the same again (A/A), difference", "net again"),
-                      ("stubs of the 3 calls of a match, no shim", "stub-calls 0")):
+    for what, key in (
+        ("connect() through the stub, no shim", "same 0"),
+        ("the same again (A/A), difference", "net again"),
+        ("stubs of the 3 calls of a match, no shim", "stub-calls 0"),
+    ):
         report.add(what, spread(samples[key]) + " ns", ns=samples[key])
-    for what, mode, budget in (("unmatched", "unmatched", 20), ("matched, one Service", "same", 50),
-                               ("matched, all Services in turn", "spread", 50)):
+    for what, mode, budget in (
+        ("unmatched", "unmatched", 20),
+        ("matched, one Service", "same", 50),
+        ("matched, all Services in turn", "spread", 50),
+    ):
         for count in COUNTS:
             net, gross = samples[f"net {mode} {count}"], samples[f"{mode} {count}"]
             report.add(

@@ -38,7 +38,7 @@ class Report:
 
     def print_machine(self) -> None:
         m = self.machine
-        print(f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, {m['libc']}, load {m['load_before']} before the run")
+        print(f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, {m['libc']}, load {m['load_before']} before")
 
     def begin(self, letter: str, title: str) -> None:
         self._part = letter

@@ -26,8 +26,9 @@ def run_publish(ground: Ground, report: Report) -> None:
         )
         if largest:
             each = result["table_bytes"] / result["endpoints"]
-            report.add(f"size of the {size}", f"{each:.1f} B an endpoint", "< 64 B", each < 64, bytes=result["table_bytes"])
-            report.add("    writer's own copy beside it", f"{result['heap_bytes'] / result['endpoints']:.1f} B an endpoint")
+            heap = result["heap_bytes"] / result["endpoints"]
+            report.add(f"size of the {size}", f"{each:.1f} B an endpoint", "< 64 B", each < 64)
+            report.add("    writer's own copy beside it", f"{heap:.1f} B an endpoint")
 
 
 def run_lookup(ground: Ground, report: Report) -> None:
@@ -37,7 +38,11 @@ def run_lookup(ground: Ground, report: Report) -> None:
     for _ in range(ROUNDS):
         for mode, services in random.sample(todo, len(todo)):
             samples[mode, services].append(workers[services].ask(mode)["best"])
-    names = {"same": "pick of one Service", "spread": "pick of all Services in turn", "missing": "an address that is not there"}
+    names = {
+        "same": "pick of one Service",
+        "spread": "pick of all Services in turn",
+        "missing": "an address that is not there",
+    }
     for mode, services in todo:
         values = samples[mode, services]
         report.add(f"{names[mode]}, table of {services}", spread(values) + " ns", ns=values)

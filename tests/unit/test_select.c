@@ -1,4 +1,4 @@
-/* select: kube-proxy's rule, one test a clause. The random tests have their own file. */
+/* select: kube-proxy's rule, one test a clause; over 600 lines, as the clauses belong together. */
 // SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>

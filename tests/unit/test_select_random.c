@@ -188,7 +188,7 @@ static void test_every_endpoint_has_its_reason(void **state)
 	uint64_t seed = 1;
 
 	(void)state;
-	for (unsigned i = 0; i < test_count(3000, 300000); i++) {
+	for (unsigned i = 0; i < test_count(3000, 100000); i++) {
 		struct selection selection;
 
 		random_case(&seed);
@@ -207,7 +207,7 @@ static void test_order_changes_nothing(void **state)
 	uint64_t seed = 1000000;
 
 	(void)state;
-	for (unsigned i = 0; i < test_count(3000, 300000); i++) {
+	for (unsigned i = 0; i < test_count(3000, 100000); i++) {
 		struct selection first, second;
 
 		random_case(&seed);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/object.h"
 #include "pick/pick.h"
 #include "table/reader.h"
 
