@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Longer than other files because nothing else may include curl.h. Order: making a client, what
+ * Why so long: nothing else may include curl.h. Order: making a client, what
  * curl calls, making a request, running. Compiles against curl 7.88 and newer.
  */
 #include "kube/http.h"
@@ -579,7 +579,7 @@ static void finish(struct http_transfer *transfer, CURLcode result)
 		if (error && transfer->socket_errno)
 			fail(transfer, error, "socket: %s", strerror(transfer->socket_errno));
 		else if (error)
-			fail(transfer, error, "%s",
+			fail(transfer, error, "%s%s", error == -E2BIG ? "the header of the answer: " : "",
 			     *transfer->curl_message ? transfer->curl_message
 						     : curl_easy_strerror(result));
 		trim_message(transfer->message);

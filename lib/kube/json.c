@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Longer than other files because nothing else may include cJSON.h: what a field means to the
+ * Why so long: nothing else may include cJSON.h, so what a field means to the
  * stages behind is decided here and nowhere else. Order: errors, typed access, metadata and
  * Status, ports, the memory of a slice, EndpointSlice, Endpoints, Service, entry points.
  */
@@ -77,12 +77,62 @@ struct parse {
 	cJSON *root;
 };
 
+/* The first escape for NUL in a string, or NULL. */
+static const char *find_escaped_nul(const char *text, size_t size)
+{
+	static const char escape[] = "\\u0000";
+	const char *from = text;
+	const char *found;
+
+	while ((found = memmem(from, size - (size_t)(from - text), escape, sizeof(escape) - 1))) {
+		const char *backslash = found;
+
+		/* An even number before it: backslashes that escape each other. */
+		while (backslash > text && backslash[-1] == '\\')
+			backslash--;
+		if ((found - backslash) % 2 == 0)
+			return found;
+		from = found + 1;
+	}
+	return NULL;
+}
+
+/*
+ * cJSON would end the string at an escaped NUL: "10.0.0.1\u0000.example" as a good address. With
+ * \u0001 in its place the string stays whole, and no name or address has that.
+ */
+static char *without_escaped_nul(const char *text, size_t size)
+{
+	char *copy = malloc(size + 1);
+	const char *found = text;
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	while ((found = find_escaped_nul(copy, size)))
+		copy[found - copy + 5] = '1';
+	return copy;
+}
+
 static int parse_object(void *ctx, const char *text, size_t size)
 {
 	struct parse *parse = ctx;
 	const char *end = NULL;
 	char quote[QUOTE_SIZE];
 
+	if (find_escaped_nul(text, size)) {
+		char *copy = without_escaped_nul(text, size);
+		int rc;
+
+		if (!copy) {
+			no_memory(parse->decoder);
+			return -ENOMEM;
+		}
+		rc = parse_object(ctx, copy, size);
+		free(copy);
+		return rc;
+	}
 	/* cJSON does not say why it failed; malloc does. */
 	errno = 0;
 	parse->root = cJSON_ParseWithLengthOpts(text, size, &end, 0);

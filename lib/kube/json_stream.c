@@ -37,7 +37,7 @@ static const unsigned char plain_in_string[256] = {
 
 /* Bytes outside of strings that change nothing here: ASCII but '"', "[]{}" and control characters. */
 static const unsigned char plain_outside[256] = {
-	['\t'] = 1,	    ['\n'] = 1,		['\r'] = 1,	    [0x20 ... 0x21] = 1,
+	['\t'] = 1,	    ['\r'] = 1,	    [0x20 ... 0x21] = 1,
 	[0x23 ... 0x5a] = 1, [0x5c] = 1,	[0x5e ... 0x7a] = 1, [0x7c] = 1,
 	[0x7e] = 1,
 };
@@ -112,6 +112,11 @@ static int scan(struct json_stream *stream, struct buffer *into, const char **cu
 			at++;
 		if (at == end)
 			break;
+		/* An event is one line: an event that was cut off must not swallow those behind it. */
+		if (*at == '\n' && stream->form != JSON_STREAM_EVENTS) {
+			at++;
+			continue;
+		}
 		switch (*at) {
 		case '"':
 			stream->in_string = true;

@@ -12,8 +12,8 @@
 enum json_stream_form {
 	JSON_STREAM_LIST,   /* {"kind":..,"metadata":{..},"items":[ITEM,ITEM,..]} in any order */
 	JSON_STREAM_OBJECT, /* one object: an item on its own */
-	JSON_STREAM_EVENTS, /* EVENT EVENT EVENT.. : a watch, one object a line; white space of any
-			       kind or none may stand between */
+	JSON_STREAM_EVENTS, /* EVENT EVENT EVENT.. : a watch; white space of any kind or none may
+			       stand between, but within an event is no line break */
 };
 
 /* Largest item or event, bytes. etcd refuses objects over 1.5 MiB; JSON may be longer than what

@@ -145,6 +145,13 @@ static int take_undecodable_item(struct reflector *r, const char *text, size_t s
 	return r->sink.replace_keep(r->sink.ctx, namespace, name);
 }
 
+static void log_skipped(const struct reflector *r, const struct object *object, unsigned skipped)
+{
+	if (skipped)
+		log_error(&r->logger, "%s %s/%s: %u ports or addresses are not usable", what(r),
+			  object->namespace, object->name, skipped);
+}
+
 static int take_item(void *ctx, const char *text, size_t size)
 {
 	struct reflector *r = ctx;
@@ -165,9 +172,7 @@ static int take_item(void *ctx, const char *text, size_t size)
 		return take_undecodable_item(r, text, size, problem);
 	if (rc < 0)
 		return rc;
-	if (skipped)
-		log_error(&r->logger, "%s %s/%s: %u ports or addresses are not usable", what(r),
-			  object.namespace, object.name, skipped);
+	log_skipped(r, &object, skipped);
 	if (r->single && !r->single_by_list)
 		memcpy(r->resource_version, object.resource_version, sizeof(r->resource_version));
 	rc = r->sink.replace_item(r->sink.ctx, &object);
@@ -200,6 +205,7 @@ static int take_event(void *ctx, const char *text, size_t size)
 		log_debug(&r->logger, "%s %s/%s changed, resourceVersion %s", what(r),
 			  event.object.namespace, event.object.name,
 			  event.object.resource_version);
+		log_skipped(r, &event.object, skipped);
 		rc = r->sink.upsert(r->sink.ctx, &event.object);
 		break;
 	case WATCH_DELETED:

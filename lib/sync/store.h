@@ -53,8 +53,8 @@ struct service_state {
 
 /*
  * Takes the next Service that changed since it was last taken; both NULL service and no slices
- * mean that it is gone. Pointers are valid until the next call of any function here. Returns false
- * when there is none.
+ * mean that it is gone. Pointers are valid until a sink or scope of the store is used; of a Service
+ * that is gone until the next take. Returns false when there is none.
  */
 bool store_take_changed(struct store *store, struct service_state *ret_state);
 

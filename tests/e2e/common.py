@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from tests.harness import ShimProcess, ShimRunner, expect
+from tests.harness import ShimProcess, ShimRunner
 from tests.kube.cluster import Cluster, Pod, Service
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -134,8 +134,3 @@ def three(cluster: Cluster, name: str = "web") -> Tuple[Service, List[Pod]]:
 
 def names(pods: List[Pod]) -> Set[str]:
     return {pod.name for pod in pods}
-
-
-__all__ = [
-    "Follower", "Line", "PROGRAMS", "expect", "expect_followed", "most_requests", "names", "stand_in", "three", "wait_until",
-]

@@ -126,6 +126,29 @@ static void reading_socket_addresses(void **state)
 	assert_int_equal(sockaddr_read((void *)&un, sizeof(un), &address, &port), -EINVAL);
 }
 
+static void sloppy_text_forms(void **state)
+{
+	static const char *const wrong[] = {"", "10.1.2", "10.1.2.3.4", "256.0.0.1", "10.1.2.x", "0010",
+					    "10.1.2.3 ", "10..2.3", "0x10.1.2.3"};
+	struct ip_address expected;
+	struct ip_address address;
+
+	(void)state;
+	expected = ip("10.0.2.30");
+	assert_int_equal(ip_parse_sloppy("10.0.2.30", &address), 0);
+	assert_true(ip_equal(&address, &expected));
+	assert_int_equal(ip_parse_sloppy("010.000.002.0000030", &address), 0);
+	assert_true(ip_equal(&address, &expected));
+	expected = ip("0.0.0.0");
+	assert_int_equal(ip_parse_sloppy("0.00.000.0", &address), 0);
+	assert_true(ip_equal(&address, &expected));
+	expected = ip("fd00::10");
+	assert_int_equal(ip_parse_sloppy("FD00:0:0::10", &address), 0);
+	assert_true(ip_equal(&address, &expected));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(ip_parse_sloppy(wrong[i], &address), -EINVAL);
+}
+
 static void rewriting_keeps_the_form(void **state)
 {
 	struct ip_address v4 = ip("10.0.0.2");
@@ -164,6 +187,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_forms),
+		cmocka_unit_test(sloppy_text_forms),
 		cmocka_unit_test(text_with_port),
 		cmocka_unit_test(never_in_a_cluster),
 		cmocka_unit_test(reading_socket_addresses),

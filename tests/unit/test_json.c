@@ -411,6 +411,24 @@ static void test_a_slice_cut_at_any_byte_is_refused(void **state)
 				 -EBADMSG);
 }
 
+static void test_an_escaped_nul_does_not_end_a_string(void **state)
+{
+	struct object object;
+
+	(void)state;
+	refused(OBJECT_SERVICE, "{" META("bad\\u0000x") "}", "legal name");
+	decoded(OBJECT_ENDPOINT_SLICE,
+		"{" META("web") ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":"
+		"[\"10.0.0.1\\u0000.example\"]},{\"addresses\":[\"10.0.0.2\"]}]}",
+		&object);
+	assert_int_equal(object.slices[0].endpoint_count, 1);
+	assert_string_equal(address(&object.slices[0].endpoints[0].address), "10.0.0.2");
+	object_clear(&object);
+	/* The backslash is escaped: no NUL at all. */
+	decoded(OBJECT_SERVICE, "{" META("web") ",\"spec\":{},\"x\":\"\\\\u0000\"}", &object);
+	object_clear(&object);
+}
+
 static void test_nul_depth_and_garbage_are_refused(void **state)
 {
 	static const char nul[] = "{\"a\":\0 1}";
@@ -811,6 +829,7 @@ int main(void)
 		cmocka_unit_test(test_illegal_names_are_refused),
 		cmocka_unit_test(test_a_resource_version_is_bounded),
 		cmocka_unit_test(test_a_slice_cut_at_any_byte_is_refused),
+		cmocka_unit_test(test_an_escaped_nul_does_not_end_a_string),
 		cmocka_unit_test(test_nul_depth_and_garbage_are_refused),
 		cmocka_unit_test(test_each_subset_and_family_becomes_a_slice),
 		cmocka_unit_test(test_endpoints_with_a_dotted_name_are_of_no_service),

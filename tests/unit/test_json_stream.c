@@ -148,6 +148,14 @@ static void test_a_started_event_is_dropped_at_the_end(void **state)
 	assert_int_equal(o.objects, 1);
 }
 
+static void test_a_cut_event_does_not_swallow_the_next_one(void **state)
+{
+	(void)state;
+	refuses(JSON_STREAM_EVENTS, "{\"a\":1}\n{\"b\":\n{\"c\":2}\n");
+	refuses(JSON_STREAM_EVENTS, "{\"a\":1}\n{\"b\n{\"c\":2}\n");
+	assert_int_equal(run_text(JSON_STREAM_OBJECT, "{\"a\":\n1}\n").rc, 0);
+}
+
 static void test_one_object_and_only_one_is_an_object(void **state)
 {
 	(void)state;
@@ -301,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_brackets_and_quotes_in_strings_are_text),
 		cmocka_unit_test(test_events_come_with_any_space_between),
 		cmocka_unit_test(test_a_started_event_is_dropped_at_the_end),
+		cmocka_unit_test(test_a_cut_event_does_not_swallow_the_next_one),
 		cmocka_unit_test(test_one_object_and_only_one_is_an_object),
 		cmocka_unit_test(test_a_list_cut_at_any_byte_is_refused),
 		cmocka_unit_test(test_what_is_no_list_is_refused),
