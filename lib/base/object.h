@@ -95,6 +95,7 @@ struct object {
 	char namespace[DNS_LABEL_SIZE];
 	char name[OBJECT_NAME_SIZE];
 	char resource_version[RESOURCE_VERSION_SIZE];
+	bool truncated; /* an Endpoints that lists only the first 1 000 of its addresses */
 	struct service *service;       /* OBJECT_SERVICE, else NULL */
 	struct endpoint_slice *slices; /* one of an EndpointSlice, any number of an Endpoints */
 	unsigned slice_count;

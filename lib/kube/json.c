@@ -18,6 +18,8 @@
 
 #define LABEL_SERVICE_NAME "kubernetes.io/service-name"
 #define LABEL_HEADLESS "service.kubernetes.io/headless"
+/* endpoints_controller.go, maxCapacity: the controller cuts at 1 000 addresses and says so. */
+#define ANNOTATION_OVER_CAPACITY "endpoints.kubernetes.io/over-capacity"
 #define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
 
 /* core/v1 types.go: DefaultClientIPServiceAffinitySeconds and its range. */
@@ -713,10 +715,14 @@ static void read_endpoints(struct decoder *decoder, const cJSON *root, const cJS
 			   struct object *object)
 {
 	const cJSON *labels = get_object(decoder, metadata, "metadata.labels");
+	const cJSON *annotations = get_object(decoder, metadata, "metadata.annotations");
+	const cJSON *capacity = member(annotations, ANNOTATION_OVER_CAPACITY);
 	const cJSON *subsets = get_array(decoder, root, "subsets");
 	struct endpoint_slice form = {.headless = member(labels, LABEL_HEADLESS) != NULL};
 	const cJSON *item;
 
+	object->truncated =
+		cJSON_IsString(capacity) && strcmp(capacity->valuestring, "truncated") == 0;
 	if (!subsets || !subsets->child)
 		return;
 	/* A name with dots, as old leader elections have, is no Service's. */

@@ -145,11 +145,16 @@ static int take_undecodable_item(struct reflector *r, const char *text, size_t s
 	return r->sink.replace_keep(r->sink.ctx, namespace, name);
 }
 
-static void log_skipped(const struct reflector *r, const struct object *object, unsigned skipped)
+/* What is missing of an object that can be used all the same. */
+static void log_gaps(const struct reflector *r, const struct object *object, unsigned skipped)
 {
 	if (skipped)
 		log_error(&r->logger, "%s %s/%s: %u ports or addresses are not usable", what(r),
 			  object->namespace, object->name, skipped);
+	if (object->truncated)
+		log_error(&r->logger,
+			  "%s %s/%s lists only 1000 of its addresses: allow to read EndpointSlices",
+			  what(r), object->namespace, object->name);
 }
 
 static int take_item(void *ctx, const char *text, size_t size)
@@ -172,7 +177,7 @@ static int take_item(void *ctx, const char *text, size_t size)
 		return take_undecodable_item(r, text, size, problem);
 	if (rc < 0)
 		return rc;
-	log_skipped(r, &object, skipped);
+	log_gaps(r, &object, skipped);
 	if (r->single && !r->single_by_list)
 		memcpy(r->resource_version, object.resource_version, sizeof(r->resource_version));
 	rc = r->sink.replace_item(r->sink.ctx, &object);
@@ -205,7 +210,7 @@ static int take_event(void *ctx, const char *text, size_t size)
 		log_debug(&r->logger, "%s %s/%s changed, resourceVersion %s", what(r),
 			  event.object.namespace, event.object.name,
 			  event.object.resource_version);
-		log_skipped(r, &event.object, skipped);
+		log_gaps(r, &event.object, skipped);
 		rc = r->sink.upsert(r->sink.ctx, &event.object);
 		break;
 	case WATCH_DELETED:

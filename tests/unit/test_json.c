@@ -489,6 +489,20 @@ static void test_endpoints_with_a_dotted_name_are_of_no_service(void **state)
 	object_clear(&object);
 }
 
+static void test_truncated_endpoints_say_so(void **state)
+{
+	struct object object;
+
+	(void)state;
+	decoded(OBJECT_ENDPOINTS,
+		"{\"metadata\":{\"name\":\"web\",\"namespace\":\"demo\",\"resourceVersion\":\"5\","
+		"\"annotations\":{\"endpoints.kubernetes.io/over-capacity\":\"truncated\"}}}",
+		&object);
+	assert_true(object.truncated);
+	decoded(OBJECT_ENDPOINTS, "{" META("web") "}", &object);
+	assert_false(object.truncated);
+}
+
 static void test_endpoints_without_subsets_have_no_slices(void **state)
 {
 	struct object object;
@@ -833,6 +847,7 @@ int main(void)
 		cmocka_unit_test(test_nul_depth_and_garbage_are_refused),
 		cmocka_unit_test(test_each_subset_and_family_becomes_a_slice),
 		cmocka_unit_test(test_endpoints_with_a_dotted_name_are_of_no_service),
+		cmocka_unit_test(test_truncated_endpoints_say_so),
 		cmocka_unit_test(test_endpoints_without_subsets_have_no_slices),
 		cmocka_unit_test(test_every_field_of_a_service_is_read),
 		cmocka_unit_test(test_cluster_ip_serves_where_there_are_no_cluster_ips),
