@@ -7,6 +7,7 @@
 //	k8slb-controlplane controller-manager [kube-controller-manager flags]
 //	k8slb-controlplane proxy [kube-proxy flags]
 //	k8slb-controlplane kubectl [arguments]
+//	k8slb-controlplane conform: which endpoints kube-proxy would use (conform.go), a case a line
 //	k8slb-controlplane version
 package main
 
@@ -59,6 +60,9 @@ func main() {
 		component = proxy.NewProxyCommand()
 	case "kubectl":
 		component = cmd.NewDefaultKubectlCommand()
+	case "conform":
+		runConform()
+		return
 	case "version":
 		printVersion()
 		return
@@ -69,7 +73,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: k8slb-controlplane apiserver|controller-manager|proxy|kubectl|version [flags]")
+	fmt.Fprintln(os.Stderr, "usage: k8slb-controlplane apiserver|controller-manager|proxy|kubectl|conform|version [flags]")
 	os.Exit(2)
 }
 

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * k8slb explain: take the world in (world.h), find out where we are, run the selection that the
+ * library runs (lib/select) for each Service asked for, and tell it as text or JSON.
+ */
+#include "explain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "explain_options.h"
+#include "pipeline/place.h"
+
+#define COMMAND "explain"
+
+struct explanation {
+	struct explain_options options;
+	struct config config;
+	struct service_ref *refs; /* for the API server; the first is what was asked for */
+	unsigned ref_count;
+	const struct service_ref *asked; /* refs[0], or NULL for all */
+	struct world world;
+	struct select_place place;
+	struct place own; /* behind @place where it is this Pod's */
+	bool inferred;
+};
+
+static int parse_asked(struct explanation *e)
+{
+	const char *text = e->options.service ? e->options.service : "*/*";
+	char reason[256] = "@VIP has no meaning here";
+
+	e->refs = calloc(e->config.service_count + 1, sizeof(*e->refs));
+	if (!e->refs)
+		return -ENOMEM;
+	if (strchr(text, '@') ||
+	    service_ref_parse(text, strlen(text), e->config.namespace, &e->refs[0], reason,
+			      sizeof(reason)) < 0) {
+		cli_error(COMMAND, "\"%s\": %s", text, reason);
+		return -EINVAL;
+	}
+	e->ref_count = 1;
+	e->asked = e->options.service ? &e->refs[0] : NULL;
+	/* An entry with an @VIP stands in for a Service that may not be read. */
+	for (unsigned i = 0; i < e->config.service_count; i++) {
+		const struct service_ref *ref = &e->config.services[i];
+
+		if (ref->has_vip && service_ref_covers(&e->refs[0], ref->namespace, ref->name))
+			e->refs[e->ref_count++] = *ref;
+	}
+	return 0;
+}
+
+static enum syncer_discovery discovery_of(const struct config *config)
+{
+	switch (config->discovery) {
+	case DISCOVERY_ENDPOINT_SLICES:
+		return SYNCER_ENDPOINT_SLICES;
+	case DISCOVERY_ENDPOINTS:
+		return SYNCER_ENDPOINTS;
+	case DISCOVERY_AUTO:
+		break;
+	}
+	return SYNCER_AUTO;
+}
+
+static int take_world_in(struct explanation *e)
+{
+	const struct config *config = &e->config;
+	const char *path = e->options.from;
+	struct logger logger = cli_logger(COMMAND);
+	struct pipeline_options options = {
+		.api_url = config->api_url,
+		.api_file = "",
+		.credentials = {
+			.token_file = config->token_file,
+			.ca_file = config->ca_file,
+			.cert_file = config->cert_file,
+			.key_file = config->key_file,
+		},
+		.sync = {
+			.refs = e->refs,
+			.ref_count = e->ref_count,
+			.discovery = discovery_of(config),
+			.follow_services = true,
+			.retry_delay_ms = config->retry_delay_ms,
+			.poll_interval_ms = config->sync_interval_ms,
+		},
+		.place = {.node = "", .zone = ""},
+		.own_fd_table = true,
+	};
+	char error[1024];
+	int rc;
+
+	if (!path && config->api_file[0])
+		path = config->api_file;
+	rc = path ? world_read(path, &logger, &e->world, error, sizeof(error))
+		  : world_ask(&options, &logger, &e->world, error, sizeof(error));
+	if (rc < 0)
+		cli_error(COMMAND, "%s", error);
+	return rc;
+}
+
+/* What the library would find out in this Pod. */
+static void find_own_place(struct explanation *e)
+{
+	place_init(&e->own, &e->place);
+	for (unsigned i = 0; i < e->world.count; i++)
+		place_observe(&e->own, &e->world.services[i]);
+	e->inferred = strcmp(e->own.where.node, e->place.node) != 0 ||
+		      strcmp(e->own.where.zone, e->place.zone) != 0;
+	e->place = e->own.where;
+}
+
+static void find_place(struct explanation *e)
+{
+	const struct explain_options *options = &e->options;
+
+	e->place.node = e->config.node;
+	e->place.zone = e->config.zone;
+	if (!options->from && !options->node && !options->zone) {
+		find_own_place(e);
+		return;
+	}
+	/* An empty --zone is an answer: none. */
+	if (e->place.node[0] && !e->place.zone[0] && !options->zone) {
+		const char *zone = explain_zone_of_node(&e->world, e->place.node);
+
+		if (zone) {
+			e->place.zone = zone;
+			e->inferred = true;
+		}
+	}
+}
+
+static bool is_asked_for(const struct explanation *e, const struct service_state *state)
+{
+	return state->service &&
+	       (!e->asked || service_ref_covers(e->asked, state->namespace, state->name));
+}
+
+static int tell_service(const struct explanation *e, const struct service_state *state,
+			unsigned *told)
+{
+	struct selection selection;
+	struct explained explained = {
+		.state = state,
+		.selection = &selection,
+		.place = &e->place,
+	};
+	int rc = select_endpoints(state, &e->place, &selection);
+
+	if (rc < 0)
+		return rc;
+	explained.ports = calloc(selection.port_count + 1, sizeof(struct selected_port *));
+	rc = explained.ports ? 0 : -ENOMEM;
+	if (rc == 0) {
+		explained.port_count =
+			explain_ports(state->service, &selection, e->asked, explained.ports);
+		*told += explained.port_count;
+		if (e->options.json)
+			explain_json(&explained);
+		else if (selection.port_count)
+			rc = explain_text(&explained);
+		else if (e->asked && strcmp(e->asked->name, "*") != 0)
+			explain_text_skipped(state->service);
+	}
+	free(explained.ports);
+	selection_clear(&selection);
+	return rc;
+}
+
+/* For the message: the ports that there are. */
+static void list_ports(const struct service *service, char *text, size_t size)
+{
+	size_t length = 0;
+
+	snprintf(text, size, "none");
+	for (unsigned i = 0; i < service->port_count && length < size; i++) {
+		const struct service_port *port = &service->ports[i];
+
+		length += (size_t)snprintf(text + length, size - length, "%s%s%s%u", i ? ", " : "",
+					   port->name, port->name[0] ? ":" : "", port->port);
+	}
+}
+
+/* Says what is missing of what was asked for; 0 when nothing is. */
+static int check_asked(const struct explanation *e)
+{
+	const struct service_ref *asked = e->asked;
+	bool found = false;
+	bool has_port = false;
+	bool wants_port = asked && (asked->port || asked->port_name[0]);
+	char ports[256] = "none";
+
+	for (unsigned i = 0; asked && i < e->world.count; i++) {
+		const struct service_state *state = &e->world.services[i];
+
+		if (!is_asked_for(e, state))
+			continue;
+		found = true;
+		/* What was made up has the ports of its slices; nobody knows if they are all. */
+		has_port |= state->service->made_up || explain_why_skipped(state->service);
+		for (unsigned p = 0; p < state->service->port_count; p++)
+			has_port |= service_ref_covers_port(asked, state->service->ports[p].name,
+							    state->service->ports[p].port);
+		list_ports(state->service, ports, sizeof(ports));
+	}
+	if (!asked || (found && (has_port || !wants_port)))
+		return 0;
+	if (!found && strcmp(asked->name, "*") == 0)
+		cli_error(COMMAND, "no Service in namespace %s", asked->namespace);
+	else if (!found)
+		cli_error(COMMAND, "Service %s/%s: not found", asked->namespace, asked->name);
+	else if (strcmp(asked->name, "*") == 0)
+		cli_error(COMMAND, "no Service with this port in namespace %s", asked->namespace);
+	else
+		cli_error(COMMAND, "Service %s/%s: no such port (it has %s)", asked->namespace,
+			  asked->name, ports);
+	return -ENOENT;
+}
+
+static int tell(const struct explanation *e)
+{
+	unsigned told = 0;
+	int rc = check_asked(e);
+
+	if (rc < 0)
+		return rc;
+	if (e->options.json)
+		explain_json_begin();
+	else
+		explain_text_begin(&e->place, e->inferred);
+	for (unsigned i = 0; rc == 0 && i < e->world.count; i++) {
+		if (is_asked_for(e, &e->world.services[i]))
+			rc = tell_service(e, &e->world.services[i], &told);
+	}
+	if (rc < 0)
+		cli_error(COMMAND, "%s", strerror(-rc));
+	else if (e->options.json)
+		explain_json_end();
+	else if (!told && !e->asked)
+		printf("\nno Services\n");
+	return rc;
+}
+
+static void explanation_clear(struct explanation *e)
+{
+	world_free(&e->world);
+	free(e->refs);
+	config_free(&e->config);
+}
+
+int explain_command(int argc, char **argv)
+{
+	struct explanation e = {0};
+	int status = CLI_FAILED;
+
+	if (explain_parse(argc, argv, &e.options) < 0)
+		return CLI_USAGE;
+	if (e.options.help)
+		return explain_help();
+	if (explain_settings(&e.options, &e.config) < 0) {
+		cli_error(COMMAND, "out of memory");
+		return CLI_FAILED;
+	}
+	if (parse_asked(&e) < 0) {
+		explanation_clear(&e);
+		return CLI_USAGE;
+	}
+	if (take_world_in(&e) == 0) {
+		find_place(&e);
+		if (tell(&e) == 0)
+			status = cli_finish_output(COMMAND);
+	}
+	explanation_clear(&e);
+	return status;
+}

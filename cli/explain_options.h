@@ -1,0 +1,31 @@
+/* The command line of `k8slb explain`, and the settings behind it. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_CLI_EXPLAIN_OPTIONS_H
+#define K8SLB_CLI_EXPLAIN_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+
+struct explain_options {
+	const char *from; /* NULL: the API server */
+	const char *node; /* NULL: not given */
+	const char *zone;
+	bool json;
+	const char *service; /* NULL: all */
+	bool help;
+};
+
+/* Returns 0, or -EINVAL after a message. The strings are @argv's. */
+int explain_parse(int argc, char **argv, struct explain_options *options);
+
+/*
+ * Reads the settings of the library as it would, with those of the command line in their place. What
+ * is wrong with them is told. Returns 0 or -ENOMEM; free by config_free().
+ */
+int explain_settings(const struct explain_options *options, struct config *ret_config);
+
+/* Prints the help text. Returns an exit status. */
+int explain_help(void);
+
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The k8slb command: options of its own, then a command with its options. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+} commands[] = {
+	{"explain", explain_command, "which endpoints of a Service are used, and why"},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static int print_help(void)
+{
+	printf("Usage: k8slb COMMAND [OPTION]... [ARGUMENT]...\n"
+	       "\n"
+	       "Commands:\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	printf("\n"
+	       "Options:\n"
+	       "  -h, --help     this text; k8slb COMMAND --help for a command\n"
+	       "  -V, --version  the version\n");
+	return cli_finish_output("");
+}
+
+static int print_version(void)
+{
+	printf("k8slb %s\n", K8SLB_VERSION);
+	return cli_finish_output("");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	static char name[] = "k8slb";
+
+	/* getopt_long() names the program in its messages. */
+	if (argc > 0)
+		argv[0] = name;
+	/* "+": the options behind a command are the command's. */
+	switch (getopt_long(argc, argv, "+hV", options, NULL)) {
+	case 'h':
+		return print_help();
+	case 'V':
+		return print_version();
+	case -1:
+		break;
+	default:
+		return CLI_USAGE; /* getopt_long() said why */
+	}
+	if (optind >= argc) {
+		cli_error("", "a command is missing (k8slb --help lists them)");
+		return CLI_USAGE;
+	}
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(argv[optind], commands[i].name) == 0)
+			return commands[i].run(argc - optind, argv + optind);
+	}
+	cli_error("", "unknown command \"%s\" (k8slb --help lists them)", argv[optind]);
+	return CLI_USAGE;
+}
