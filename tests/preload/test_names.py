@@ -109,16 +109,6 @@ def test_a_headless_service_answers_with_its_pods(cluster: Cluster, lookup: Look
     expect(sorted(lookup.lines("gethostbyname", "headless")[0].split()[3:6]), ips)
 
 
-def test_a_pod_of_a_headless_service_has_a_name(cluster: Cluster, lookup: Lookup) -> None:
-    service = cluster.create_service("headless", cluster_ip="None")
-    pods = [cluster.add_pod(f"db-{i}", {"app": "headless"}, hostname=f"db-{i}", subdomain="headless") for i in range(3)]
-    cluster.wait_endpoints(service, 3)
-    for pod in pods:
-        for name in (f"{pod.name}.headless", f"{pod.name}.headless.default", f"{pod.name}.headless.default.svc.cluster.local."):
-            expect(lookup.lines("gethostbyname", name)[0].split()[3], pod.ip, name)
-    expect(lookup.lines("gethostbyname", "db-9.headless"), lookup.lines("gethostbyname", "db-9.other"))
-
-
 def test_resolving_to_endpoints(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
     service, pods = web(cluster)
     lookup = Lookup(cluster, run_shim, build, K8SLB_RESOLVE="endpoint")
