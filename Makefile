@@ -160,10 +160,10 @@ structure: $(SHIM) $(CLI) ## check include rules, exports, needed libraries and 
 test: ## everything: unit tests plain, sanitized and under valgrind, then real programs on a real API server
 	@scripts/setup test
 	@$(MAKE) check
-	@$(MAKE) test-asan
-	@$(MAKE) test-tsan
+	@$(MAKE) all programs examples
+	@$(MAKE) -j2 -Otarget test-asan test-tsan
 	@$(MAKE) test-valgrind
-	@$(MAKE) pytest
+	@$(MAKE) -j2 -Otarget pytest-e2e pytest-others
 
 soak: ## the same tests with every count raised
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
@@ -187,11 +187,20 @@ test-tsan: ## unit tests under ThreadSanitizer
 test-valgrind: ## unit tests under valgrind
 	@$(MAKE) unit UNIT_RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes' UNIT_TIMEOUT=600
 
+run_pytest = PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest $(1) \
+	--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
+
 # The preload tests alone, of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'
 pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
 	@scripts/setup test
-	@PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest tests \
-		--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
+	@$(call run_pytest,tests)
+
+# Two halves of about the same time, each in a network namespace of its own: most tests wait.
+pytest-e2e:
+	@$(call run_pytest,tests/e2e)
+
+pytest-others:
+	@$(call run_pytest,tests --ignore=tests/e2e)
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (needs clang)
 	@command -v clang > /dev/null || { echo "fuzz: clang is needed (scripts/setup test)" >&2; exit 1; }
@@ -233,7 +242,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
-	test-valgrind pytest fuzz run-fuzzers install uninstall clean help FORCE
+	test-valgrind pytest pytest-e2e pytest-others fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------
 

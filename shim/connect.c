@@ -87,30 +87,48 @@ static bool socket_takes(int fd, const struct sockaddr *addr, const struct ip_ad
 	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &size) == 0 && !v6_only;
 }
 
+/* The next endpoint of what was found (NULL: nothing yet), or of what the table says by now. */
+static enum pick_result take_endpoint(const struct table_view *view, const struct found_port *found,
+				      const struct ip_address *ip, uint16_t port,
+				      struct picked *ret_picked)
+{
+	struct pick_state state = process_pick_state(process_current());
+
+	if (found && pick_take(found, &state, ip, port, ret_picked) == 0)
+		return PICK_ENDPOINT;
+	return pick_by_vip(view, &state, ip, port, IPPROTO_TCP, ret_picked);
+}
+
 /* What to do; on DECISION_FAIL errno is set, otherwise its value is of no use. */
 static enum decision decide(int fd, const struct sockaddr *addr, const struct ip_address *ip,
 			    uint16_t port, struct picked *ret_picked)
 {
-	const struct table_view *view = observe_pointer(&shim.link.view); /* engine's publish */
-	enum pick_result found = view ? pick_peek_vip(view, ip, port, IPPROTO_TCP) : PICK_NO_TABLE;
-	struct pick_state state;
+	const struct table_view *seen = observe_pointer(&shim.link.view); /* engine's publish */
+	const struct table_view *view = seen;
+	enum pick_result result = PICK_NO_TABLE;
+	struct found_port found;
+	bool found_endpoint;
 	int error = ECONNREFUSED;
 
-	if (found == PICK_NOT_OURS || found == PICK_NO_TABLE) {
+	if (seen)
+		result = pick_find(seen, ip, port, IPPROTO_TCP, &found);
+	if (result == PICK_NOT_OURS || result == PICK_NO_TABLE) {
 		/* What most calls of most programs are: no system call up to here. */
-		if (found == PICK_NOT_OURS && process_has_engine())
+		if (result == PICK_NOT_OURS && process_has_engine())
 			return DECISION_PASS;
 		if (!activate_could_match(ip, port))
 			return DECISION_PASS;
 	}
 	if (!is_unconnected_tcp(fd) || k8slb_engine.is_own_thread())
 		return DECISION_PASS;
-	view = activate(view ? 0 : longest_wait(fd));
+	process_current(); /* adopts a forked child, which has no engine yet */
+	if (!seen || !process_has_engine())
+		view = activate(seen ? 0 : longest_wait(fd));
 	if (!view)
 		return DECISION_PASS;
 
-	state = process_pick_state(process_current());
-	switch (pick_by_vip(view, &state, ip, port, IPPROTO_TCP, ret_picked)) {
+	found_endpoint = result == PICK_ENDPOINT && view == seen;
+	switch (take_endpoint(view, found_endpoint ? &found : NULL, ip, port, ret_picked)) {
 	case PICK_ENDPOINT:
 		return DECISION_ENDPOINT;
 	case PICK_UNREACHABLE:
@@ -159,6 +177,15 @@ static int attempt(int fd, struct sockaddr_storage *addr, socklen_t len,
 	return rc;
 }
 
+/* For the usual size without a copy of any size, which would cost more than the lookup. */
+static void copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr, socklen_t len)
+{
+	if (len == sizeof(struct sockaddr_in))
+		memcpy(copy, addr, sizeof(struct sockaddr_in));
+	else
+		memcpy(copy, addr, len);
+}
+
 static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int entry_errno = errno;
@@ -175,7 +202,7 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	case DECISION_FAIL:
 		return -1;
 	case DECISION_ENDPOINT:
-		memcpy(&copy, addr, len);
+		copy_address(&copy, addr, len);
 		if (sockaddr_rewrite(&copy, &picked.endpoint.address, picked.endpoint.port) < 0)
 			break;
 		errno = entry_errno;

@@ -5,22 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static const uint8_t v4_mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-enum ip_family ip_family_of(const struct ip_address *ip)
-{
-	return memcmp(ip->bytes, v4_mapped_prefix, sizeof(v4_mapped_prefix)) == 0 ? IP_FAMILY_4
-										  : IP_FAMILY_6;
-}
-
-struct ip_address ip_from_v4(const void *four_bytes)
-{
-	struct ip_address ip;
-
-	memcpy(ip.bytes, v4_mapped_prefix, sizeof(v4_mapped_prefix));
-	memcpy(ip.bytes + sizeof(v4_mapped_prefix), four_bytes, 4);
-	return ip;
-}
+#define V4_AT 12 /* of the IPv4 address in its v4-mapped form */
 
 int ip_parse(const char *text, struct ip_address *ret_ip)
 {
@@ -62,7 +47,7 @@ int ip_parse_sloppy(const char *text, struct ip_address *ret_ip)
 void ip_format(const struct ip_address *ip, char *text, size_t size)
 {
 	if (ip_family_of(ip) == IP_FAMILY_4)
-		inet_ntop(AF_INET, ip->bytes + sizeof(v4_mapped_prefix), text, (socklen_t)size);
+		inet_ntop(AF_INET, ip->bytes + V4_AT, text, (socklen_t)size);
 	else
 		inet_ntop(AF_INET6, ip->bytes, text, (socklen_t)size);
 }
@@ -80,7 +65,7 @@ bool ip_never_cluster(const struct ip_address *ip)
 	const uint8_t *b = ip->bytes;
 
 	if (ip_family_of(ip) == IP_FAMILY_4) {
-		const uint8_t *v4 = b + sizeof(v4_mapped_prefix);
+		const uint8_t *v4 = b + V4_AT;
 
 		if (v4[0] == 127)
 			return v4[1] == 0 && v4[2] == 0 && v4[3] == 1;
@@ -130,7 +115,7 @@ int sockaddr_rewrite(struct sockaddr_storage *addr, const struct ip_address *ip,
 
 		if (ip_family_of(ip) != IP_FAMILY_4)
 			return -EAFNOSUPPORT;
-		memcpy(&in->sin_addr, ip->bytes + sizeof(v4_mapped_prefix), sizeof(in->sin_addr));
+		memcpy(&in->sin_addr, ip->bytes + V4_AT, sizeof(in->sin_addr));
 		in->sin_port = htons(port);
 		return 0;
 	}

@@ -103,11 +103,13 @@ static inline void fence_before_recheck(void)
  * Copies @size bytes (a multiple of 8) between private memory of any type and shared memory, which
  * is 8-aligned, word by word without order. memcpy on the shared side would be a data race with
  * the writer of the next snapshot; a cast on the private side would break the aliasing rules.
+ * Unrolled: most copies are one record, whose few words then need no loop.
  */
 static inline void peek_words(void *private_copy, const void *shared, size_t size)
 {
 	const uint64_t *from = (const uint64_t *)shared;
 
+#pragma GCC unroll 8
 	for (size_t i = 0; i < size / sizeof(uint64_t); i++) {
 		uint64_t word = peek_u64(&from[i]);
 
@@ -119,6 +121,7 @@ static inline void poke_words(void *shared, const void *private_copy, size_t siz
 {
 	uint64_t *to = (uint64_t *)shared;
 
+#pragma GCC unroll 8
 	for (size_t i = 0; i < size / sizeof(uint64_t); i++) {
 		uint64_t word;
 

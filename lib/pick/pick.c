@@ -17,8 +17,9 @@ uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t cou
 	if (state->policy == PICK_RANDOM)
 		return (uint32_t)(hash_mix(state->seed ^ hash_mix((uint64_t)cursor << 32 | ticket)) %
 				  count);
-	/* The start of the round differs from port to port and from process to process. */
-	return (uint32_t)((ticket + hash_mix(state->seed ^ cursor) % count) % count);
+	/* The start of the round differs from port to port and from process to process: the hash's
+	 * upper half scaled to @count, which costs no division. */
+	return (ticket + (uint32_t)((hash_mix(state->seed ^ cursor) >> 32) * count >> 32)) % count;
 }
 
 static uint32_t choose(const struct pick_state *state, const struct table_read *read,
@@ -45,26 +46,41 @@ static enum pick_result without_endpoint(const struct table_port *port)
 	}
 }
 
-/* Finds the port in one consistent snapshot; PICK_ENDPOINT means that it has endpoints. */
-static enum pick_result find_port(const struct table_view *view, struct table_read *read,
-				  const struct ip_address *vip, uint16_t port, uint8_t protocol,
-				  struct table_port *ret_port)
+enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
+			   uint16_t port, uint8_t protocol, struct found_port *ret_found)
 {
 	for (int tries = 0; tries < READ_TRIES; tries++) {
-		int rc = table_read_begin(view, read);
+		int rc = table_read_begin(view, &ret_found->read);
 
 		if (rc == -EAGAIN)
 			continue;
 		if (rc < 0)
 			return PICK_NO_TABLE;
-		rc = table_find_vip(read, vip, port, protocol, ret_port);
-		if (!table_read_valid(read))
+		rc = table_find_vip(&ret_found->read, vip, port, protocol, &ret_found->port);
+		if (!table_read_valid(&ret_found->read))
 			continue;
 		if (rc < 0)
 			return PICK_NOT_OURS;
-		return ret_port->endpoint_count ? PICK_ENDPOINT : without_endpoint(ret_port);
+		return ret_found->port.endpoint_count ? PICK_ENDPOINT
+						      : without_endpoint(&ret_found->port);
 	}
 	return PICK_NO_TABLE;
+}
+
+int pick_take(const struct found_port *found, const struct pick_state *state,
+	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked)
+{
+	uint32_t index = choose(state, &found->read, vip, &found->port);
+	int rc = table_port_endpoint(&found->read, &found->port, index, &ret_picked->endpoint);
+
+	if (!table_read_valid(&found->read))
+		return -EAGAIN;
+	if (rc < 0 || ret_picked->endpoint.port == 0)
+		return -EBADMSG;
+	ret_picked->vip = *vip;
+	ret_picked->vip_port = port;
+	ret_picked->generation = table_read_generation(&found->read);
+	return 0;
 }
 
 enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
@@ -72,36 +88,18 @@ enum pick_result pick_by_vip(const struct table_view *view, const struct pick_st
 			     struct picked *ret_picked)
 {
 	for (int tries = 0; tries < READ_TRIES; tries++) {
-		struct table_endpoint endpoint;
-		struct table_read read;
-		struct table_port found;
-		enum pick_result result = find_port(view, &read, vip, port, protocol, &found);
+		struct found_port found;
+		enum pick_result result = pick_find(view, vip, port, protocol, &found);
+
 		int rc;
 
 		if (result != PICK_ENDPOINT)
 			return result;
-		rc = table_port_endpoint(&read, &found, choose(state, &read, vip, &found),
-					 &endpoint);
-		if (!table_read_valid(&read))
-			continue;
-		if (rc < 0 || endpoint.port == 0)
+		rc = pick_take(&found, state, vip, port, ret_picked);
+		if (rc == 0)
+			return PICK_ENDPOINT;
+		if (rc != -EAGAIN)
 			return PICK_NO_TABLE;
-		*ret_picked = (struct picked){
-			.vip = *vip,
-			.vip_port = port,
-			.endpoint = endpoint,
-			.generation = table_read_generation(&read),
-		};
-		return PICK_ENDPOINT;
 	}
 	return PICK_NO_TABLE;
-}
-
-enum pick_result pick_peek_vip(const struct table_view *view, const struct ip_address *vip,
-			       uint16_t port, uint8_t protocol)
-{
-	struct table_read read;
-	struct table_port found;
-
-	return find_port(view, &read, vip, port, protocol, &found);
 }

@@ -52,13 +52,32 @@ enum pick_result {
  */
 uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t count);
 
-/* Lock-free, async-signal-safe, no allocation, bounded. */
+/* A port of the table, and the snapshot that it was found in. */
+struct found_port {
+	struct table_read read;
+	struct table_port port;
+};
+
+/* All that follows is lock-free, async-signal-safe, bounded and allocates nothing. */
+
+/*
+ * Looks the address up and takes no turn of the round. PICK_ENDPOINT: it has endpoints, for
+ * pick_take(). In all other cases the content of @ret_found is of no use.
+ */
+enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
+			   uint16_t port, uint8_t protocol, struct found_port *ret_found);
+
+/*
+ * Takes the next endpoint of what was found for @vip and @port. Returns 0; -EAGAIN: the writer has
+ * overwritten that snapshot since, look again; -EBADMSG: damaged. Then the turn is lost and the
+ * content of @ret_picked of no use.
+ */
+int pick_take(const struct found_port *found, const struct pick_state *state,
+	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked);
+
+/* Both in one, again whenever the snapshot was overwritten in between. */
 enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
 			     const struct ip_address *vip, uint16_t port, uint8_t protocol,
 			     struct picked *ret_picked);
-
-/* The address is in the table, whatever its endpoints; takes no turn of the round. */
-enum pick_result pick_peek_vip(const struct table_view *view, const struct ip_address *vip,
-			       uint16_t port, uint8_t protocol);
 
 #endif

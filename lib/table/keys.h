@@ -6,12 +6,19 @@
 #include "base/address.h"
 #include "base/hash.h"
 
-static inline uint64_t table_vip_hash(const struct ip_address *vip, uint16_t port, uint8_t protocol)
+/* What a slot of the VIP index keeps beside the address. */
+static inline uint32_t table_vip_key(uint16_t port, uint8_t protocol)
+{
+	return (uint32_t)protocol << 16 | port;
+}
+
+/* One round of mixing: that of an IPv4 address loses nothing before it, its first word is 0. */
+static inline uint64_t table_vip_hash(const struct ip_address *vip, uint32_t key)
 {
 	uint64_t words[2];
 
 	memcpy(words, vip->bytes, sizeof(words));
-	return hash_mix(words[0] ^ hash_mix(words[1] ^ ((uint64_t)port << 8 | protocol)));
+	return hash_mix(words[0] * 0x9e3779b97f4a7c15ULL ^ words[1] ^ key * 0xc2b2ae3d27d4eb4fULL);
 }
 
 static inline uint64_t table_name_hash(const char *namespace, const char *name)

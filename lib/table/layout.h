@@ -51,7 +51,7 @@ struct table_snapshot {
 	uint32_t name_slots; /* power of two; 0: none */
 	uint64_t services_at;  /* struct table_service[service_count] */
 	uint64_t ports_at;     /* struct table_port[port_count] */
-	uint64_t endpoints_at; /* struct table_endpoint[endpoint_count] */
+	uint64_t endpoints_at; /* struct table_endpoint[endpoint_count]; some belong to no port */
 	uint64_t vips_at;      /* struct table_vip_slot[vip_slots], open addressing */
 	uint64_t names_at;     /* struct table_name_slot[name_slots], open addressing */
 	uint64_t text_at;      /* NUL-terminated strings; the first one is empty */
@@ -105,9 +105,7 @@ struct table_endpoint {
 struct table_vip_slot {
 	struct ip_address vip;
 	uint32_t port_index_plus_1; /* 0: free */
-	uint16_t port;
-	uint8_t protocol;
-	uint8_t reserved;
+	uint32_t key;		    /* table_vip_key() of port and protocol */
 };
 
 /* Key: (namespace, name), compared through the service's strings. */

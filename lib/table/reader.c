@@ -23,110 +23,90 @@ int table_view_open(const void *mapping, size_t size, struct table_view *ret_vie
 	if (arena_size < sizeof(struct table_snapshot) || arena_size > TABLE_ARENA_MAX ||
 	    arena_size % 8 != 0 || size < TABLE_HEADER_SIZE + TABLE_ARENAS * arena_size)
 		return -EBADMSG;
-	*ret_view = (struct table_view){
-		.header = header,
-		.size = TABLE_HEADER_SIZE + TABLE_ARENAS * arena_size,
-	};
+	*ret_view = (struct table_view){.header = header, .arena_size = arena_size};
 	return 0;
-}
-
-/* [at, at + count * record) lies in the snapshot. */
-static bool run_fits(const struct table_snapshot *snapshot, uint64_t at, uint64_t count,
-		     uint64_t record)
-{
-	return at % 8 == 0 && at <= snapshot->size && count <= (snapshot->size - at) / record;
-}
-
-static bool is_power_of_two_or_zero(uint32_t value)
-{
-	return (value & (value - 1)) == 0;
-}
-
-static bool snapshot_fits(const struct table_snapshot *snapshot, uint64_t arena_size)
-{
-	return snapshot->size >= sizeof(*snapshot) && snapshot->size <= arena_size &&
-	       is_power_of_two_or_zero(snapshot->vip_slots) &&
-	       is_power_of_two_or_zero(snapshot->name_slots) &&
-	       run_fits(snapshot, snapshot->services_at, snapshot->service_count,
-			sizeof(struct table_service)) &&
-	       run_fits(snapshot, snapshot->ports_at, snapshot->port_count,
-			sizeof(struct table_port)) &&
-	       run_fits(snapshot, snapshot->endpoints_at, snapshot->endpoint_count,
-			sizeof(struct table_endpoint)) &&
-	       run_fits(snapshot, snapshot->vips_at, snapshot->vip_slots,
-			sizeof(struct table_vip_slot)) &&
-	       run_fits(snapshot, snapshot->names_at, snapshot->name_slots,
-			sizeof(struct table_name_slot)) &&
-	       run_fits(snapshot, snapshot->text_at, snapshot->text_size, 1);
 }
 
 int table_read_begin(const struct table_view *view, struct table_read *ret_read)
 {
-	const struct table_header *header = view->header;
 	/* Pairs with publish_u64(current) in writer.c: all of the arena was written before. */
-	uint64_t current = observe_u64(&header->current);
-	uint64_t generation = current >> 8;
+	uint64_t current = observe_u64(&view->header->current);
 	uint64_t arena = current & 0xff;
-	/* Not header->arena_size: another process may change that word between check and use. */
-	uint64_t arena_size = (view->size - TABLE_HEADER_SIZE) / TABLE_ARENAS;
-	const unsigned char *base;
+	struct table_read read;
 
 	if (current == 0)
 		return -ENODATA;
 	if (arena >= TABLE_ARENAS)
 		return -EBADMSG;
-	base = (const unsigned char *)header + TABLE_HEADER_SIZE + arena * arena_size;
-	peek_words(&ret_read->snapshot, base, sizeof(ret_read->snapshot));
-	fence_before_recheck();
+	read.snapshot = (const void *)((const unsigned char *)view->header + TABLE_HEADER_SIZE +
+				       arena * view->arena_size);
+	read.generation = current >> 8;
+	read.size = peek_u64(&read.snapshot->size);
 	/* A writer that came round again has put another sequence, or 0, into this arena. */
-	if (ret_read->snapshot.sequence != generation ||
-	    peek_u64(&((const struct table_snapshot *)base)->sequence) != generation)
+	if (!table_read_valid(&read))
 		return -EAGAIN;
-	if (!snapshot_fits(&ret_read->snapshot, arena_size))
+	if (read.size < sizeof(*read.snapshot) || read.size > view->arena_size)
 		return -EBADMSG;
-	ret_read->view = view;
-	ret_read->arena = base;
+	*ret_read = read;
 	return 0;
 }
 
-bool table_read_valid(const struct table_read *read)
+/* The records of one kind. */
+struct run {
+	const unsigned char *first;
+	uint64_t count;
+};
+
+/* Those that the snapshot says it has at *@at_word; none when they would not lie in it. */
+static inline struct run run_of(const struct table_read *read, const uint64_t *at_word,
+			 const uint32_t *count_word, uint64_t record_size)
 {
-	fence_before_recheck();
-	return peek_u64(&((const struct table_snapshot *)read->arena)->sequence) ==
-	       read->snapshot.sequence;
+	uint64_t at = peek_u64(at_word);
+	uint64_t count = peek_u32(count_word);
+
+	/* 32 bits times a record's few: no overflow. */
+	if (at % 8 != 0 || at > read->size || count * record_size > read->size - at)
+		return (struct run){.count = 0};
+	return (struct run){.first = (const unsigned char *)read->snapshot + at, .count = count};
 }
 
-static const void *record_at(const struct table_read *read, uint64_t run_at, uint64_t index,
-			     uint64_t record)
+#define RUN_OF(read, kind, counter, type) \
+	run_of((read), &(read)->snapshot->kind##_at, &(read)->snapshot->counter, sizeof(type))
+
+static inline int port_at(const struct table_read *read, uint64_t index, struct table_port *ret_port)
 {
-	return read->arena + run_at + index * record;
+	struct run ports = RUN_OF(read, ports, port_count, struct table_port);
+
+	if (index >= ports.count)
+		return -ENOENT;
+	peek_words(ret_port, ports.first + index * sizeof(*ret_port), sizeof(*ret_port));
+	return 0;
 }
 
 int table_find_vip(const struct table_read *read, const struct ip_address *vip, uint16_t port,
 		   uint8_t protocol, struct table_port *ret_port)
 {
-	const struct table_snapshot *snapshot = &read->snapshot;
-	uint32_t mask = snapshot->vip_slots - 1;
-	uint32_t slot = (uint32_t)table_vip_hash(vip, port, protocol);
+	struct run slots = RUN_OF(read, vips, vip_slots, struct table_vip_slot);
+	uint32_t key = table_vip_key(port, protocol);
+	uint64_t slot = table_vip_hash(vip, key);
+	uint64_t mask = slots.count - 1;
+	uint64_t vip_words[2];
 
-	for (uint32_t probes = 0; probes < snapshot->vip_slots && probes < TABLE_PROBE_LIMIT;
+	if (slots.count & mask)
+		return -ENOENT;
+	memcpy(vip_words, vip->bytes, sizeof(vip_words));
+	for (uint32_t probes = 0; probes < slots.count && probes < TABLE_PROBE_LIMIT;
 	     probes++, slot++) {
-		struct table_vip_slot found;
+		const struct table_vip_slot *found =
+			(const void *)(slots.first + (slot & mask) * sizeof(*found));
+		const uint64_t *found_words = (const void *)found->vip.bytes;
+		uint32_t index_plus_1 = peek_u32(&found->port_index_plus_1);
 
-		peek_words(&found,
-			   record_at(read, snapshot->vips_at, slot & mask, sizeof(found)),
-			   sizeof(found));
-		if (found.port_index_plus_1 == 0)
+		if (index_plus_1 == 0)
 			return -ENOENT;
-		if (found.port != port || found.protocol != protocol || !ip_equal(&found.vip, vip))
-			continue;
-		if (found.port_index_plus_1 > snapshot->port_count)
-			return -ENOENT;
-		peek_words(ret_port,
-			   record_at(read, snapshot->ports_at, found.port_index_plus_1 - 1,
-				     sizeof(*ret_port)),
-			   sizeof(*ret_port));
-		return 0;
+		if (peek_u32(&found->key) == key && peek_u64(&found_words[0]) == vip_words[0] &&
+		    peek_u64(&found_words[1]) == vip_words[1])
+			return port_at(read, index_plus_1 - 1, ret_port);
 	}
 	return -ENOENT;
 }
@@ -134,23 +114,24 @@ int table_find_vip(const struct table_read *read, const struct ip_address *vip, 
 int table_service_at(const struct table_read *read, unsigned index,
 		     struct table_service *ret_service)
 {
-	if (index >= read->snapshot.service_count)
+	struct run services = RUN_OF(read, services, service_count, struct table_service);
+
+	if (index >= services.count)
 		return -ENOENT;
-	peek_words(ret_service,
-		   record_at(read, read->snapshot.services_at, index, sizeof(*ret_service)),
+	peek_words(ret_service, services.first + index * sizeof(*ret_service),
 		   sizeof(*ret_service));
 	return 0;
 }
 
 int table_text(const struct table_read *read, uint32_t at, char *text, size_t size)
 {
-	const unsigned char *from = read->arena + read->snapshot.text_at;
+	struct run all = RUN_OF(read, text, text_size, char);
 	size_t length = 0;
 
-	if (at >= read->snapshot.text_size || size == 0)
+	if (at >= all.count || size == 0)
 		return -ENOENT;
-	while (length + 1 < size && at + length < read->snapshot.text_size) {
-		char c = (char)peek_u8(&from[at + length]);
+	while (length + 1 < size && at + length < all.count) {
+		char c = (char)peek_u8(&all.first[at + length]);
 
 		if (!c)
 			break;
@@ -170,19 +151,19 @@ static bool text_equals(const struct table_read *read, uint32_t at, const char *
 int table_find_service(const struct table_read *read, const char *namespace, const char *name,
 		       struct table_service *ret_service)
 {
-	const struct table_snapshot *snapshot = &read->snapshot;
+	struct run slots = RUN_OF(read, names, name_slots, struct table_name_slot);
 	uint64_t hash = table_name_hash(namespace, name);
-	uint32_t mask = snapshot->name_slots - 1;
-	uint32_t slot = (uint32_t)hash;
+	uint64_t mask = slots.count - 1;
+	uint64_t slot = hash;
 
-	for (uint32_t probes = 0; probes < snapshot->name_slots && probes < TABLE_PROBE_LIMIT;
+	if (slots.count & mask)
+		return -ENOENT;
+	for (uint32_t probes = 0; probes < slots.count && probes < TABLE_PROBE_LIMIT;
 	     probes++, slot++) {
 		struct table_name_slot found;
 		struct table_service service;
 
-		peek_words(&found,
-			   record_at(read, snapshot->names_at, slot & mask, sizeof(found)),
-			   sizeof(found));
+		peek_words(&found, slots.first + (slot & mask) * sizeof(found), sizeof(found));
 		if (found.service_index_plus_1 == 0)
 			return -ENOENT;
 		if (found.hash_high != (uint32_t)(hash >> 32) ||
@@ -200,24 +181,20 @@ int table_find_service(const struct table_read *read, const char *namespace, con
 int table_service_port(const struct table_read *read, const struct table_service *service,
 		       unsigned index, struct table_port *ret_port)
 {
-	uint64_t at = (uint64_t)service->first_port + index;
-
-	if (index >= service->port_count || at >= read->snapshot.port_count)
+	if (index >= service->port_count)
 		return -ENOENT;
-	peek_words(ret_port, record_at(read, read->snapshot.ports_at, at, sizeof(*ret_port)),
-		   sizeof(*ret_port));
-	return 0;
+	return port_at(read, (uint64_t)service->first_port + index, ret_port);
 }
 
 int table_port_endpoint(const struct table_read *read, const struct table_port *port,
 			unsigned index, struct table_endpoint *ret_endpoint)
 {
+	struct run endpoints = RUN_OF(read, endpoints, endpoint_count, struct table_endpoint);
 	uint64_t at = (uint64_t)port->first_endpoint + index;
 
-	if (index >= port->endpoint_count || at >= read->snapshot.endpoint_count)
+	if (index >= port->endpoint_count || at >= endpoints.count)
 		return -ENOENT;
-	peek_words(ret_endpoint,
-		   record_at(read, read->snapshot.endpoints_at, at, sizeof(*ret_endpoint)),
+	peek_words(ret_endpoint, endpoints.first + at * sizeof(*ret_endpoint),
 		   sizeof(*ret_endpoint));
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/atomic.h"
 #include "table/layout.h"
 
 /*
@@ -24,7 +25,7 @@
 /* A mapped table. Immutable once made; @header stays mapped for the life of the process. */
 struct table_view {
 	const struct table_header *header;
-	size_t size; /* bytes of header and arenas */
+	uint64_t arena_size; /* not the header's: another process may change that after the check */
 };
 
 /*
@@ -34,22 +35,29 @@ struct table_view {
 int table_view_open(const void *mapping, size_t size, struct table_view *ret_view);
 
 struct table_read {
-	const struct table_view *view;
-	const unsigned char *arena;
-	struct table_snapshot snapshot; /* checked copy */
+	const struct table_snapshot *snapshot; /* shared: each word is read once and then checked */
+	uint64_t size;			       /* bytes of the snapshot, checked */
+	uint64_t generation;
 };
 
-/* Returns 0; -ENODATA: nothing was published yet; -EBADMSG: damaged; -EAGAIN: the writer was
- * faster, try again. */
+/*
+ * Returns 0; -ENODATA: nothing was published yet; -EBADMSG: damaged; -EAGAIN: the writer was
+ * faster, try again. Where the runs of records lie is checked when they are used: one that does not
+ * lie in the snapshot has no records.
+ */
 int table_read_begin(const struct table_view *view, struct table_read *ret_read);
 
 /* What was read since table_read_begin() was one consistent snapshot. */
-bool table_read_valid(const struct table_read *read);
+static inline bool table_read_valid(const struct table_read *read)
+{
+	fence_before_recheck();
+	return peek_u64(&read->snapshot->sequence) == read->generation;
+}
 
 /* Generation of the snapshot: grows by one with each publish. */
 static inline uint64_t table_read_generation(const struct table_read *read)
 {
-	return read->snapshot.sequence;
+	return read->generation;
 }
 
 /* The port that answers for (vip, port, protocol). Returns 0 or -ENOENT. */

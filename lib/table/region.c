@@ -85,7 +85,7 @@ int region_new(size_t arena_size, struct region *ret_region)
 	/* Last: pairs with table_view_open(), which takes the rest for granted after it. */
 	publish_u64(&header->magic, TABLE_MAGIC);
 	ret_region->writable = writable;
-	ret_region->view = (struct table_view){.header = readable, .size = size};
+	ret_region->view = (struct table_view){.header = readable, .arena_size = arena_size};
 	ret_region->size = size;
 	return 0;
 }

@@ -163,6 +163,8 @@ static bool same_hostnames(const struct wire_port *a, const struct wire_port *b)
 {
 	if (!a->hostnames && !b->hostnames)
 		return true;
+	if (a->record.endpoint_count != b->record.endpoint_count)
+		return false;
 	for (unsigned i = 0; i < a->record.endpoint_count; i++) {
 		if (strcmp(wire_port_hostname(a, i), wire_port_hostname(b, i)) != 0)
 			return false;
@@ -170,7 +172,7 @@ static bool same_hostnames(const struct wire_port *a, const struct wire_port *b)
 	return true;
 }
 
-bool wire_service_equal(const struct wire_service *a, const struct wire_service *b)
+bool wire_service_same_ports(const struct wire_service *a, const struct wire_service *b)
 {
 	if (memcmp(&a->record, &b->record, sizeof(a->record)) != 0)
 		return false;
@@ -179,13 +181,27 @@ bool wire_service_equal(const struct wire_service *a, const struct wire_service 
 		const struct wire_port *right = &b->ports[i];
 
 		if (strcmp(left->name, right->name) != 0 || !ip_equal(&left->vip, &right->vip) ||
-		    memcmp(&left->record, &right->record, sizeof(left->record)) != 0)
+		    left->record.port != right->record.port ||
+		    left->record.protocol != right->record.protocol ||
+		    !same_hostnames(left, right))
+			return false;
+	}
+	return true;
+}
+
+bool wire_service_equal(const struct wire_service *a, const struct wire_service *b)
+{
+	if (!wire_service_same_ports(a, b))
+		return false;
+	for (unsigned i = 0; i < a->record.port_count; i++) {
+		const struct wire_port *left = &a->ports[i];
+		const struct wire_port *right = &b->ports[i];
+
+		if (memcmp(&left->record, &right->record, sizeof(left->record)) != 0)
 			return false;
 		if (left->record.endpoint_count &&
 		    memcmp(left->endpoints, right->endpoints,
 			   left->record.endpoint_count * sizeof(left->endpoints[0])) != 0)
-			return false;
-		if (!same_hostnames(left, right))
 			return false;
 	}
 	return true;

@@ -10,16 +10,26 @@
 
 struct wire_port {
 	char name[DNS_LABEL_SIZE];
-	struct ip_address vip; /* all zero: none */
+	struct ip_address vip;	  /* all zero: none */
 	struct table_port record; /* offsets are filled in at publish */
+	uint32_t first_endpoint;  /* its place (arena.h), and for how many endpoints it is */
+	uint32_t room;
 	struct table_endpoint *endpoints; /* record.endpoint_count of them */
 	char **hostnames; /* one for each endpoint, NULL without; NULL when none has one */
+};
+
+/* Where it lies in a snapshot (arena.h). */
+struct wire_place {
+	uint32_t service;
+	uint32_t first_port;
+	uint32_t text_at; /* of all its strings, one after the other */
 };
 
 struct wire_service {
 	char namespace[DNS_LABEL_SIZE];
 	char name[DNS_LABEL_SIZE];
 	struct table_service record; /* offsets are filled in at publish */
+	struct wire_place place;
 	struct wire_port *ports;     /* record.port_count of them */
 };
 
@@ -40,6 +50,9 @@ const char *wire_port_hostname(const struct wire_port *port, unsigned index);
 
 /* They would look the same in a snapshot. */
 bool wire_service_equal(const struct wire_service *a, const struct wire_service *b);
+
+/* They differ in endpoints alone: the same record, strings and VIPs, ports in the same order. */
+bool wire_service_same_ports(const struct wire_service *a, const struct wire_service *b);
 
 unsigned wire_service_endpoint_count(const struct wire_service *service);
 

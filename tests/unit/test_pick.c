@@ -1,5 +1,6 @@
 /* pick: round robin and random over a table, and what is answered without an endpoint. */
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,6 +49,13 @@ static enum pick_result pick_at(const char *vip, struct picked *picked)
 	struct ip_address ip = ip_of(vip);
 
 	return pick_by_vip(table_writer_view(writer), &pick, &ip, 80, PROTOCOL_TCP, picked);
+}
+
+static enum pick_result find_at(const char *vip, struct found_port *found)
+{
+	struct ip_address ip = ip_of(vip);
+
+	return pick_find(table_writer_view(writer), &ip, 80, PROTOCOL_TCP, found);
 }
 
 /* The number of the endpoint that comes next, from its address. */
@@ -225,12 +233,11 @@ static void test_without_an_endpoint(void **state)
 	assert_int_equal(table_writer_publish(writer), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		struct picked picked = {.vip_port = 4711};
-		struct ip_address ip = ip_of(cases[i].vip);
+		struct found_port found;
 
 		assert_int_equal(pick_at(cases[i].vip, &picked), cases[i].result);
 		assert_int_equal(picked.vip_port, 4711);
-		assert_int_equal(pick_peek_vip(table_writer_view(writer), &ip, 80, PROTOCOL_TCP),
-				 cases[i].result);
+		assert_int_equal(find_at(cases[i].vip, &found), cases[i].result);
 	}
 }
 
@@ -250,19 +257,40 @@ static void test_other_protocols_and_ports_are_not_ours(void **state)
 	assert_int_equal(pick_by_vip(view, &pick, &vip, 0, PROTOCOL_TCP, &picked), PICK_NOT_OURS);
 }
 
-/* A look takes no turn. */
-static void test_peek_takes_no_turn(void **state)
+/* A look takes no turn; what it found is good for one. */
+static void test_finding_takes_no_turn(void **state)
 {
 	struct ip_address vip = ip_of("10.96.0.1");
+	struct found_port found;
+	struct picked picked;
 	unsigned last;
 
 	(void)state;
 	put("web", "10.96.0.1", 3);
 	last = next();
 	for (unsigned i = 0; i < 7; i++)
-		assert_int_equal(pick_peek_vip(table_writer_view(writer), &vip, 80, PROTOCOL_TCP),
-				 PICK_ENDPOINT);
-	assert_int_equal(next(), (last + 1) % 3);
+		assert_int_equal(find_at("10.96.0.1", &found), PICK_ENDPOINT);
+	assert_int_equal(pick_take(&found, &pick, &vip, 80, &picked), 0);
+	assert_int_equal(picked.endpoint.address.bytes[15], (last + 1) % 3);
+	assert_int_equal(next(), (last + 2) % 3);
+}
+
+/* What was found is of one snapshot, whatever is published; overwritten, it is looked up again. */
+static void test_what_was_found_grows_old(void **state)
+{
+	struct ip_address vip = ip_of("10.96.0.1");
+	struct found_port found;
+	struct picked picked;
+
+	(void)state;
+	put("web", "10.96.0.1", 3);
+	assert_int_equal(find_at("10.96.0.1", &found), PICK_ENDPOINT);
+	put("web", "10.96.0.1", 1);
+	put("web", "10.96.0.1", 2);
+	assert_int_equal(pick_take(&found, &pick, &vip, 80, &picked), 0);
+	assert_int_equal(picked.generation, 1);
+	put("web", "10.96.0.1", 1);
+	assert_int_equal(pick_take(&found, &pick, &vip, 80, &picked), -EAGAIN);
 }
 
 /* A removed endpoint is not picked any more, a new one at once, and the shares stay even. */
@@ -298,7 +326,8 @@ int main(void)
 		case_of(test_random_depends_on_the_seed),
 		case_of(test_without_an_endpoint),
 		case_of(test_other_protocols_and_ports_are_not_ours),
-		case_of(test_peek_takes_no_turn),
+		case_of(test_finding_takes_no_turn),
+		case_of(test_what_was_found_grows_old),
 		case_of(test_changes_take_effect_at_once),
 	};
 

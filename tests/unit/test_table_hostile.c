@@ -87,6 +87,13 @@ static int group_teardown(void **state)
 	return 0;
 }
 
+static enum pick_result find_vip(void)
+{
+	struct found_port found;
+
+	return pick_find(&view, &vip, 80, PROTOCOL_TCP, &found);
+}
+
 static const uint64_t interesting[] = {
 	0, 1, 2, 7, 8, 9, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x1000, ARENA_SIZE - 8, ARENA_SIZE - 1,
 	ARENA_SIZE, ARENA_SIZE + 8, 3 * ARENA_SIZE, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
@@ -103,13 +110,13 @@ static void test_the_pristine_table_is_read(void **state)
 	(void)state;
 	reset();
 	assert_in_range(table_walk(&view, &vip, 80), 40, 1000);
-	assert_int_equal(pick_peek_vip(&view, &vip, 80, PROTOCOL_TCP), PICK_REFUSE);
+	assert_int_equal(find_vip(), PICK_REFUSE);
 }
 
 /* What is no table of this version and size is refused before anything of it is used. */
 static void test_wrong_headers_are_refused(void **state)
 {
-	struct table_view opened = {.size = 4711};
+	struct table_view opened = {.arena_size = 4711};
 
 	(void)state;
 	for (size_t size = 0; size < TABLE_SIZE; size += 1 + size / 7) {
@@ -132,7 +139,7 @@ static void test_wrong_headers_are_refused(void **state)
 		reset();
 		header()->arena_count = (uint32_t)interesting[i];
 		assert_int_equal(table_view_open(memory, TABLE_SIZE, &opened), -EBADMSG);
-		assert_int_equal(opened.size, 4711);
+		assert_int_equal(opened.arena_size, 4711);
 	}
 	for (size_t i = 0; i < INTERESTING; i++) {
 		struct table_view other;
@@ -140,7 +147,7 @@ static void test_wrong_headers_are_refused(void **state)
 		reset();
 		header()->arena_size = interesting[i];
 		if (table_view_open(memory, TABLE_SIZE, &other) == 0)
-			assert_in_range(other.size, TABLE_HEADER_SIZE, TABLE_SIZE);
+			assert_in_range(other.arena_size, sizeof(struct table_snapshot), ARENA_SIZE);
 	}
 }
 
@@ -163,10 +170,10 @@ static void test_header_words_that_change_later(void **state)
 	}
 	reset();
 	header()->current = 0;
-	assert_int_equal(pick_peek_vip(&view, &vip, 80, PROTOCOL_TCP), PICK_NO_TABLE);
+	assert_int_equal(find_vip(), PICK_NO_TABLE);
 	/* Another generation than the arena's: the writer was faster, but not for ever. */
 	header()->current = 2 << 8;
-	assert_int_equal(pick_peek_vip(&view, &vip, 80, PROTOCOL_TCP), PICK_NO_TABLE);
+	assert_int_equal(find_vip(), PICK_NO_TABLE);
 }
 
 /* ---- the snapshot ---- */
@@ -190,35 +197,109 @@ static void test_every_field_of_a_snapshot(void **state)
 	}
 }
 
-/* A run that does not lie in the snapshot makes it no snapshot. */
-static void test_runs_out_of_bounds_are_refused(void **state)
+/* A snapshot of a size that no arena has is none. */
+static void test_wrong_sizes_are_refused(void **state)
 {
-	static const size_t offsets[] = {
-		offsetof(struct table_snapshot, services_at),
-		offsetof(struct table_snapshot, ports_at),
-		offsetof(struct table_snapshot, endpoints_at),
-		offsetof(struct table_snapshot, vips_at),
-		offsetof(struct table_snapshot, names_at),
-		offsetof(struct table_snapshot, text_at),
-		offsetof(struct table_snapshot, size),
-	};
-
 	(void)state;
-	for (size_t f = 0; f < sizeof(offsets) / sizeof(offsets[0]); f++) {
-		for (size_t i = 0; i < INTERESTING; i++) {
-			struct table_read read;
+	for (size_t i = 0; i < INTERESTING; i++) {
+		struct table_read read;
 
-			/* Beyond the arena, or not at a multiple of 8. */
-			if (interesting[i] <= ARENA_SIZE && interesting[i] % 8 == 0)
-				continue;
-			if (offsets[f] == offsetof(struct table_snapshot, size) &&
-			    interesting[i] <= ARENA_SIZE)
-				continue;
+		if (interesting[i] >= sizeof(struct table_snapshot) && interesting[i] <= ARENA_SIZE)
+			continue;
+		reset();
+		snapshot()->size = interesting[i];
+		assert_int_equal(table_read_begin(&view, &read), -EBADMSG);
+		assert_int_equal(find_vip(), PICK_NO_TABLE);
+	}
+}
+
+/* What each kind of lookup makes of the table: all of them find something in a good one. */
+enum lookup { BY_VIP, BY_NAME, SERVICES, PORTS, ENDPOINTS, TEXTS, LOOKUPS };
+
+static int look_up(enum lookup lookup)
+{
+	const struct table_service service = {.port_count = 1};
+	const struct table_port port = {.endpoint_count = 1};
+	struct table_service found_service;
+	struct table_endpoint found_endpoint;
+	struct table_port found_port;
+	struct table_read read;
+	char text[16];
+
+	assert_int_equal(table_read_begin(&view, &read), 0);
+	switch (lookup) {
+	case BY_VIP:
+		return table_find_vip(&read, &vip, 80, PROTOCOL_TCP, &found_port);
+	case BY_NAME:
+		return table_find_service(&read, "demo", "web", &found_service);
+	case SERVICES:
+		return table_service_at(&read, 0, &found_service);
+	case PORTS:
+		return table_service_port(&read, &service, 0, &found_port);
+	case ENDPOINTS:
+		return table_port_endpoint(&read, &port, 0, &found_endpoint);
+	default:
+		return table_text(&read, 0, text, sizeof(text));
+	}
+}
+
+static const struct {
+	size_t at, count; /* in the snapshot's head */
+	bool used_by[LOOKUPS];
+} runs[] = {
+#define RUN(at, count, ...) \
+	{offsetof(struct table_snapshot, at), offsetof(struct table_snapshot, count), {__VA_ARGS__}}
+	RUN(vips_at, vip_slots, [BY_VIP] = true),
+	RUN(names_at, name_slots, [BY_NAME] = true),
+	RUN(services_at, service_count, [BY_NAME] = true, [SERVICES] = true),
+	RUN(ports_at, port_count, [BY_VIP] = true, [PORTS] = true),
+	RUN(endpoints_at, endpoint_count, [ENDPOINTS] = true),
+	RUN(text_at, text_size, [BY_NAME] = true, [TEXTS] = true),
+};
+
+static void expect_run_refused(size_t run)
+{
+	for (enum lookup lookup = 0; lookup < LOOKUPS; lookup++)
+		assert_int_equal(look_up(lookup), runs[run].used_by[lookup] ? -ENOENT : 0);
+}
+
+/* A run that does not lie in the snapshot has no records, and the other ones are as they were. */
+static void test_runs_out_of_bounds_have_no_records(void **state)
+{
+	(void)state;
+	reset();
+	for (enum lookup lookup = 0; lookup < LOOKUPS; lookup++)
+		assert_int_equal(look_up(lookup), 0);
+	for (size_t run = 0; run < sizeof(runs) / sizeof(runs[0]); run++) {
+		for (size_t i = 0; i < INTERESTING; i++) {
+			uint32_t count = (uint32_t)interesting[i];
+
 			reset();
-			memcpy((unsigned char *)snapshot() + offsets[f], &interesting[i], 8);
-			assert_int_equal(table_read_begin(&view, &read), -EBADMSG);
+			/* Beyond the snapshot, or not at a multiple of 8. */
+			if (interesting[i] >= snapshot()->size || interesting[i] % 8 != 0) {
+				memcpy((unsigned char *)snapshot() + runs[run].at, &interesting[i],
+				       8);
+				expect_run_refused(run);
+			}
+			reset();
+			/* So many that even single bytes would not fit; a power of two or not. */
+			if (count > ARENA_SIZE) {
+				memcpy((unsigned char *)snapshot() + runs[run].count, &count, 4);
+				expect_run_refused(run);
+			}
 		}
 	}
+}
+
+/* Indexes whose size is no power of two are none. */
+static void test_odd_indexes_are_empty(void **state)
+{
+	(void)state;
+	reset();
+	snapshot()->vip_slots -= 1;
+	snapshot()->name_slots -= 1;
+	assert_int_equal(look_up(BY_VIP), -ENOENT);
+	assert_int_equal(look_up(BY_NAME), -ENOENT);
 }
 
 /* Every word of the records, one after the other: offsets and counts may lie anywhere. */
@@ -270,8 +351,7 @@ static void test_index_entries_out_of_bounds(void **state)
 	for (uint32_t i = 0; i < snapshot()->vip_slots; i++) {
 		struct table_vip_slot slot = {
 			.vip = vip,
-			.port = 80,
-			.protocol = PROTOCOL_TCP,
+			.key = table_vip_key(80, PROTOCOL_TCP),
 			.port_index_plus_1 = snapshot()->port_count + 1 + i,
 		};
 
@@ -360,7 +440,9 @@ int main(void)
 		cmocka_unit_test(test_wrong_headers_are_refused),
 		cmocka_unit_test(test_header_words_that_change_later),
 		cmocka_unit_test(test_every_field_of_a_snapshot),
-		cmocka_unit_test(test_runs_out_of_bounds_are_refused),
+		cmocka_unit_test(test_wrong_sizes_are_refused),
+		cmocka_unit_test(test_runs_out_of_bounds_have_no_records),
+		cmocka_unit_test(test_odd_indexes_are_empty),
 		cmocka_unit_test(test_every_word_of_the_records),
 		cmocka_unit_test(test_full_indexes_end_a_lookup),
 		cmocka_unit_test(test_index_entries_out_of_bounds),

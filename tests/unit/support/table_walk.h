@@ -45,12 +45,14 @@ static inline uint64_t table_walk(const struct table_view *view, const struct ip
 	static uint32_t cursors[PICK_CURSORS];
 	struct pick_state state = {.cursors = cursors, .seed = 1};
 	struct table_service service;
+	struct found_port found;
 	struct table_port port;
 	struct table_read read;
 	struct picked picked;
 	uint64_t records = 0;
 
-	pick_peek_vip(view, vip, number, PROTOCOL_TCP);
+	if (pick_find(view, vip, number, PROTOCOL_TCP, &found) == PICK_ENDPOINT)
+		pick_take(&found, &state, vip, number, &picked);
 	pick_by_vip(view, &state, vip, number, PROTOCOL_TCP, &picked);
 	if (table_read_begin(view, &read) < 0)
 		return 0;
