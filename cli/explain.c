@@ -263,10 +263,8 @@ int explain_command(int argc, char **argv)
 		return CLI_USAGE;
 	if (e.options.help)
 		return explain_help();
-	if (explain_settings(&e.options, &e.config) < 0) {
-		cli_error(COMMAND, "out of memory");
+	if (explain_settings(&e.options, &e.config) < 0)
 		return CLI_FAILED;
-	}
 	if (parse_asked(&e) < 0) {
 		explanation_clear(&e);
 		return CLI_USAGE;

@@ -99,15 +99,42 @@ int explain_parse(int argc, char **argv, struct explain_options *options)
 	return 0;
 }
 
-/* The environment with the command line before it, and with nothing that keeps the library out of
- * some programs: this is none of them. */
+struct settings_reader {
+	const struct explain_options *options;
+	bool wrong;
+};
+
+/* Whether the answer depends on a setting. What only steers the library in a program is not looked
+ * at: nothing of it can be wrong here, and K8SLB_ONLY and K8SLB_SKIP keep it out of programs. */
+static bool is_used(const struct explain_options *options, const char *name)
+{
+	static const char *const always[] = {"K8SLB_SERVICES", "K8SLB_NAMESPACE", "POD_NAMESPACE",
+					     "K8SLB_NODE", "K8SLB_ZONE"};
+	static const char *const api[] = {"K8SLB_API",		     "K8SLB_TOKEN_FILE",
+					  "K8SLB_CA_FILE",	     "K8SLB_CERT_FILE",
+					  "K8SLB_KEY_FILE",	     "K8SLB_DISCOVERY",
+					  "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"};
+
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+		if (strcmp(name, always[i]) == 0)
+			return true;
+	}
+	for (size_t i = 0; !options->from && i < sizeof(api) / sizeof(api[0]); i++) {
+		if (strcmp(name, api[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The environment with the command line before it. */
 static const char *get_setting(void *ctx, const char *name)
 {
-	const struct explain_options *options = ctx;
+	const struct settings_reader *reader = ctx;
+	const struct explain_options *options = reader->options;
 	const char *value = getenv(name);
 	const char *here = getenv("K8SLB_NODE");
 
-	if (strcmp(name, "K8SLB_ONLY") == 0 || strcmp(name, "K8SLB_SKIP") == 0)
+	if (!is_used(options, name))
 		return NULL;
 	/* config_parse() reads nothing else without it. */
 	if (strcmp(name, "K8SLB_SERVICES") == 0)
@@ -126,16 +153,31 @@ static const char *get_setting(void *ctx, const char *name)
 
 static void report_setting(void *ctx, const char *message)
 {
-	(void)ctx;
-	cli_error(COMMAND, "%s", message);
+	struct settings_reader *reader = ctx;
+
+	if (!reader->wrong)
+		cli_error(COMMAND, "%s", message);
+	reader->wrong = true;
 }
 
 int explain_settings(const struct explain_options *options, struct config *ret_config)
 {
 	struct config_source source = config_source_process();
-	struct explain_options copy = *options;
+	struct settings_reader reader = {.options = options};
+	struct config config;
+	int rc;
 
 	source.getenv = get_setting;
-	source.ctx = &copy;
-	return config_parse(&source, report_setting, NULL, ret_config);
+	source.ctx = &reader;
+	rc = config_parse(&source, report_setting, &reader, &config);
+	if (rc < 0) {
+		cli_error(COMMAND, "%s", strerror(-rc));
+		return rc;
+	}
+	if (reader.wrong) {
+		config_free(&config);
+		return -EINVAL;
+	}
+	*ret_config = config;
+	return 0;
 }

@@ -20,8 +20,9 @@ struct explain_options {
 int explain_parse(int argc, char **argv, struct explain_options *options);
 
 /*
- * Reads the settings of the library as it would, with those of the command line in their place. What
- * is wrong with them is told. Returns 0 or -ENOMEM; free by config_free().
+ * Reads the settings of the library as it would, with those of the command line in their place. The
+ * library goes on with the default of a wrong one; here that would be the answer to another
+ * question. Returns 0, or -EINVAL or -ENOMEM after a message; free by config_free().
  */
 int explain_settings(const struct explain_options *options, struct config *ret_config);
 

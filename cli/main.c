@@ -25,7 +25,7 @@ static int print_help(void)
 		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
 	printf("\n"
 	       "Options:\n"
-	       "  -h, --help     this text; k8slb COMMAND --help for a command\n"
+	       "  -h, --help     this text, as k8slb help; k8slb COMMAND --help for a command\n"
 	       "  -V, --version  the version\n");
 	return cli_finish_output("");
 }
@@ -63,6 +63,8 @@ int main(int argc, char **argv)
 		cli_error("", "a command is missing (k8slb --help lists them)");
 		return CLI_USAGE;
 	}
+	if (strcmp(argv[optind], "help") == 0)
+		return print_help();
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (strcmp(argv[optind], commands[i].name) == 0)
 			return commands[i].run(argc - optind, argv + optind);

@@ -73,7 +73,7 @@ int world_read(const char *path, const struct logger *logger, struct world *ret_
 	int rc = input_read(path, &content);
 
 	if (rc < 0)
-		snprintf(problem, sizeof(problem), "%s", strerror(-rc));
+		snprintf(problem, sizeof(problem), "%s", file_read_problem(rc));
 	if (rc == 0)
 		rc = store_new(&world.store);
 	if (rc == 0)

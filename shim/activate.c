@@ -64,21 +64,23 @@ static void wait_first_sync(const struct process *process, uint32_t longest_wait
 	uint32_t *word = &shim.link.first_sync;
 	uint64_t now = clock_monotonic_ms();
 	uint64_t started = peek_u64(&process->started_ms);
-	uint64_t deadline = now + longest_wait_ms;
+	uint64_t deadline;
 
 	/* 0: the thread that starts the engine has not written it yet, so it is now. */
 	if (!started)
 		started = now;
-	if (deadline > started + shim.config.sync_timeout_ms)
-		deadline = started + shim.config.sync_timeout_ms;
+	/* Counted from the first call, so that an event loop is not held up by each of its next. */
+	if (longest_wait_ms > shim.config.sync_timeout_ms)
+		longest_wait_ms = shim.config.sync_timeout_ms;
+	deadline = started + longest_wait_ms;
 	while (observe_u32(word) == ENGINE_SYNC_PENDING && now < deadline) {
 		struct timespec left = {
 			.tv_sec = (time_t)((deadline - now) / 1000),
 			.tv_nsec = (long)((deadline - now) % 1000) * 1000000,
 		};
 
-		/* A handler ran: the program may rely on a signal to end a slow connect(), so the
-		 * call must go on to libc now. */
+		/* A handler ran, so the program may be in a hurry. EINTR would be wrong: the
+		 * connection has not begun, and who gets EINTR from connect() polls for its end. */
 		if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left, NULL, 0) < 0 &&
 		    errno == EINTR)
 			break;

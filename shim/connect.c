@@ -19,6 +19,7 @@
 #include "base/address.h"
 #include "libc.h"
 #include "peer_cache.h"
+#include "pointer.h"
 #include "pick/pick.h"
 #include "process.h"
 #include "state.h"
@@ -31,19 +32,12 @@ enum decision {
 };
 
 /*
- * Addresses that no program can own: libc answers EFAULT, where reading the family would crash.
- * Conformance tests call with (void *)-1. Other bad pointers cannot be told without a system call.
- */
-static bool is_impossible_pointer(const void *pointer)
-{
-	return (uintptr_t)pointer < 4096 || (uintptr_t)pointer >= (uintptr_t)-4096;
-}
-
-/*
  * A TCP socket that is neither connecting nor connected. TCP_INFO tells all of it in one system
  * call: other protocols do not know the option, and its first byte is the state.
- * In any other state the kernel ignores the address, so the call is to be passed as it is: a
- * second connect() that asks for the outcome (hiredis does so) must not take a turn.
+ * While it connects or is connected the kernel ignores the address, so the call is to be passed as
+ * it is: a second connect() that asks for the outcome (hiredis does so) must not take a turn. After
+ * a failed non-blocking connect the state is TCP_CLOSE as well; the kernel then answers with that
+ * failure whatever the address, and all that is lost is a turn.
  */
 static bool is_unconnected_tcp(int fd)
 {

@@ -35,6 +35,7 @@ static bool make_query(const char *node, const char *service, const struct addri
 	if (hints->ai_flags & AI_NUMERICHOST)
 		return false;
 	ret_query->family = hints->ai_family;
+	ret_query->addr_config = hints->ai_flags & AI_ADDRCONFIG;
 	ret_query->v4_mapped = hints->ai_flags & AI_V4MAPPED;
 	if (hints->ai_socktype && hints->ai_socktype != SOCK_STREAM)
 		ret_query->port = NULL;

@@ -10,10 +10,10 @@
 #include "base/address.h"
 #include "libc.h"
 #include "peer_cache.h"
+#include "pointer.h"
 #include "state.h"
 
-/* The socket is one of ours. Nothing of the caller's is read before that is sure: a bad pointer
- * gives EFAULT, and not a crash. */
+/* The socket is one of ours. Nothing of the caller's is read before that is sure. */
 static bool find_peer(int fd, struct peer *ret_peer)
 {
 	uint64_t cookie;
@@ -52,7 +52,7 @@ static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 	bool ours = shim_active() && find_peer(fd, &peer);
 
 	errno = entry_errno;
-	if (!ours || !addr || !len)
+	if (!ours || !addr || is_impossible_pointer(len))
 		return libc_getpeername(fd, addr, len);
 
 	room = *len;

@@ -46,7 +46,7 @@ static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 	poke_u64(&process->started_ms, 0);
 	poke_u64(&process->retry_at_ms, 0);
 	poke_u64(&process->seed, random_u64());
-	publish_u32(&process->engine, PROCESS_ENGINE_NONE); /* observed by activate_engine() */
+	publish_u32(&process->engine, PROCESS_ENGINE_NONE); /* observed by start_engine() */
 }
 
 void process_init(void)

@@ -6,9 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "activate.h"
 #include "config/values.h"
+#include "libc.h"
 #include "process.h"
 #include "state.h"
 #include "table/reader.h"
@@ -35,6 +39,16 @@ static bool has_domain(const char *host)
 	return dots >= 3;
 }
 
+/* RFC 6761 6.3 for "localhost", whatever "*" in K8SLB_SERVICES covers; and a Pod that is called as a
+ * Service finds itself by its name, which kubelet writes to /etc/hosts. */
+static bool is_this_host(const char *host)
+{
+	struct utsname own;
+
+	return strcasecmp(host, "localhost") == 0 ||
+	       (uname(&own) == 0 && strcasecmp(host, own.nodename) == 0);
+}
+
 /* What a host name may mean: a Service or, with @pod not "", one pod of it. */
 struct asked_name {
 	struct service_name service;
@@ -46,8 +60,7 @@ static bool match_name(const char *host, unsigned nth, struct asked_name *ret_as
 {
 	const char *domain;
 
-	/* RFC 6761 6.3: "localhost" is this host, whatever "*" in K8SLB_SERVICES covers. */
-	if (!host || !*host || is_numeric(host) || strcasecmp(host, "localhost") == 0)
+	if (!host || !*host || is_numeric(host) || is_this_host(host))
 		return false;
 	domain = has_domain(host) ? cluster_domain() : "";
 	ret_asked->pod[0] = '\0';
@@ -83,15 +96,23 @@ static void add_vips(struct resolved *resolved, const struct table_service *serv
 	}
 }
 
+/* The Service's VIP of the port's family; all zero when it has none. */
+static const struct ip_address *vip_of(const struct table_service *service,
+				       const struct table_port *port)
+{
+	return ip_family_of(&service->vips[0]) == (enum ip_family)port->family ? &service->vips[0]
+									      : &service->vips[1];
+}
+
 /* The endpoints of a port, the next one first. */
-static void add_endpoints(const struct table_read *read, const struct table_port *port,
-			  bool with_port, struct resolved *resolved)
+static void add_endpoints(const struct table_read *read, const struct table_service *service,
+			  const struct table_port *port, bool with_port, struct resolved *resolved)
 {
 	struct pick_state state = process_pick_state(process_current());
 	unsigned count = port->endpoint_count;
-	/* A turn of the same round that connect() takes its turns from. A read that has to be
-	 * repeated takes one turn more. */
-	unsigned first = count ? pick_turn(&state, port->cursor, count) : 0;
+	/* As connect() chooses: a turn of the same round, or the endpoint of the client's affinity.
+	 * A read that has to be repeated takes one turn more. */
+	unsigned first = count ? pick_index(&state, read, vip_of(service, port), port) : 0;
 
 	for (unsigned i = 0; i < count && i < RESOLVE_ADDRESSES; i++) {
 		struct table_endpoint endpoint;
@@ -169,16 +190,67 @@ static enum resolve_result look_up(const struct table_read *read, const struct a
 	headless = service.flags & TABLE_SERVICE_HEADLESS;
 	for (unsigned i = 0; query->port && table_service_port(read, &service, i, &port) == 0; i++) {
 		if (is_asked_port(read, &port, query->port))
-			add_endpoints(read, &port, true, resolved);
+			add_endpoints(read, &service, &port, true, resolved);
 	}
 	if (resolved->count == 0 && has_vip(&service))
 		add_vips(resolved, &service);
 	else if (resolved->count == 0 && headless) {
 		for (unsigned i = 0; table_service_port(read, &service, i, &port) == 0; i++)
-			add_endpoints(read, &port, false, resolved);
+			add_endpoints(read, &service, &port, false, resolved);
 	}
 	/* Without an endpoint DNS has the last word: it may publish those that are not ready. */
 	return resolved->count > 0 ? RESOLVE_FOUND : RESOLVE_LEAVE;
+}
+
+/* This host has a route to the address and an address of its own for it: connect(2) of a datagram
+ * socket asks the kernel for both and sends nothing. */
+static bool is_reachable(const struct ip_address *ip)
+{
+	struct sockaddr_storage addr = {
+		.ss_family = ip_family_of(ip) == IP_FAMILY_4 ? AF_INET : AF_INET6};
+	socklen_t size = addr.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+						   : sizeof(struct sockaddr_in6);
+	int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool reachable;
+
+	if (fd < 0)
+		return false;
+	reachable = sockaddr_rewrite(&addr, ip, 9) == 0 &&
+		    libc_connect(fd, (struct sockaddr *)&addr, size) == 0;
+	close(fd);
+	return reachable;
+}
+
+/*
+ * Addresses of both families: those of a family that this host cannot reach go behind the others
+ * (RFC 6724 rule 1), or out with AI_ADDRCONFIG. A program that tries only the first one would fail
+ * otherwise.
+ */
+static void order_families(const struct resolve_query *query, struct resolved *resolved)
+{
+	struct resolved sorted = {.count = 0};
+	bool reachable[2] = {false, false};
+	bool asked[2] = {false, false};
+
+	for (unsigned i = 0; i < resolved->count; i++) {
+		bool six = ip_family_of(&resolved->addresses[i].ip) == IP_FAMILY_6;
+
+		if (!asked[six])
+			reachable[six] = is_reachable(&resolved->addresses[i].ip);
+		asked[six] = true;
+	}
+	if (!asked[0] || !asked[1] || reachable[0] == reachable[1])
+		return;
+	for (int pass = 0; pass < (query->addr_config ? 1 : 2); pass++) {
+		for (unsigned i = 0; i < resolved->count; i++) {
+			bool six = ip_family_of(&resolved->addresses[i].ip) == IP_FAMILY_6;
+
+			if (reachable[six] == (pass == 0))
+				sorted.addresses[sorted.count++] = resolved->addresses[i];
+		}
+	}
+	memcpy(resolved->addresses, sorted.addresses, sizeof(sorted.addresses));
+	resolved->count = sorted.count;
 }
 
 static enum resolve_result keep_family(const struct resolve_query *query, struct resolved *resolved)
@@ -186,8 +258,10 @@ static enum resolve_result keep_family(const struct resolve_query *query, struct
 	enum ip_family wanted = query->family == AF_INET ? IP_FAMILY_4 : IP_FAMILY_6;
 	unsigned kept = 0;
 
-	if (query->family == AF_UNSPEC)
+	if (query->family == AF_UNSPEC) {
+		order_families(query, resolved);
 		return RESOLVE_FOUND;
+	}
 	for (unsigned i = 0; i < resolved->count; i++) {
 		if (ip_family_of(&resolved->addresses[i].ip) == wanted)
 			resolved->addresses[kept++] = resolved->addresses[i];

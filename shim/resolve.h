@@ -23,6 +23,7 @@ enum resolve_result {
 struct resolve_query {
 	const char *host;
 	int family;	  /* AF_UNSPEC, AF_INET or AF_INET6 */
+	bool addr_config; /* only families that this host has (AI_ADDRCONFIG) */
 	bool v4_mapped;	  /* IPv4 may answer AF_INET6 (AI_V4MAPPED) */
 	const char *port; /* number or name of a TCP port; NULL: unknown */
 };

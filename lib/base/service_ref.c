@@ -195,3 +195,14 @@ bool service_ref_covers_port(const struct service_ref *ref, const char *port_nam
 		return strcmp(ref->port_name, port_name) == 0;
 	return true;
 }
+
+bool service_refs_cover_port(const struct service_ref *refs, unsigned count, const char *namespace,
+			     const char *name, const char *port_name, uint16_t port)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (service_ref_covers(&refs[i], namespace, name) &&
+		    service_ref_covers_port(&refs[i], port_name, port))
+			return true;
+	}
+	return false;
+}

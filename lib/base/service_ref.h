@@ -38,6 +38,10 @@ bool service_ref_covers(const struct service_ref *ref, const char *namespace, co
 bool service_refs_cover(const struct service_ref *refs, unsigned count, const char *namespace,
 			const char *name);
 
+/* Any of the entries asks for this port of this Service. */
+bool service_refs_cover_port(const struct service_ref *refs, unsigned count, const char *namespace,
+			     const char *name, const char *port_name, uint16_t port);
+
 /* The entry asks for this port of a Service that it covers. */
 bool service_ref_covers_port(const struct service_ref *ref, const char *port_name, uint16_t port);
 

@@ -28,6 +28,15 @@ static void deliver(const struct value_reporter *reporter, char *message)
 	reporter->report(reporter->ctx, message);
 }
 
+/* The token itself in the place of its file's name: long, and not a path. The shortest ones, of
+ * bootstrap, have 23 bytes. */
+static bool may_be_secret(const char *variable, const char *value)
+{
+	return (strcmp(variable, "K8SLB_TOKEN_FILE") == 0 ||
+		strcmp(variable, "K8SLB_KEY_FILE") == 0) &&
+	       strlen(value) > 16 && !strchr(value, '/');
+}
+
 void value_wrong(const struct value_reporter *reporter, const char *variable, const char *value,
 		 const char *format, ...)
 {
@@ -41,6 +50,8 @@ void value_wrong(const struct value_reporter *reporter, const char *variable, co
 		return;
 	if (secret_end)
 		value = secret_end;
+	if (may_be_secret(variable, value))
+		value = "(not shown)";
 	quote(quoted, value, strlen(value));
 	length = snprintf(message, sizeof(message), "%s=\"%s%s\": expected ", variable,
 			  secret_end ? "..." : "", quoted);

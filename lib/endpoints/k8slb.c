@@ -198,6 +198,7 @@ static int sync_once(struct k8slb *lb, char *error, size_t error_size)
 	struct pipeline *pipeline;
 	struct pipeline *old = NULL;
 	char reason[K8SLB_ERROR_SIZE];
+	bool background;
 	int rc = settings_new_pipeline(&lb->settings, &pipeline, reason, sizeof(reason));
 
 	if (rc < 0) {
@@ -215,17 +216,18 @@ static int sync_once(struct k8slb *lb, char *error, size_t error_size)
 	}
 
 	pthread_mutex_lock(&lb->lock);
-	if (rc == 0 && !lb->thread_started) {
+	background = lb->thread_started;
+	if (rc == 0 && !background) {
 		lb->view = pipeline_view(pipeline);
 		old = lb->foreground;
 		lb->foreground = pipeline;
 	} else {
-		/* The thread was started meanwhile: its table is the one that lives on. */
 		old = pipeline;
 	}
 	pthread_mutex_unlock(&lb->lock);
 	pipeline_free(old);
-	return rc;
+	/* The thread was started meanwhile: its table is the one that lives on. */
+	return background ? wait_for_background(lb, error, error_size) : rc;
 }
 
 int k8slb_sync_endpoints(struct k8slb *lb, char *error, size_t error_size)
@@ -304,6 +306,7 @@ static int with_port(struct k8slb *lb,
 			rc = take(lb, &read, &port, result);
 		if (rc == -ENOMEM || table_read_valid(&read))
 			break;
+		rc = -EAGAIN;
 	}
 	pthread_mutex_unlock(&lb->lock);
 	return rc;

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +42,18 @@ static void format_utc(char *text, size_t size)
 		 seconds / 60 % 60, seconds % 60);
 }
 
+/* Beyond RLIMIT_FSIZE the kernel raises SIGXFSZ, which ends most programs. */
+static bool may_grow(int fd, size_t length)
+{
+	struct rlimit limit;
+	struct stat status;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return true;
+	return fstat(fd, &status) == 0 &&
+	       (!S_ISREG(status.st_mode) || (rlim_t)status.st_size + length <= limit.rlim_cur);
+}
+
 void log_file_write(const struct config *config, enum log_level level, const char *line)
 {
 	int saved_errno = errno;
@@ -61,9 +75,11 @@ void log_file_write(const struct config *config, enum log_level level, const cha
 	/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. */
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
 	if (fd >= 0) {
-		ssize_t written = write(fd, text, (size_t)length);
+		if (may_grow(fd, (size_t)length)) {
+			ssize_t written = write(fd, text, (size_t)length);
 
-		(void)written;
+			(void)written;
+		}
 		close(fd);
 	}
 	errno = saved_errno;

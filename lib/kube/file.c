@@ -39,6 +39,19 @@ struct file_watch {
 	unsigned name_count;
 };
 
+struct file_identity file_identify(const char *path)
+{
+	struct file_identity identity = {{0}};
+	struct stat status;
+
+	if (stat(path, &status) == 0)
+		identity = (struct file_identity){{
+			(uint64_t)status.st_dev, (uint64_t)status.st_ino, (uint64_t)status.st_size,
+			(uint64_t)status.st_mtim.tv_sec, (uint64_t)status.st_mtim.tv_nsec,
+			(uint64_t)status.st_ctim.tv_sec, (uint64_t)status.st_ctim.tv_nsec}};
+	return identity;
+}
+
 static int read_all(int fd, struct buffer *content)
 {
 	char chunk[READ_SIZE];
@@ -79,6 +92,15 @@ int file_read(const char *path, struct buffer *content)
 		rc = read_all(fd, content);
 	close(fd);
 	return rc;
+}
+
+const char *file_read_problem(int rc)
+{
+	if (rc == -E2BIG)
+		return "larger than 1024 MiB";
+	if (rc == -EINVAL)
+		return "not a regular file";
+	return strerror(-rc);
 }
 
 /* The folder that holds @path, in place. */
@@ -227,8 +249,11 @@ int file_watch_wait(struct file_watch *watch, int timeout_ms)
 		{.fd = watch->wakeup_fd, .events = POLLIN},
 	};
 	uint64_t wakeups;
+	int ready = poll(fds, 2, timeout_ms);
 
-	if (poll(fds, 2, timeout_ms) <= 0)
+	if (ready < 0 && errno != EINTR)
+		return -errno;
+	if (ready <= 0)
 		return 0;
 	if (fds[1].revents && read(watch->wakeup_fd, &wakeups, sizeof(wakeups)) < 0)
 		return 0;

@@ -61,7 +61,6 @@ struct http_client {
 	struct credentials *credentials;
 	char *base_url; /* no trailing slash */
 	char *user_agent;
-	long connect_timeout_ms;
 	bool https;
 	bool may_send_token;
 	bool own_fd_table;
@@ -170,8 +169,6 @@ int http_client_new(const struct http_options *options, struct http_client **ret
 	if (!client)
 		return -ENOMEM;
 	client->credentials = options->credentials;
-	client->connect_timeout_ms =
-		options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
 	client->own_fd_table = options->own_fd_table;
 	client->user_agent = strdup(options->user_agent);
 	client->multi = curl_multi_init();
@@ -442,7 +439,7 @@ static CURLcode set_options(struct http_transfer *transfer, long total_timeout_m
 	SET(result, easy, CURLOPT_URL, transfer->url);
 	SET(result, easy, CURLOPT_USERAGENT, client->user_agent);
 	SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
-	SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, client->connect_timeout_ms);
+	SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
 	SET(result, easy, CURLOPT_TIMEOUT_MS, total_timeout_ms);
 	SET(result, easy, CURLOPT_ERRORBUFFER, transfer->curl_message);
 	SET(result, easy, CURLOPT_PRIVATE, transfer);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,11 +51,15 @@ static int open_file(int folder)
 {
 	int fd = openat(folder, FILE_NAME,
 			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	struct rlimit limit;
 	int rc;
 
 	if (fd < 0)
 		return -errno;
 	rc = check_owner(fd, S_IFREG);
+	/* Beyond the limit the kernel raises SIGXFSZ, which ends most programs. */
+	if (rc == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < sizeof(struct hints))
+		rc = -EFBIG;
 	/* Grows a new file and leaves an old one as it is. */
 	if (rc == 0 && fallocate(fd, 0, 0, (off_t)sizeof(struct hints)) < 0)
 		rc = -errno;
@@ -101,9 +106,4 @@ int hints_map(struct hints **ret_hints)
 	}
 	errno = saved_errno;
 	return rc < 0 ? rc : 0;
-}
-
-void hints_unmap(struct hints *hints)
-{
-	munmap(hints, sizeof(*hints));
 }

@@ -27,7 +27,4 @@ struct hints {
  */
 int hints_map(struct hints **ret_hints);
 
-/* Unmaps what hints_map() gave. */
-void hints_unmap(struct hints *hints);
-
 #endif

@@ -22,8 +22,8 @@ uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t cou
 	return (ticket + (uint32_t)((hash_mix(state->seed ^ cursor) >> 32) * count >> 32)) % count;
 }
 
-static uint32_t choose(const struct pick_state *state, const struct table_read *read,
-		       const struct ip_address *vip, const struct table_port *port)
+uint32_t pick_index(const struct pick_state *state, const struct table_read *read,
+		    const struct ip_address *vip, const struct table_port *port)
 {
 	struct affinity_slot *slots;
 	uint64_t client;
@@ -70,7 +70,7 @@ enum pick_result pick_find(const struct table_view *view, const struct ip_addres
 int pick_take(const struct found_port *found, const struct pick_state *state,
 	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked)
 {
-	uint32_t index = choose(state, &found->read, vip, &found->port);
+	uint32_t index = pick_index(state, &found->read, vip, &found->port);
 	int rc = table_port_endpoint(&found->read, &found->port, index, &ret_picked->endpoint);
 
 	if (!table_read_valid(&found->read))

@@ -47,6 +47,14 @@ enum pick_result {
 };
 
 /*
+ * The index of the endpoint of @port, which has at least one, for the next connection to @vip: the
+ * client's own where the port has session affinity, else the next one, which takes a turn. @vip is
+ * where affinity is noted. What was read is right only if table_read_valid() says so afterwards.
+ */
+uint32_t pick_index(const struct pick_state *state, const struct table_read *read,
+		    const struct ip_address *vip, const struct table_port *port);
+
+/*
  * The index, below @count (not 0), of the next endpoint of the port with this cursor: for a caller
  * that has read the port itself. Takes a turn.
  */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "kube/http.h"
@@ -25,6 +26,8 @@ struct api_source {
 	struct sync_io io;
 	struct syncer *syncer;
 	struct request *requests;
+	struct logger logger;
+	char told[512]; /* the problem of the credentials that was logged last */
 };
 
 static struct api_source *of(struct source *source)
@@ -135,11 +138,26 @@ static void io_cancel(void *ctx, struct reflector *reflector)
 
 /* ---- source ---- */
 
-static void api_run(struct source *source, int max_wait_ms)
+/* What is wrong with a file of ours explains a 401 or 403 better than the server can. */
+static void log_credentials_problem(struct api_source *api)
+{
+	const char *problem = credentials_problem(api->credentials);
+
+	if (strcmp(problem, api->told) == 0)
+		return;
+	snprintf(api->told, sizeof(api->told), "%s", problem);
+	if (problem[0])
+		log_error(&api->logger, "%s", problem);
+	else
+		log_info(&api->logger, "the credentials can be read again");
+}
+
+static int api_run(struct source *source, int max_wait_ms)
 {
 	struct api_source *api = of(source);
 	uint64_t now_ms;
 	uint64_t due_ms;
+	int rc;
 
 	syncer_tick(api->syncer);
 	now_ms = clock_monotonic_ms();
@@ -148,10 +166,12 @@ static void api_run(struct source *source, int max_wait_ms)
 		max_wait_ms = 0;
 	else if (due_ms - now_ms < (uint64_t)max_wait_ms)
 		max_wait_ms = (int)(due_ms - now_ms);
-	http_client_run(api->http, max_wait_ms);
+	rc = http_client_run(api->http, max_wait_ms);
 	/* Again: a refusal may have called for a stand-in, which must be tried before the first
 	 * table counts as complete. */
 	syncer_tick(api->syncer);
+	log_credentials_problem(api);
+	return rc;
 }
 
 static bool api_take_changed(struct source *source, struct service_state *ret_state)
@@ -186,9 +206,9 @@ static uint64_t api_last_heard_ms(const struct source *source)
 
 static const char *api_problem(const struct source *source)
 {
-	const char *problem = syncer_problem(of_const(source)->syncer);
+	const char *problem = credentials_problem(of_const(source)->credentials);
 
-	return problem[0] ? problem : credentials_problem(of_const(source)->credentials);
+	return problem[0] ? problem : syncer_problem(of_const(source)->syncer);
 }
 
 static void api_wakeup(struct source *source)
@@ -234,6 +254,7 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 	if (!api)
 		return -ENOMEM;
 	api->source.ops = &api_ops;
+	api->logger = *logger;
 	api->io = (struct sync_io){
 		.now_ms = io_now_ms,
 		.random = io_random,

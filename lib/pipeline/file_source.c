@@ -24,6 +24,7 @@ struct file_source {
 	struct store_scope *made_up;
 	uint64_t read_again_ms; /* monotonic: at the latest then, whatever the watch says */
 	uint64_t last_read_ms;
+	struct file_identity identity; /* of what was read last */
 	bool synced;
 	bool attempted;
 	bool good; /* the last reading succeeded */
@@ -77,7 +78,7 @@ static int read_document(struct file_source *file, char *problem, size_t problem
 	int rc = file_read(file->path, &content);
 
 	if (rc < 0)
-		snprintf(problem, problem_size, "%s", strerror(-rc));
+		snprintf(problem, problem_size, "%s", file_read_problem(rc));
 	else
 		rc = dump_read(&file->dump, content.data ? content.data : "", content.length,
 			       &counts, problem, problem_size);
@@ -92,8 +93,11 @@ static int read_document(struct file_source *file, char *problem, size_t problem
 static void read_again(struct file_source *file)
 {
 	char problem[200] = "out of memory";
-	int rc = read_document(file, problem, sizeof(problem));
+	int rc;
 
+	/* Before the reading: a change meanwhile is then seen as one. */
+	file->identity = file_identify(file->path);
+	rc = read_document(file, problem, sizeof(problem));
 	file->attempted = true;
 	file->last_read_ms = clock_monotonic_ms();
 	file->read_again_ms = file->last_read_ms + file->poll_interval_ms;
@@ -108,21 +112,37 @@ static void read_again(struct file_source *file)
 	file->synced = true;
 }
 
-static void file_run(struct source *source, int max_wait_ms)
+/* What the watch may have missed: a network file system tells no changes made elsewhere. */
+static void read_if_other(struct file_source *file)
+{
+	struct file_identity now = file_identify(file->path);
+
+	if (file->good && memcmp(&now, &file->identity, sizeof(now)) == 0) {
+		file->last_read_ms = clock_monotonic_ms();
+		file->read_again_ms = file->last_read_ms + file->poll_interval_ms;
+	} else {
+		read_again(file);
+	}
+}
+
+static int file_run(struct source *source, int max_wait_ms)
 {
 	struct file_source *file = of(source);
 	uint64_t now_ms = clock_monotonic_ms();
-	bool changed = false;
+	int changed = 0;
 
 	if (now_ms < file->read_again_ms) {
 		uint64_t left_ms = file->read_again_ms - now_ms;
 
 		if (left_ms < (uint64_t)max_wait_ms)
 			max_wait_ms = (int)left_ms;
-		changed = file_watch_wait(file->watch, max_wait_ms) > 0;
+		changed = file_watch_wait(file->watch, max_wait_ms);
 	}
-	if (changed || clock_monotonic_ms() >= file->read_again_ms)
+	if (changed > 0)
 		read_again(file);
+	else if (clock_monotonic_ms() >= file->read_again_ms)
+		read_if_other(file);
+	return changed < 0 ? changed : 0;
 }
 
 static bool file_take_changed(struct source *source, struct service_state *ret_state)

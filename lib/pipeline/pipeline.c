@@ -5,19 +5,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "pipeline/place.h"
 #include "pipeline/source.h"
 #include "table/writer.h"
 
+#define FAILED_WAIT_PAUSE_MS 1000
+
 struct pipeline {
 	struct logger logger;
 	struct source *source;
 	struct place place;
+	const struct service_ref *refs;
+	unsigned ref_count;
 	struct table_writer *writer;
 	bool unpublished;
 };
+
+/* Ports that no entry asks for are kube-proxy's. A made-up Service has only what its entries say. */
+static void drop_other_ports(const struct pipeline *pipeline, const struct service_state *state,
+			     struct selection *selection)
+{
+	unsigned kept = 0;
+
+	if (!state->service || state->service->made_up)
+		return;
+	for (unsigned i = 0; i < selection->port_count; i++) {
+		struct selected_port *port = &selection->ports[i];
+
+		if (service_refs_cover_port(pipeline->refs, pipeline->ref_count, state->namespace,
+					    state->name, port->name, port->port))
+			selection->ports[kept++] = *port;
+		else
+			free(port->endpoints);
+	}
+	selection->port_count = kept;
+}
 
 static void put_changed(struct pipeline *pipeline)
 {
@@ -35,14 +60,20 @@ static void put_changed(struct pipeline *pipeline)
 		}
 		rc = select_endpoints(&state, &pipeline->place.where, &selection);
 		if (rc == 0)
+			drop_other_ports(pipeline, &state, &selection);
+		if (rc == 0)
 			rc = table_writer_put(pipeline->writer, state.namespace, state.name,
 					      &selection);
 		selection_clear(&selection);
-		if (rc < 0)
+		if (rc > 0)
+			pipeline->unpublished = true;
+		if (rc < 0) {
 			log_error(&pipeline->logger, "Service %s/%s: %s", state.namespace,
 				  state.name, strerror(-rc));
-		else if (rc > 0)
-			pipeline->unpublished = true;
+			/* Its change was taken and would be lost: all of them again, next round. */
+			ops->touch_all(pipeline->source);
+			return;
+		}
 	}
 }
 
@@ -83,7 +114,8 @@ static void update_table(struct pipeline *pipeline)
 		table_writer_set_live(pipeline->writer, false, heard_s);
 	if (pipeline->unpublished || first)
 		publish(pipeline);
-	table_writer_set_live(pipeline->writer, live, heard_s);
+	/* What could not be published is not what readers see. */
+	table_writer_set_live(pipeline->writer, live && !pipeline->unpublished, heard_s);
 }
 
 int pipeline_new(const struct pipeline_options *options, const struct logger *logger,
@@ -96,6 +128,8 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	if (!pipeline)
 		return -ENOMEM;
 	pipeline->logger = *logger;
+	pipeline->refs = options->sync.refs;
+	pipeline->ref_count = options->sync.ref_count;
 	place_init(&pipeline->place, &options->place);
 	rc = table_writer_new(&pipeline->writer);
 	if (rc == 0 && options->api_file[0])
@@ -110,9 +144,21 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	return 0;
 }
 
+/* poll() itself can fail for good: a sandbox that sets RLIMIT_NOFILE to 1 does that. Without a
+ * pause the rounds would burn a CPU. */
+static void pause_after_failed_wait(int max_wait_ms)
+{
+	int pause_ms = max_wait_ms < FAILED_WAIT_PAUSE_MS ? max_wait_ms : FAILED_WAIT_PAUSE_MS;
+	struct timespec pause = {.tv_sec = pause_ms / 1000,
+				 .tv_nsec = (long)(pause_ms % 1000) * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
 void pipeline_run(struct pipeline *pipeline, int max_wait_ms)
 {
-	pipeline->source->ops->run(pipeline->source, max_wait_ms);
+	if (pipeline->source->ops->run(pipeline->source, max_wait_ms) < 0)
+		pause_after_failed_wait(max_wait_ms);
 	update_table(pipeline);
 }
 

@@ -43,7 +43,9 @@ static void read_zone_label(struct place *place)
 		const char *value = strstr(labels.data, ZONE_LABEL);
 
 		/* At the start of a line, not within another label's name. */
-		if (value && (value == labels.data || value[-1] == '\n')) {
+		while (value && value != labels.data && value[-1] != '\n')
+			value = strstr(value + 1, ZONE_LABEL);
+		if (value) {
 			value += strlen(ZONE_LABEL);
 			snprintf(place->zone, sizeof(place->zone), "%.*s",
 				 (int)strcspn(value, "\"\n"), value);

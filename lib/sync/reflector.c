@@ -274,6 +274,7 @@ static void start_list(struct reflector *r)
 		rc = r->sink.replace_begin(r->sink.ctx);
 		r->replacing = rc == 0;
 		r->list_items = 0;
+		r->list_bytes = 0;
 	}
 	if (rc == 0)
 		rc = reflector_list_path(r, &path);
@@ -711,7 +712,14 @@ int reflector_on_data(struct reflector *r, const char *data, size_t size)
 		buffer_append(&r->error_body, data, size < room ? size : room);
 		return room > size ? 0 : -ECANCELED;
 	}
-	rc = json_stream_feed(&r->stream, data, size, problem, sizeof(problem));
+	r->list_bytes += size;
+	if (r->state == REFLECTOR_LISTING && r->list_bytes > REFLECTOR_LIST_BYTES_LIMIT) {
+		snprintf(problem, sizeof(problem), "the list is larger than %u bytes",
+			 REFLECTOR_LIST_BYTES_LIMIT);
+		rc = -E2BIG;
+	} else {
+		rc = json_stream_feed(&r->stream, data, size, problem, sizeof(problem));
+	}
 	if (rc < 0 && !r->got_error_event) {
 		r->stream_error = rc;
 		/* take_item() may have said better what is wrong. */

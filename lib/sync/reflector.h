@@ -100,6 +100,9 @@ enum reflector_list_form {
 #define REFLECTOR_RETRY_AFTER_MAX_S 300
 /* Body of an error answer that is read for its message. */
 #define REFLECTOR_ERROR_BODY_LIMIT (16 * 1024)
+/* Most bytes of one list, all its pages: 100 000 endpoints are about 30 MiB. What a server sends
+ * must not take the memory of the program that we are a guest in. */
+#define REFLECTOR_LIST_BYTES_LIMIT (256u * 1024 * 1024)
 /* Most items of one list: above the supported 5 000 nodes x 150 000 pods of one cluster. */
 #define REFLECTOR_ITEM_LIMIT 1000000u
 
@@ -141,6 +144,7 @@ struct reflector {
 	int single_status;
 	bool replacing;
 	uint32_t list_items;
+	uint64_t list_bytes;
 	bool retried_at_once; /* the free second try of this error was used */
 	char *continue_token;
 	char resource_version[RESOURCE_VERSION_SIZE];

@@ -20,8 +20,8 @@ struct region {
 
 /*
  * Makes an empty table whose arenas hold @arena_size bytes (a multiple of 4096): an unnamed file
- * (memfd), or shared anonymous memory where the kernel has none. The writable mapping is not
- * inherited by forked children. Returns 0 or -errno.
+ * (memfd), or shared anonymous memory where the kernel has none: then one mapping serves both. The
+ * writable mapping of a memfd is not inherited by forked children. Returns 0 or -errno.
  */
 int region_new(size_t arena_size, struct region *ret_region);
 

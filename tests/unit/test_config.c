@@ -197,6 +197,8 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"POD_NAMESPACE", "a.b",
 		 "POD_NAMESPACE=\"a.b\": expected a namespace: 1 to 63 of a-z, 0-9 and inner \"-\""},
 		{"K8SLB_TOKEN_FILE", "token", "K8SLB_TOKEN_FILE=\"token\": expected an absolute path"},
+		{"K8SLB_TOKEN_FILE", "abcdef.0123456789abcdef",
+		 "K8SLB_TOKEN_FILE=\"(not shown)\": expected an absolute path"},
 		{"K8SLB_CA_FILE", "./ca", "K8SLB_CA_FILE=\"./ca\": expected an absolute path"},
 		{"K8SLB_CERT_FILE", "/c",
 		 "K8SLB_CERT_FILE=\"/c\": expected K8SLB_KEY_FILE beside it"},
