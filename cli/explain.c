@@ -36,9 +36,8 @@ static int parse_asked(struct explanation *e)
 	e->refs = calloc(e->config.service_count + 1, sizeof(*e->refs));
 	if (!e->refs)
 		return -ENOMEM;
-	if (strchr(text, '@') ||
-	    service_ref_parse(text, strlen(text), e->config.namespace, &e->refs[0], reason,
-			      sizeof(reason)) < 0) {
+	if (strchr(text, '@') || service_ref_parse(text, strlen(text), e->config.namespace,
+						   &e->refs[0], reason, sizeof(reason)) < 0) {
 		cli_error(COMMAND, "\"%s\": %s", text, reason);
 		return -EINVAL;
 	}
@@ -75,20 +74,22 @@ static int take_world_in(struct explanation *e)
 	struct pipeline_options options = {
 		.api_url = config->api_url,
 		.api_file = "",
-		.credentials = {
-			.token_file = config->token_file,
-			.ca_file = config->ca_file,
-			.cert_file = config->cert_file,
-			.key_file = config->key_file,
-		},
-		.sync = {
-			.refs = e->refs,
-			.ref_count = e->ref_count,
-			.discovery = discovery_of(config),
-			.follow_services = true,
-			.retry_delay_ms = config->retry_delay_ms,
-			.poll_interval_ms = config->sync_interval_ms,
-		},
+		.credentials =
+			{
+				.token_file = config->token_file,
+				.ca_file = config->ca_file,
+				.cert_file = config->cert_file,
+				.key_file = config->key_file,
+			},
+		.sync =
+			{
+				.refs = e->refs,
+				.ref_count = e->ref_count,
+				.discovery = discovery_of(config),
+				.follow_services = true,
+				.retry_delay_ms = config->retry_delay_ms,
+				.poll_interval_ms = config->sync_interval_ms,
+			},
 		.place = {.node = "", .zone = ""},
 		.own_fd_table = true,
 	};

@@ -124,8 +124,8 @@ void explain_topology(const struct selected_port *port, const struct select_plac
 	else if (with_zone == 0 && with_node == 0)
 		snprintf(text, size, "no hints");
 	else if (with_zone < ready && with_node < ready)
-		snprintf(text, size, "%u of %u ready endpoints have no zone hint", ready - with_zone,
-			 ready);
+		snprintf(text, size, "%u of %u ready endpoints have no zone hint",
+			 ready - with_zone, ready);
 	else if (with_zone == ready && !place->zone[0])
 		snprintf(text, size, "the zone here is not known");
 	else if (with_zone == ready)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The JSON form (docs/explain.md). Written without a tree: the shape is fixed, and only strings need
- * care.
+ * The JSON form (docs/explain.md). Written without a tree: the shape is fixed, and only strings
+ * need care.
  */
 #include <stdio.h>
 #include <string.h>

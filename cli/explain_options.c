@@ -18,7 +18,8 @@ int explain_help(void)
 	printf("Usage: k8slb explain [OPTION]... [[NAMESPACE/]NAME[:PORT]]\n"
 	       "\n"
 	       "Tell which endpoints of a Service a connection may use, and why: kube-proxy's\n"
-	       "rule for a pod on a node. Without NAME: of all Services. NAME \"*\": of all in the\n"
+	       "rule for a pod on a node. Without NAME: of all Services. NAME \"*\": of all in "
+	       "the\n"
 	       "namespace. PORT is a number or a port name.\n"
 	       "\n"
 	       "  -f, --from FILE     output of kubectl get services,endpointslices -A -o json,\n"
@@ -75,9 +76,9 @@ static int parse_option(int option, struct explain_options *options)
 int explain_parse(int argc, char **argv, struct explain_options *options)
 {
 	static const struct option known[] = {
-		{"from", required_argument, NULL, 'f'},	 {"node", required_argument, NULL, 'n'},
-		{"zone", required_argument, NULL, 'z'},	 {"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},	 {0},
+		{"from", required_argument, NULL, 'f'}, {"node", required_argument, NULL, 'n'},
+		{"zone", required_argument, NULL, 'z'}, {"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},	{0},
 	};
 	static char name[] = "k8slb explain";
 	int option;
@@ -110,10 +111,14 @@ static bool is_used(const struct explain_options *options, const char *name)
 {
 	static const char *const always[] = {"K8SLB_SERVICES", "K8SLB_NAMESPACE", "POD_NAMESPACE",
 					     "K8SLB_NODE", "K8SLB_ZONE"};
-	static const char *const api[] = {"K8SLB_API",		     "K8SLB_TOKEN_FILE",
-					  "K8SLB_CA_FILE",	     "K8SLB_CERT_FILE",
-					  "K8SLB_KEY_FILE",	     "K8SLB_DISCOVERY",
-					  "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"};
+	static const char *const api[] = {"K8SLB_API",
+					  "K8SLB_TOKEN_FILE",
+					  "K8SLB_CA_FILE",
+					  "K8SLB_CERT_FILE",
+					  "K8SLB_KEY_FILE",
+					  "K8SLB_DISCOVERY",
+					  "KUBERNETES_SERVICE_HOST",
+					  "KUBERNETES_SERVICE_PORT"};
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
 		if (strcmp(name, always[i]) == 0)

@@ -17,8 +17,7 @@ void explain_text_begin(const struct select_place *place, bool inferred)
 		return;
 	}
 	printf("Here: node %s, zone %s%s\n", place->node[0] ? place->node : "not known",
-	       place->zone[0] ? place->zone : "not known",
-	       inferred ? " (inferred)" : "");
+	       place->zone[0] ? place->zone : "not known", inferred ? " (inferred)" : "");
 }
 
 void explain_text_skipped(const struct service *service)
@@ -96,7 +95,7 @@ static int add_row(struct columns *columns, const char *namespace,
 
 static int print_endpoints(const char *namespace, const struct selected_port *port)
 {
-	static const char *const titles[] = {"USE",   "ADDRESS", "POD",	       "NODE",	"ZONE",
+	static const char *const titles[] = {"USE",   "ADDRESS", "POD",		"NODE",	 "ZONE",
 					     "READY", "SERVING", "TERMINATING", "REASON"};
 	struct columns columns = {0};
 	int rc = columns_add(&columns, titles, sizeof(titles) / sizeof(titles[0]));

@@ -61,8 +61,8 @@ static int finish(struct world *world, int rc, struct world *ret_world)
 	return rc;
 }
 
-int world_read(const char *path, const struct logger *logger, struct world *ret_world,
-	       char *error, size_t error_size)
+int world_read(const char *path, const struct logger *logger, struct world *ret_world, char *error,
+	       size_t error_size)
 {
 	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
 	struct buffer content = {.limit = FILE_SIZE_LIMIT};

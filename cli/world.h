@@ -13,8 +13,8 @@ struct world {
 	 * with service NULL. */
 	struct service_state *services;
 	unsigned count;
-	struct store *store;   /* of world_read(), else NULL */
-	struct source *source; /* of world_ask(), else NULL */
+	struct store *store;	       /* of world_read(), else NULL */
+	struct source *source;	       /* of world_ask(), else NULL */
 	struct held_lines *held_lines; /* its log until it is known what to say */
 };
 
@@ -23,8 +23,8 @@ struct world {
  * input. Items that cannot be used are told to @logger and left out. Returns 0 or -errno with the
  * reason in @error, which names the file.
  */
-int world_read(const char *path, const struct logger *logger, struct world *ret_world,
-	       char *error, size_t error_size);
+int world_read(const char *path, const struct logger *logger, struct world *ret_world, char *error,
+	       size_t error_size);
 
 /*
  * Lists what options->sync.refs ask for at options->api_url. @options' strings and refs must

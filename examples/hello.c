@@ -27,7 +27,8 @@ static int usage(const char *program, int status)
 {
 	fprintf(status ? stderr : stdout,
 		"usage: %s [-a API] [-N NAMESPACE] [-p PORTNAME] [-n COUNT] SERVICE\n"
-		"  -a API        HOST:PORT, a URL or \"" K8SLB_IN_CLUSTER "\" (default 127.0.0.1:8001)\n"
+		"  -a API        HOST:PORT, a URL or \"" K8SLB_IN_CLUSTER
+		"\" (default 127.0.0.1:8001)\n"
 		"  -N NAMESPACE  of the Service (default \"default\")\n"
 		"  -p PORTNAME   of the Service (default: its first port)\n"
 		"  -n COUNT      requests to make, 0 for no end (default 0)\n",

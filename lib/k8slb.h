@@ -45,7 +45,7 @@ enum k8slb_discovery {
 	K8SLB_DISCOVERY_AUTO = 0,	 /* EndpointSlices; Endpoints where slices are forbidden or
 					    absent */
 	K8SLB_DISCOVERY_ENDPOINT_SLICES, /* list and watch of discovery.k8s.io/v1 */
-	K8SLB_DISCOVERY_ENDPOINTS,	 /* GET /api/v1/namespaces/NS/endpoints/NAME and its watch */
+	K8SLB_DISCOVERY_ENDPOINTS, /* GET /api/v1/namespaces/NS/endpoints/NAME and its watch */
 };
 
 /*

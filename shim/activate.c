@@ -81,7 +81,8 @@ static void wait_first_sync(const struct process *process, uint32_t longest_wait
 
 		/* A handler ran, so the program may be in a hurry. EINTR would be wrong: the
 		 * connection has not begun, and who gets EINTR from connect() polls for its end. */
-		if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left, NULL, 0) < 0 &&
+		if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left, NULL,
+			    0) < 0 &&
 		    errno == EINTR)
 			break;
 		now = clock_monotonic_ms();

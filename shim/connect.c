@@ -19,8 +19,8 @@
 #include "base/address.h"
 #include "libc.h"
 #include "peer_cache.h"
-#include "pointer.h"
 #include "pick/pick.h"
+#include "pointer.h"
 #include "process.h"
 #include "state.h"
 

@@ -23,8 +23,8 @@ static struct {
 } answer; /* of the forms without _r */
 
 /*
- * Lays out: pointers, addresses, name. Returns 0 or -ERANGE; only as many pointers as the answer has
- * are counted.
+ * Lays out: pointers, addresses, name. Returns 0 or -ERANGE; only as many pointers as the answer
+ * has are counted.
  */
 static int fill(const struct resolved *resolved, int family, struct hostent *host, char *buffer,
 		size_t size)

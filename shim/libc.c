@@ -7,10 +7,10 @@
 #include "base/atomic.h"
 
 /* A union, because ISO C has no cast between object and function pointers. */
-#define LIBC_CALL(result, name, ...)          \
-	union {                               \
-		void *object;                 \
-		result (*call)(__VA_ARGS__);  \
+#define LIBC_CALL(result, name, ...)         \
+	union {                              \
+		void *object;                \
+		result (*call)(__VA_ARGS__); \
 	} name
 
 static struct {
@@ -100,7 +100,7 @@ int libc_gethostbyname_r(const char *name, struct hostent *host, char *buffer, s
 int libc_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
 			  size_t size, struct hostent **ret_host, int *ret_h_errno)
 {
-	return BOUND(gethostbyname2_r) ? libc.gethostbyname2_r.call(name, family, host, buffer, size,
-								    ret_host, ret_h_errno)
+	return BOUND(gethostbyname2_r) ? libc.gethostbyname2_r.call(name, family, host, buffer,
+								    size, ret_host, ret_h_errno)
 				       : ENOSYS;
 }

@@ -17,8 +17,8 @@ void libc_bind_all(void);
 /* The process runs on glibc, whose freeaddrinfo() frees a list node by node. */
 bool libc_is_glibc(void);
 
-/* Same contracts as connect(2), getpeername(2), getaddrinfo(3) and gethostbyname(3); ENOSYS (EAI_SYSTEM)
- * where libc has no such call. */
+/* Same contracts as connect(2), getpeername(2), getaddrinfo(3) and gethostbyname(3); ENOSYS
+ * (EAI_SYSTEM) where libc has no such call. */
 int libc_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int libc_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,

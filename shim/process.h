@@ -17,9 +17,9 @@ enum process_engine {
 };
 
 struct process {
-	uint32_t pid;	 /* 0: nobody has adopted the page in this process */
-	uint32_t engine; /* enum process_engine */
-	uint64_t seed;	 /* of the picks; a forked child draws its own */
+	uint32_t pid;	      /* 0: nobody has adopted the page in this process */
+	uint32_t engine;      /* enum process_engine */
+	uint64_t seed;	      /* of the picks; a forked child draws its own */
 	uint64_t started_ms;  /* when the engine was started first; 0: not yet. The deadline of all
 				 waits for the first table counts from here. */
 	uint64_t retry_at_ms; /* after a failed start: not before this time */

@@ -39,8 +39,8 @@ static bool has_domain(const char *host)
 	return dots >= 3;
 }
 
-/* RFC 6761 6.3 for "localhost", whatever "*" in K8SLB_SERVICES covers; and a Pod that is called as a
- * Service finds itself by its name, which kubelet writes to /etc/hosts. */
+/* RFC 6761 6.3 for "localhost", whatever "*" in K8SLB_SERVICES covers; and a Pod that is called as
+ * a Service finds itself by its name, which kubelet writes to /etc/hosts. */
 static bool is_this_host(const char *host)
 {
 	struct utsname own;
@@ -101,7 +101,7 @@ static const struct ip_address *vip_of(const struct table_service *service,
 				       const struct table_port *port)
 {
 	return ip_family_of(&service->vips[0]) == (enum ip_family)port->family ? &service->vips[0]
-									      : &service->vips[1];
+									       : &service->vips[1];
 }
 
 /* The endpoints of a port, the next one first. */
@@ -188,7 +188,8 @@ static enum resolve_result look_up(const struct table_read *read, const struct a
 		return RESOLVE_FOUND;
 	}
 	headless = service.flags & TABLE_SERVICE_HEADLESS;
-	for (unsigned i = 0; query->port && table_service_port(read, &service, i, &port) == 0; i++) {
+	for (unsigned i = 0; query->port && table_service_port(read, &service, i, &port) == 0;
+	     i++) {
 		if (is_asked_port(read, &port, query->port))
 			add_endpoints(read, &service, &port, true, resolved);
 	}
@@ -206,8 +207,8 @@ static enum resolve_result look_up(const struct table_read *read, const struct a
  * socket asks the kernel for both and sends nothing. */
 static bool is_reachable(const struct ip_address *ip)
 {
-	struct sockaddr_storage addr = {
-		.ss_family = ip_family_of(ip) == IP_FAMILY_4 ? AF_INET : AF_INET6};
+	struct sockaddr_storage addr = {.ss_family = ip_family_of(ip) == IP_FAMILY_4 ? AF_INET
+										     : AF_INET6};
 	socklen_t size = addr.ss_family == AF_INET ? sizeof(struct sockaddr_in)
 						   : sizeof(struct sockaddr_in6);
 	int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -36,7 +36,7 @@ struct resolved_address {
 struct resolved {
 	unsigned count;
 	struct resolved_address addresses[RESOLVE_ADDRESSES]; /* of one family or of both */
-	char host[RESOLVE_HOST_SIZE]; /* [POD.]NAME.NAMESPACE.svc.DOMAIN */
+	char host[RESOLVE_HOST_SIZE];			      /* [POD.]NAME.NAMESPACE.svc.DOMAIN */
 };
 
 /*

@@ -40,10 +40,10 @@ static inline void publish_u32(uint32_t *word, uint32_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-#define observe_pointer(slot) __atomic_load_n((slot), __ATOMIC_ACQUIRE)
+#define observe_pointer(slot)	     __atomic_load_n((slot), __ATOMIC_ACQUIRE)
 #define publish_pointer(slot, value) __atomic_store_n((slot), (value), __ATOMIC_RELEASE)
-#define peek_pointer(slot) __atomic_load_n((slot), __ATOMIC_RELAXED)
-#define poke_pointer(slot, value) __atomic_store_n((slot), (value), __ATOMIC_RELAXED)
+#define peek_pointer(slot)	     __atomic_load_n((slot), __ATOMIC_RELAXED)
+#define poke_pointer(slot, value)    __atomic_store_n((slot), (value), __ATOMIC_RELAXED)
 
 static inline uint64_t peek_u64(const uint64_t *word)
 {

@@ -28,7 +28,7 @@ void log_line(const struct logger *logger, enum log_level level, const char *for
 	__attribute__((format(printf, 3, 4)));
 
 #define log_error(logger, ...) log_line((logger), LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_info(logger, ...) log_line((logger), LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_info(logger, ...)  log_line((logger), LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(logger, ...) log_line((logger), LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /* "error", "info" or "debug". */

@@ -43,12 +43,12 @@ struct service {
 	unsigned cluster_ip_count;	  /* 0: headless or ExternalName */
 	enum ip_family families[2];	  /* spec.ipFamilies; @family_count 0: not told */
 	unsigned family_count;
-	bool headless;			  /* clusterIP "None" */
-	bool external_name;		  /* type ExternalName */
+	bool headless;	    /* clusterIP "None" */
+	bool external_name; /* type ExternalName */
 	bool made_up; /* stands in for a Service that may not be read: its port names are guesses */
-	bool other_proxy;		  /* label service.kubernetes.io/service-proxy-name */
-	bool internal_traffic_local;	  /* internalTrafficPolicy: Local */
-	uint32_t affinity_timeout_s;	  /* sessionAffinity ClientIP; 0: None */
+	bool other_proxy;	     /* label service.kubernetes.io/service-proxy-name */
+	bool internal_traffic_local; /* internalTrafficPolicy: Local */
+	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 	struct service_port *ports;
 	unsigned port_count;
 };
@@ -95,8 +95,8 @@ struct object {
 	char namespace[DNS_LABEL_SIZE];
 	char name[OBJECT_NAME_SIZE];
 	char resource_version[RESOURCE_VERSION_SIZE];
-	bool truncated; /* an Endpoints that lists only the first 1 000 of its addresses */
-	struct service *service;       /* OBJECT_SERVICE, else NULL */
+	bool truncated;		 /* an Endpoints that lists only the first 1 000 of its addresses */
+	struct service *service; /* OBJECT_SERVICE, else NULL */
 	struct endpoint_slice *slices; /* one of an EndpointSlice, any number of an Endpoints */
 	unsigned slice_count;
 };

@@ -54,7 +54,8 @@ static int parse_port(const char *text, struct service_ref *ref, char *error, si
 		return -EINVAL;
 	}
 	if (!dns_label_valid(text)) {
-		snprintf(error, error_size, "\"%s\" is neither a port number nor a port name", text);
+		snprintf(error, error_size, "\"%s\" is neither a port number nor a port name",
+			 text);
 		return -EINVAL;
 	}
 	strcpy(ref->port_name, text);
@@ -87,7 +88,8 @@ static int parse_vip(char *text, struct service_ref *ref, char *error, size_t er
 		return -EINVAL;
 	}
 	if (ip_never_cluster(&ref->vip)) {
-		snprintf(error, error_size, "%s after @ cannot be the address of a Service", address);
+		snprintf(error, error_size, "%s after @ cannot be the address of a Service",
+			 address);
 		return -EINVAL;
 	}
 	if (port && parse_port_number(port, &ref->vip_port) < 0) {
@@ -163,7 +165,8 @@ int service_ref_parse(const char *text, size_t length, const char *default_names
 		if (parse_vip(vip, &ref, error, error_size) < 0)
 			return -EINVAL;
 		if (!ref.port && !ref.vip_port) {
-			snprintf(error, error_size, "@VIP needs a port number, as in NAME:80@%s", vip);
+			snprintf(error, error_size, "@VIP needs a port number, as in NAME:80@%s",
+				 vip);
 			return -EINVAL;
 		}
 	}

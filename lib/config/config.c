@@ -8,8 +8,8 @@
 
 #include "config/parse.h"
 
-#define SECOND_MS 1000u
-#define ZONE_LONGEST 63	  /* a label value */
+#define SECOND_MS    1000u
+#define ZONE_LONGEST 63	 /* a label value */
 #define NODE_LONGEST 253 /* a DNS subdomain */
 
 const char *parser_value(const struct parser *parser, const char *variable)
@@ -214,7 +214,8 @@ static int make_room(struct parser *parser, const char *services)
 	size += strlen(parser_value(parser, "KUBERNETES_SERVICE_HOST"));
 	size += strlen(parser_value(parser, "KUBERNETES_SERVICE_PORT"));
 
-	config->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	config->memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (config->memory == MAP_FAILED) {
 		config->memory = NULL;
 		return -ENOMEM;
@@ -237,9 +238,8 @@ static void parse_balancing(struct parser *parser)
 							   "round_robin or random");
 	config->resolve =
 		(enum resolve_mode)parse_choice(parser, "K8SLB_RESOLVE", modes, "vip or endpoint");
-	config->discovery =
-		(enum discovery_mode)parse_choice(parser, "K8SLB_DISCOVERY", discoveries,
-						  "auto, endpointslices or endpoints");
+	config->discovery = (enum discovery_mode)parse_choice(
+		parser, "K8SLB_DISCOVERY", discoveries, "auto, endpointslices or endpoints");
 	parse_number(parser, "K8SLB_SYNC_TIMEOUT", 0, 60000, 1, &config->sync_timeout_ms);
 	parse_number(parser, "K8SLB_CONNECT_TIMEOUT", 1, 600000, 1, &config->connect_timeout_ms);
 	parse_number(parser, "K8SLB_ATTEMPTS", 1, 16, 1, &config->attempts);
@@ -247,9 +247,8 @@ static void parse_balancing(struct parser *parser)
 	parse_number(parser, "K8SLB_RETRY_DELAY", 1, 3600, SECOND_MS, &config->retry_delay_ms);
 }
 
-int config_parse(const struct config_source *source,
-		 void (*report)(void *ctx, const char *message), void *report_ctx,
-		 struct config *ret_config)
+int config_parse(const struct config_source *source, void (*report)(void *ctx, const char *message),
+		 void *report_ctx, struct config *ret_config)
 {
 	struct config config = config_defaults();
 	struct parser parser = {

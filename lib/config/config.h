@@ -34,9 +34,9 @@ enum discovery_mode {
 struct config {
 	struct service_ref *services; /* @service_count; none: the shim is inert */
 	unsigned service_count;
-	const char *api_url;   /* "https://10.96.0.1:443", "http://127.0.0.1:8001", ...; without
-				  a slash at its end */
-	const char *api_file;  /* K8SLB_API=file:PATH: the path; then api_url is "" */
+	const char *api_url;  /* "https://10.96.0.1:443", "http://127.0.0.1:8001", ...; without
+				 a slash at its end */
+	const char *api_file; /* K8SLB_API=file:PATH: the path; then api_url is "" */
 	const char *token_file;
 	const char *ca_file;
 	const char *cert_file;
@@ -54,7 +54,7 @@ struct config {
 	const char *zone;
 	const char *table_path;
 	enum log_level log_level;
-	const char *log_path; /* "": standard error, by path */
+	const char *log_path;  /* "": standard error, by path */
 	bool program_excluded; /* by K8SLB_ONLY or K8SLB_SKIP: the shim is inert, and nothing else
 				  was read: all other fields are defaults */
 	void *memory;	       /* the mapping that holds services and strings, or NULL */
@@ -103,9 +103,8 @@ struct config_source config_source_process(void);
  * writes the text at once.
  * Returns 0 or -ENOMEM.
  */
-int config_parse(const struct config_source *source,
-		 void (*report)(void *ctx, const char *message), void *report_ctx,
-		 struct config *ret_config);
+int config_parse(const struct config_source *source, void (*report)(void *ctx, const char *message),
+		 void *report_ctx, struct config *ret_config);
 
 /* Unmaps. Takes a zeroed struct. */
 void config_free(struct config *config);

@@ -8,7 +8,7 @@
 
 /* Where Kubernetes mounts a Pod's service account (ServiceAccount admission controller). */
 #define SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
-#define DEFAULT_API_URL "http://127.0.0.1:8001"
+#define DEFAULT_API_URL	    "http://127.0.0.1:8001"
 
 struct parser {
 	const struct config_source *source;

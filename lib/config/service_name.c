@@ -51,8 +51,7 @@ bool service_name_match(const struct config *config, const char *cluster_domain,
 		if (*host && host[1] && !is_service_suffix(host + 1, cluster_domain))
 			return false;
 	}
-	if (!service_refs_cover(config->services, config->service_count, name.namespace,
-				name.name))
+	if (!service_refs_cover(config->services, config->service_count, name.namespace, name.name))
 		return false;
 	*ret_name = name;
 	return true;

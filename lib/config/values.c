@@ -8,7 +8,7 @@
 #include "base/log.h"
 
 #define SHOWN_BYTES 80
-#define SEPARATORS ", \t\r\n"
+#define SEPARATORS  ", \t\r\n"
 
 static void quote(char *quoted, const char *text, size_t length)
 {

@@ -16,7 +16,7 @@
 
 /* Longest time that k8slb_sync_endpoints() waits: a list may take 60 s. */
 #define SYNC_DEADLINE_MS (65 * 1000)
-#define LONGEST_WAIT_MS (60 * 1000)
+#define LONGEST_WAIT_MS	 (60 * 1000)
 /* A snapshot is read again when the writer was faster; that often in a row it never is. */
 #define READ_TRIES 64
 
@@ -97,8 +97,7 @@ static bool report_round(struct k8slb *lb)
 		lb->view = view;
 	if (pipeline_attempted(lb->background) && !lb->attempted) {
 		lb->attempted = true;
-		snprintf(lb->problem, sizeof(lb->problem), "%s",
-			 pipeline_problem(lb->background));
+		snprintf(lb->problem, sizeof(lb->problem), "%s", pipeline_problem(lb->background));
 		pthread_cond_broadcast(&lb->changed);
 	} else if (view) {
 		pthread_cond_broadcast(&lb->changed);
@@ -176,7 +175,9 @@ static int wait_for_background(struct k8slb *lb, char *error, size_t error_size)
 		rc = lb->stopping ? -ESHUTDOWN : -EIO;
 	if (rc < 0)
 		give_error(error, error_size,
-			   lb->stopping ? "shut down" : lb->problem[0] ? lb->problem : "timed out");
+			   lb->stopping	    ? "shut down"
+			   : lb->problem[0] ? lb->problem
+					    : "timed out");
 	pthread_mutex_unlock(&lb->lock);
 	return rc;
 }

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_API_ADDR "127.0.0.1:8001" /* kubectl proxy */
-#define DEFAULT_RETRY_DELAY_MS 5000
+#define DEFAULT_API_ADDR	 "127.0.0.1:8001" /* kubectl proxy */
+#define DEFAULT_RETRY_DELAY_MS	 5000
 #define DEFAULT_SYNC_INTERVAL_MS 30000
-#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
+#define SERVICE_ACCOUNT		 "/var/run/secrets/kubernetes.io/serviceaccount/"
 
 /* Longest pause that is taken as meant, ms: a day. */
 #define LONGEST_PAUSE_MS (24u * 60 * 60 * 1000)
@@ -26,8 +26,9 @@ static int copy_label(char *to, const char *label, const char *field, char *erro
 		      size_t error_size)
 {
 	if (!label || !dns_label_valid(label)) {
-		snprintf(error, error_size, "%s \"%.80s\": expected 1 to 63 of a-z, 0-9 and inner \"-\"",
-			 field, label ? label : "");
+		snprintf(error, error_size,
+			 "%s \"%.80s\": expected 1 to 63 of a-z, 0-9 and inner \"-\"", field,
+			 label ? label : "");
 		return -EINVAL;
 	}
 	strcpy(to, label);
@@ -138,8 +139,7 @@ int settings_init(struct settings *settings, const struct k8slb_config *config, 
 			 (int)config->discovery);
 		rc = -EINVAL;
 	}
-	settings->retry_delay_ms =
-		pause_or_default(config->retry_delay_ms, DEFAULT_RETRY_DELAY_MS);
+	settings->retry_delay_ms = pause_or_default(config->retry_delay_ms, DEFAULT_RETRY_DELAY_MS);
 	settings->sync_interval_ms =
 		pause_or_default(config->sync_interval_ms, DEFAULT_SYNC_INTERVAL_MS);
 	settings->error_callback = config->error_callback;
@@ -159,21 +159,24 @@ int settings_new_pipeline(const struct settings *settings, struct pipeline **ret
 	struct pipeline_options options = {
 		.api_url = settings->api_url,
 		.api_file = "",
-		.credentials = {
-			.token_file = settings->token_file,
-			.ca_file = settings->ca_file,
-			.cert_file = settings->cert_file,
-			.key_file = settings->key_file,
-		},
-		.sync = {
-			.refs = &settings->ref,
-			.ref_count = 1,
-			.discovery = settings->discovery,
-			/* The caller wants endpoints; how the Service's VIP is called matters not. */
-			.follow_services = false,
-			.retry_delay_ms = settings->retry_delay_ms,
-			.poll_interval_ms = settings->sync_interval_ms,
-		},
+		.credentials =
+			{
+				.token_file = settings->token_file,
+				.ca_file = settings->ca_file,
+				.cert_file = settings->cert_file,
+				.key_file = settings->key_file,
+			},
+		.sync =
+			{
+				.refs = &settings->ref,
+				.ref_count = 1,
+				.discovery = settings->discovery,
+				/* The caller wants endpoints; how the Service's VIP is called
+				   matters not. */
+				.follow_services = false,
+				.retry_delay_ms = settings->retry_delay_ms,
+				.poll_interval_ms = settings->sync_interval_ms,
+			},
 		.place = {.node = "", .zone = ""},
 		/* An ordinary library: its descriptors are its program's. */
 		.own_fd_table = true,

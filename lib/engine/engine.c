@@ -47,24 +47,27 @@ static struct pipeline_options options_of(const struct config *config, bool own_
 	return (struct pipeline_options){
 		.api_url = config->api_url,
 		.api_file = config->api_file,
-		.credentials = {
-			.token_file = config->token_file,
-			.ca_file = config->ca_file,
-			.cert_file = config->cert_file,
-			.key_file = config->key_file,
-		},
-		.sync = {
-			.refs = config->services,
-			.ref_count = config->service_count,
-			.discovery = discovery_of(config),
-			.follow_services = true,
-			.retry_delay_ms = config->retry_delay_ms,
-			.poll_interval_ms = config->sync_interval_ms,
-		},
-		.place = {
-			.node = config->node,
-			.zone = config->zone,
-		},
+		.credentials =
+			{
+				.token_file = config->token_file,
+				.ca_file = config->ca_file,
+				.cert_file = config->cert_file,
+				.key_file = config->key_file,
+			},
+		.sync =
+			{
+				.refs = config->services,
+				.ref_count = config->service_count,
+				.discovery = discovery_of(config),
+				.follow_services = true,
+				.retry_delay_ms = config->retry_delay_ms,
+				.poll_interval_ms = config->sync_interval_ms,
+			},
+		.place =
+			{
+				.node = config->node,
+				.zone = config->zone,
+			},
 		.own_fd_table = own_fd_table,
 	};
 }
@@ -84,8 +87,8 @@ static void *engine_run(void *unused)
 		set_first_sync(ENGINE_SYNC_FAILED);
 		return unused;
 	}
-	log_info(&logger, "syncing from %s", engine_config->api_file[0] ? engine_config->api_file
-									: engine_config->api_url);
+	log_info(&logger, "syncing from %s",
+		 engine_config->api_file[0] ? engine_config->api_file : engine_config->api_url);
 	/* To the end of the process: nobody joins this thread, and nothing of it runs at exit. */
 	for (;;) {
 		const struct table_view *view;

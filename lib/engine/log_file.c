@@ -28,10 +28,10 @@ static void format_utc(char *text, size_t size)
 	unsigned days = (unsigned)(now / 86400) + 719468;
 	unsigned era = days / 146097;
 	unsigned day_of_era = days - era * 146097;
-	unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
-				day_of_era / 146096) / 365;
-	unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 -
-					     year_of_era / 100);
+	unsigned year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	unsigned day_of_year =
+		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	unsigned shifted_month = (5 * day_of_year + 2) / 153;
 	unsigned day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
 	unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;

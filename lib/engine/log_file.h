@@ -19,7 +19,7 @@ void log_file_write(const struct config *config, enum log_level level, const cha
  * LOG_FILE_BURST at once; what is left out is counted in the next line. @config outlives it. */
 struct logger log_file_logger(const struct config *config);
 
-#define LOG_FILE_RATE 50u
+#define LOG_FILE_RATE  50u
 #define LOG_FILE_BURST 200u
 
 #endif

@@ -52,14 +52,14 @@ bool guest_thread_own_fd_table(void)
 	return false;
 #endif
 	/*
-	 * With a shared table a host that closes all descriptors (daemons, ssh) would close ours and
-	 * get their numbers again: TLS records in its files. Copies of the host's would keep pipes
-	 * from reaching their end.
+	 * With a shared table a host that closes all descriptors (daemons, ssh) would close ours
+	 * and get their numbers again: TLS records in its files. Copies of the host's would keep
+	 * pipes from reaching their end.
 	 */
 	if (syscall(SYS_close_range, 0u, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) < 0)
 		return false;
-	/* Whatever code of the host's libc prints here (malloc's "corrupted ..."), it must not go to
-	 * a socket that got number 2. */
+	/* Whatever code of the host's libc prints here (malloc's "corrupted ..."), it must not go
+	 * to a socket that got number 2. */
 	for (int fd = 0; fd <= 2; fd++) {
 		if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
 			break;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define FIRST_CAPACITY 4096
-#define PROBLEM_SIZE 256
+#define PROBLEM_SIZE   256
 
 /* One file with the text that was read from it last. */
 struct secret_file {

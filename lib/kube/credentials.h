@@ -21,19 +21,21 @@ struct credentials_options {
  * 10 s of leeway) and the CA after 5 min (ca_rotation.go).
  */
 #define CREDENTIALS_TOKEN_MAX_AGE_MS (50 * 1000)
-#define CREDENTIALS_CA_MAX_AGE_MS (5 * 60 * 1000)
+#define CREDENTIALS_CA_MAX_AGE_MS    (5 * 60 * 1000)
 /* Longest token or PEM file, bytes. A token is about 1 KiB, a CA bundle may be some hundred. */
 #define CREDENTIALS_FILE_LIMIT (1024 * 1024)
 
 /* Reads nothing yet. Returns 0 or -ENOMEM. */
-int credentials_new(const struct credentials_options *options, struct credentials **ret_credentials);
+int credentials_new(const struct credentials_options *options,
+		    struct credentials **ret_credentials);
 
 /*
  * The bearer token, surrounding white space trimmed; NULL when there is none. Read again through
  * the path when older than CREDENTIALS_TOKEN_MAX_AGE_MS at @now_ms (monotonic) or after
  * credentials_forget_token(); when that fails, the old one goes on to serve. A file that holds
  * anything but visible ASCII characters between white space, or nothing, counts as unreadable. So
- * does a PEM file below without a "-----BEGIN" and an "-----END". The pointer lives until the next call.
+ * does a PEM file below without a "-----BEGIN" and an "-----END". The pointer lives until the next
+ * call.
  */
 const char *credentials_token(struct credentials *credentials, uint64_t now_ms);
 
@@ -50,7 +52,8 @@ const char *credentials_cert(struct credentials *credentials, uint64_t now_ms, s
 const char *credentials_key(struct credentials *credentials, uint64_t now_ms, size_t *ret_size);
 
 /* What is configured but could not be read when it was asked for last: "CA file /x: No such file or
- * directory"; "" when all is well. The pointer lives until the next call of any function here. Names paths, no content. */
+ * directory"; "" when all is well. The pointer lives until the next call of any function here.
+ * Names paths, no content. */
 const char *credentials_problem(const struct credentials *credentials);
 
 /* Overwrites the secrets and frees. Takes NULL. */

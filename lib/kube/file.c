@@ -20,7 +20,7 @@
 #define MAX_LINKS 8
 
 /* Not IN_MODIFY: a file is read when its writer has closed it. */
-#define CHANGES                                                                               \
+#define CHANGES                                                                                  \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | \
 	 IN_MOVE_SELF)
 
@@ -45,10 +45,10 @@ struct file_identity file_identify(const char *path)
 	struct stat status;
 
 	if (stat(path, &status) == 0)
-		identity = (struct file_identity){{
-			(uint64_t)status.st_dev, (uint64_t)status.st_ino, (uint64_t)status.st_size,
-			(uint64_t)status.st_mtim.tv_sec, (uint64_t)status.st_mtim.tv_nsec,
-			(uint64_t)status.st_ctim.tv_sec, (uint64_t)status.st_ctim.tv_nsec}};
+		identity = (struct file_identity){
+			{(uint64_t)status.st_dev, (uint64_t)status.st_ino, (uint64_t)status.st_size,
+			 (uint64_t)status.st_mtim.tv_sec, (uint64_t)status.st_mtim.tv_nsec,
+			 (uint64_t)status.st_ctim.tv_sec, (uint64_t)status.st_ctim.tv_nsec}};
 	return identity;
 }
 
@@ -161,7 +161,8 @@ static void forget_names(struct file_watch *watch)
 		free(watch->names[--watch->name_count].name);
 }
 
-/* Again after each change: links may lead elsewhere by now, and folders may have come into being. */
+/* Again after each change: links may lead elsewhere by now, and folders may have come into being.
+ */
 static void watch_steps(struct file_watch *watch)
 {
 	char path[PATH_MAX];

@@ -23,14 +23,14 @@
 
 #define CONNECT_TIMEOUT_MS 10000
 /* A dead peer behind a silent watch is found after 30 + 9 * 15 s at the latest. */
-#define KEEPALIVE_IDLE_S 30
+#define KEEPALIVE_IDLE_S     30
 #define KEEPALIVE_INTERVAL_S 15
 /* Idle connections kept for the next list or watch. */
 #define IDLE_CONNECTIONS 4
 /* Programs expect small descriptor numbers, use select() on them or close them blindly. */
-#define FIRST_OWN_FD 512
+#define FIRST_OWN_FD	  512
 #define RETRY_AFTER_MAX_S 86400
-#define MESSAGE_SIZE (CURL_ERROR_SIZE + 128)
+#define MESSAGE_SIZE	  (CURL_ERROR_SIZE + 128)
 
 /* curl 8.6 and newer, as a number: the library at run time may be newer than its header. */
 #define RESULT_TOO_LARGE 100
@@ -119,7 +119,8 @@ static int read_base_url(struct http_client *client, CURLU *url, const char *bas
 	if (code != CURLUE_OK || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
 	    curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
 	    curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK) {
-		snprintf(error, error_size, "not a URL: expected http:// or https://, host and port");
+		snprintf(error, error_size,
+			 "not a URL: expected http:// or https://, host and port");
 		goto out;
 	}
 	client->https = strcmp(scheme, "https") == 0;
@@ -132,7 +133,8 @@ static int read_base_url(struct http_client *client, CURLU *url, const char *bas
 		goto out;
 	}
 	if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT)) {
-		snprintf(error, error_size, "URL with '?' or '#': expected host, port and path only");
+		snprintf(error, error_size,
+			 "URL with '?' or '#': expected host, port and path only");
 		goto out;
 	}
 	client->may_send_token = client->https || is_loopback(host);
@@ -323,12 +325,12 @@ static size_t on_body(char *data, size_t unit, size_t count, void *ctx)
 /* ---- Making a request ---- */
 
 /* @result is sticky, so that a list of options needs one look at the end. */
-#define SET(result, easy, option, value)                                                           \
+#define SET(result, easy, option, value) \
 	((result) = (result) != CURLE_OK ? (result) : curl_easy_setopt((easy), (option), (value)))
 
 /* The build may have left out the very thing that is switched off here. */
-#define SET_IF_BUILT(result, easy, option, value)                                                  \
-	((result) = (result) != CURLE_OK ? (result)                                                \
+#define SET_IF_BUILT(result, easy, option, value)   \
+	((result) = (result) != CURLE_OK ? (result) \
 					 : if_built(curl_easy_setopt((easy), (option), (value))))
 
 static CURLcode if_built(CURLcode result)
@@ -358,7 +360,8 @@ static CURLcode isolate(CURL *easy, bool https)
 /* curl copies the text. @data is NUL-terminated behind @size. */
 static CURLcode set_blob(CURL *easy, CURLoption option, const char *data, size_t size)
 {
-	struct curl_blob blob = {.data = (void *)(uintptr_t)data, .len = size, .flags = CURL_BLOB_COPY};
+	struct curl_blob blob = {
+		.data = (void *)(uintptr_t)data, .len = size, .flags = CURL_BLOB_COPY};
 
 	return curl_easy_setopt(easy, option, &blob);
 }
@@ -576,7 +579,8 @@ static void finish(struct http_transfer *transfer, CURLcode result)
 		if (error && transfer->socket_errno)
 			fail(transfer, error, "socket: %s", strerror(transfer->socket_errno));
 		else if (error)
-			fail(transfer, error, "%s%s", error == -E2BIG ? "the header of the answer: " : "",
+			fail(transfer, error, "%s%s",
+			     error == -E2BIG ? "the header of the answer: " : "",
 			     *transfer->curl_message ? transfer->curl_message
 						     : curl_easy_strerror(result));
 		trim_message(transfer->message);

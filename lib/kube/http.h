@@ -17,15 +17,15 @@
 struct http_client;
 
 struct http_options {
-	const char *base_url;	  /* "https://10.96.0.1:443" or "http://127.0.0.1:8001"; a path
-				     prefix is kept; no user, query or fragment; copied */
-	const char *user_agent;	  /* copied; must not begin with curl, Wget or Mozilla/5.0, for
-				     which the API server pretty-prints its lists */
+	const char *base_url;	/* "https://10.96.0.1:443" or "http://127.0.0.1:8001"; a path
+				   prefix is kept; no user, query or fragment; copied */
+	const char *user_agent; /* copied; must not begin with curl, Wget or Mozilla/5.0, for
+				   which the API server pretty-prints its lists */
 	struct credentials *credentials; /* borrowed, outlives the client; may be NULL */
-	bool own_fd_table;	  /* the calling thread shares its file descriptors with nobody;
-				     otherwise every socket is moved above the numbers that a
-				     host program may expect to get (curl's own wakeup descriptor
-				     cannot be), and is close-on-exec anyway */
+	bool own_fd_table; /* the calling thread shares its file descriptors with nobody;
+			      otherwise every socket is moved above the numbers that a
+			      host program may expect to get (curl's own wakeup descriptor
+			      cannot be), and is close-on-exec anyway */
 };
 
 /*
@@ -79,8 +79,9 @@ int http_client_get(struct http_client *client, const char *path, long total_tim
  * the same transfer (return non-zero from on_data there). */
 void http_client_cancel(struct http_client *client, struct http_transfer *transfer);
 
-/* Waits at most @timeout_ms for traffic, then calls the handlers that are due. Returns 0, or -ENOMEM
- * or -EIO when libcurl itself fails; then it may not have waited. Not to be called by a handler. */
+/* Waits at most @timeout_ms for traffic, then calls the handlers that are due. Returns 0, or
+ * -ENOMEM or -EIO when libcurl itself fails; then it may not have waited. Not to be called by a
+ * handler. */
 int http_client_run(struct http_client *client, int timeout_ms);
 
 /* Ends the wait of http_client_run() early. Any thread, async-signal-safe is not promised. */

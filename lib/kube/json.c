@@ -17,14 +17,14 @@
 #include "kube/json_stream.h"
 
 #define LABEL_SERVICE_NAME "kubernetes.io/service-name"
-#define LABEL_HEADLESS "service.kubernetes.io/headless"
+#define LABEL_HEADLESS	   "service.kubernetes.io/headless"
 /* endpoints_controller.go, maxCapacity: the controller cuts at 1 000 addresses and says so. */
 #define ANNOTATION_OVER_CAPACITY "endpoints.kubernetes.io/over-capacity"
-#define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+#define LABEL_PROXY_NAME	 "service.kubernetes.io/service-proxy-name"
 
 /* core/v1 types.go: DefaultClientIPServiceAffinitySeconds and its range. */
 #define AFFINITY_DEFAULT_S 10800
-#define AFFINITY_MAX_S 86400
+#define AFFINITY_MAX_S	   86400
 /* A Retry-After of more than a day is no advice. */
 #define RETRY_AFTER_MAX_S 86400
 /* How much of a name or text goes into a message. */
@@ -320,8 +320,7 @@ static void check_kind(struct decoder *decoder, const cJSON *root, const char *s
 }
 
 /* Fills the names and the version; returns metadata. */
-static const cJSON *read_metadata(struct decoder *decoder, const cJSON *root,
-				  struct object *object)
+static const cJSON *read_metadata(struct decoder *decoder, const cJSON *root, struct object *object)
 {
 	const cJSON *metadata = get_object(decoder, root, "metadata");
 
@@ -331,8 +330,8 @@ static const cJSON *read_metadata(struct decoder *decoder, const cJSON *root,
 	get_name(decoder, metadata, "metadata.name",
 		 decoder->kind == OBJECT_SERVICE ? dns_label_valid : subdomain_valid, object->name,
 		 sizeof(object->name));
-	snprintf(decoder->where, sizeof(decoder->where), "%s %s/%s: ",
-		 object_kind_name(decoder->kind), object->namespace, object->name);
+	snprintf(decoder->where, sizeof(decoder->where),
+		 "%s %s/%s: ", object_kind_name(decoder->kind), object->namespace, object->name);
 	get_resource_version(decoder, metadata, object->resource_version);
 	return metadata;
 }
@@ -353,7 +352,8 @@ static void read_status(struct decoder *decoder, const cJSON *root, struct kube_
 	status->retry_after_s = -1;
 	is_integer(member(details, "retryAfterSeconds"), 0, RETRY_AFTER_MAX_S,
 		   &status->retry_after_s);
-	cJSON_ArrayForEach(cause, causes) {
+	cJSON_ArrayForEach(cause, causes)
+	{
 		const char *text = get_text(decoder, cause, "details.causes[].reason");
 
 		if (strcmp(text, "ResourceVersionTooLarge") == 0)
@@ -467,7 +467,8 @@ static void walk_ports(struct builder *builder)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, builder->port_list) {
+	cJSON_ArrayForEach(item, builder->port_list)
+	{
 		struct slice_port port;
 
 		/* The API server writes "" for no name; kube-proxy ignores a port without one. */
@@ -551,9 +552,10 @@ static const char *const *read_hints(struct builder *builder, const cJSON *hints
 	const cJSON *item;
 	unsigned count = 0;
 
-	cJSON_ArrayForEach(item, list) {
-		const char *name = store_text(
-			builder, get_text(builder->decoder, item, "endpoints[].hints.*.name"));
+	cJSON_ArrayForEach(item, list)
+	{
+		const char *name = store_text(builder, get_text(builder->decoder, item,
+								"endpoints[].hints.*.name"));
 
 		if (names)
 			names[count] = name;
@@ -600,10 +602,10 @@ static void walk_endpoint(struct builder *builder, const cJSON *item)
 	read_pod(builder, item, &endpoint);
 	endpoint.zone = store_text(builder, get_text(decoder, item, "endpoints[].zone"));
 	hints = get_object(decoder, item, "endpoints[].hints");
-	endpoint.zone_hints = read_hints(builder, hints, "endpoints[].hints.forZones",
-					 &endpoint.zone_hint_count);
-	endpoint.node_hints = read_hints(builder, hints, "endpoints[].hints.forNodes",
-					 &endpoint.node_hint_count);
+	endpoint.zone_hints =
+		read_hints(builder, hints, "endpoints[].hints.forZones", &endpoint.zone_hint_count);
+	endpoint.node_hints =
+		read_hints(builder, hints, "endpoints[].hints.forNodes", &endpoint.node_hint_count);
 	store_endpoint(builder, &endpoint);
 }
 
@@ -611,7 +613,8 @@ static void walk_slice(struct builder *builder)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, builder->endpoint_list) {
+	cJSON_ArrayForEach(item, builder->endpoint_list)
+	{
 		walk_endpoint(builder, item);
 	}
 }
@@ -658,7 +661,8 @@ static void walk_addresses(struct builder *builder, const cJSON *list, bool read
 	struct decoder *decoder = builder->decoder;
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		struct slice_endpoint endpoint = {.ready = ready, .serving = ready, .zone = ""};
 
 		if (!check_object(decoder, item, "subsets[].addresses[]"))
@@ -733,7 +737,8 @@ static void read_endpoints(struct decoder *decoder, const cJSON *root, const cJS
 		no_memory(decoder);
 		return;
 	}
-	cJSON_ArrayForEach(item, subsets) {
+	cJSON_ArrayForEach(item, subsets)
+	{
 		read_subset(decoder, item, &form, object);
 	}
 }
@@ -758,7 +763,8 @@ static void read_families(struct decoder *decoder, const cJSON *spec, const cJSO
 	const cJSON *item;
 	const cJSON *ip = ips ? ips->child : NULL;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		if (!cJSON_IsString(item)) {
 			bad(decoder, "spec.ipFamilies[] is not a string");
 			return;
@@ -778,7 +784,8 @@ static void read_cluster_ips(struct decoder *decoder, const cJSON *spec, struct 
 	const cJSON *list = get_array(decoder, spec, "spec.clusterIPs");
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		if (!cJSON_IsString(item)) {
 			bad(decoder, "spec.clusterIPs[] is not a string");
 			return;
@@ -795,8 +802,7 @@ static void read_cluster_ips(struct decoder *decoder, const cJSON *spec, struct 
 static uint32_t read_affinity(struct decoder *decoder, const cJSON *spec)
 {
 	const cJSON *config = get_object(decoder, spec, "spec.sessionAffinityConfig");
-	const cJSON *client =
-		get_object(decoder, config, "spec.sessionAffinityConfig.clientIP");
+	const cJSON *client = get_object(decoder, config, "spec.sessionAffinityConfig.clientIP");
 	long seconds = AFFINITY_DEFAULT_S;
 
 	if (strcmp(get_text(decoder, spec, "spec.sessionAffinity"), "ClientIP") != 0)
@@ -817,7 +823,8 @@ static void read_service_ports(struct decoder *decoder, const cJSON *spec, struc
 		no_memory(decoder);
 		return;
 	}
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		struct service_port *to = &service->ports[service->port_count];
 		struct slice_port port;
 
@@ -849,8 +856,7 @@ static void read_service(struct decoder *decoder, const cJSON *root, const cJSON
 	memcpy(service->namespace, object->namespace, sizeof(service->namespace));
 	memcpy(service->name, object->name, sizeof(service->name)); /* a DNS label */
 	service->other_proxy = member(labels, LABEL_PROXY_NAME) != NULL;
-	service->external_name =
-		strcmp(get_text(decoder, spec, "spec.type"), "ExternalName") == 0;
+	service->external_name = strcmp(get_text(decoder, spec, "spec.type"), "ExternalName") == 0;
 	service->internal_traffic_local =
 		strcmp(get_text(decoder, spec, "spec.internalTrafficPolicy"), "Local") == 0;
 	if (!service->external_name)

@@ -11,20 +11,21 @@
 /*
  * Every function: @text need not be NUL-terminated; returns 0, -EBADMSG with the reason in @error
  * (which names the object when its name could be read, and the field), or -ENOMEM; outputs are
- * untouched on failure. @error is never NULL. Unknown fields are ignored. null is as absent. A wrong
- * type of a field that decides anything is an error. Of a member that comes twice the first one
- * counts. An escaped NUL ends a string. The limits of kube/json_stream.h hold here too, so that a
- * thread with 256 KiB of stack may call.
+ * untouched on failure. @error is never NULL. Unknown fields are ignored. null is as absent. A
+ * wrong type of a field that decides anything is an error. Of a member that comes twice the first
+ * one counts. An escaped NUL ends a string. The limits of kube/json_stream.h hold here too, so that
+ * a thread with 256 KiB of stack may call.
  */
 
 /*
  * One object of @kind. Checked: metadata.name and namespace are legal names. resourceVersion may be
- * absent (""): only who watches on needs it. Ports that are no integer of 1..65535, with an unknown protocol or an illegal name, and
- * addresses that do not parse or belong to the wrong family, cost only themselves (counted in
+ * absent (""): only who watches on needs it. Ports that are no integer of 1..65535, with an unknown
+ * protocol or an illegal name, and addresses that do not parse or belong to the wrong family, cost
+ * only themselves (counted in
  * @ret_skipped, which may be NULL). An EndpointSlice of an address type that is neither IPv4 nor
  * IPv6 has no endpoints and counts as fqdn. Endpoints make one slice of each subset and family;
- * their service_name is the object's name, "" when that has dots. "kind" and "apiVersion" may be missing (items of a list have none); when there,
- * kind must be @kind's.
+ * their service_name is the object's name, "" when that has dots. "kind" and "apiVersion" may be
+ * missing (items of a list have none); when there, kind must be @kind's.
  */
 int json_decode_object(enum object_kind kind, const char *text, size_t size,
 		       struct object *ret_object, unsigned *ret_skipped, char *error,

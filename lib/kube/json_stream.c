@@ -7,11 +7,11 @@
 
 /* What is expected next. */
 enum state {
-	LIST_START,	 /* the list's '{' */
-	IN_ENVELOPE,	 /* anything of the list but its items */
-	ITEMS_COLON,	 /* the ':' after "items" */
-	ITEMS_VALUE,	 /* '[' or null */
-	ITEMS_N,	 /* the other letters of null, one state each */
+	LIST_START,  /* the list's '{' */
+	IN_ENVELOPE, /* anything of the list but its items */
+	ITEMS_COLON, /* the ':' after "items" */
+	ITEMS_VALUE, /* '[' or null */
+	ITEMS_N,     /* the other letters of null, one state each */
 	ITEMS_NU,
 	ITEMS_NUL,
 	ITEM_OR_END,	 /* after '[': an item or ']' */
@@ -35,11 +35,11 @@ static const unsigned char plain_in_string[256] = {
 	[0x5d ... 0xff] = 1,
 };
 
-/* Bytes outside of strings that change nothing here: ASCII but '"', "[]{}" and control characters. */
+/* Bytes outside of strings that change nothing here: ASCII but '"', "[]{}" and control characters.
+ */
 static const unsigned char plain_outside[256] = {
-	['\t'] = 1,	    ['\r'] = 1,	    [0x20 ... 0x21] = 1,
-	[0x23 ... 0x5a] = 1, [0x5c] = 1,	[0x5e ... 0x7a] = 1, [0x7c] = 1,
-	[0x7e] = 1,
+	['\t'] = 1, ['\r'] = 1,		 [0x20 ... 0x21] = 1, [0x23 ... 0x5a] = 1,
+	[0x5c] = 1, [0x5e ... 0x7a] = 1, [0x7c] = 1,	      [0x7e] = 1,
 };
 
 static bool is_space(char c)
@@ -112,7 +112,8 @@ static int scan(struct json_stream *stream, struct buffer *into, const char **cu
 			at++;
 		if (at == end)
 			break;
-		/* An event is one line: an event that was cut off must not swallow those behind it. */
+		/* An event is one line: an event that was cut off must not swallow those behind it.
+		 */
 		if (*at == '\n' && stream->form != JSON_STREAM_EVENTS) {
 			at++;
 			continue;
@@ -307,7 +308,8 @@ int json_stream_feed(struct json_stream *stream, const char *data, size_t size, 
 			if (rc == -EBADMSG)
 				return unexpected(at, end, error, error_size);
 			if (rc < 0)
-				snprintf(error, error_size, "a list's metadata too large, or no memory");
+				snprintf(error, error_size,
+					 "a list's metadata too large, or no memory");
 			else
 				at += rc;
 		}

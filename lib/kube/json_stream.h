@@ -1,4 +1,5 @@
-/* Cuts a JSON body into its objects while it arrives: the items of a list, the events of a watch. */
+/* Cuts a JSON body into its objects while it arrives: the items of a list, the events of a watch.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_KUBE_JSON_STREAM_H
 #define K8SLB_KUBE_JSON_STREAM_H
@@ -66,9 +67,10 @@ int json_stream_feed(struct json_stream *stream, const char *data, size_t size, 
 
 /*
  * The body came to its end. LIST: gives the envelope, the object without its items ("items" is
- * left as an empty array, also where it was null), NUL-terminated, valid until json_stream_free(); a
- * body that stopped early, or a list without "items" (the API server always sends it), is -EBADMSG. OBJECT: -EBADMSG unless exactly one came. EVENTS: always 0; a started event is
- * dropped, as client-go does. @ret_envelope and @ret_size may be NULL for the other forms.
+ * left as an empty array, also where it was null), NUL-terminated, valid until json_stream_free();
+ * a body that stopped early, or a list without "items" (the API server always sends it), is
+ * -EBADMSG. OBJECT: -EBADMSG unless exactly one came. EVENTS: always 0; a started event is dropped,
+ * as client-go does. @ret_envelope and @ret_size may be NULL for the other forms.
  */
 int json_stream_finish(struct json_stream *stream, const char **ret_envelope, size_t *ret_size,
 		       char *error, size_t error_size);

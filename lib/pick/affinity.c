@@ -14,8 +14,7 @@ static uint64_t port_key_of(const struct ip_address *vip, const struct table_por
 
 static uint64_t endpoint_key_of(const struct table_endpoint *endpoint)
 {
-	return hash_bytes(endpoint->port, endpoint->address.bytes,
-			  sizeof(endpoint->address.bytes));
+	return hash_bytes(endpoint->port, endpoint->address.bytes, sizeof(endpoint->address.bytes));
 }
 
 /* What the slot remembers for this port, or 0. */

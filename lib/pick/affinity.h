@@ -1,4 +1,5 @@
-/* Session affinity ClientIP: the connections of one client to a Service port stay on one endpoint. */
+/* Session affinity ClientIP: the connections of one client to a Service port stay on one endpoint.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_PICK_AFFINITY_H
 #define K8SLB_PICK_AFFINITY_H

@@ -12,7 +12,7 @@
 #include "base/atomic.h"
 
 #define FOLDER_FORMAT "/dev/shm/k8slb-%u"
-#define FILE_NAME "hints"
+#define FILE_NAME     "hints"
 
 /* Ours alone, or somebody else could put a shorter file in the place of a mapped one. */
 static int check_owner(int fd, mode_t type)
@@ -58,7 +58,8 @@ static int open_file(int folder)
 		return -errno;
 	rc = check_owner(fd, S_IFREG);
 	/* Beyond the limit the kernel raises SIGXFSZ, which ends most programs. */
-	if (rc == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < sizeof(struct hints))
+	if (rc == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	    limit.rlim_cur < sizeof(struct hints))
 		rc = -EFBIG;
 	/* Grows a new file and leaves an old one as it is. */
 	if (rc == 0 && fallocate(fd, 0, 0, (off_t)sizeof(struct hints)) < 0)
@@ -72,8 +73,7 @@ static int open_file(int folder)
 
 static int map_file(int fd, struct hints **ret_hints)
 {
-	struct hints *hints =
-		mmap(NULL, sizeof(*hints), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct hints *hints = mmap(NULL, sizeof(*hints), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	uint64_t magic;
 
 	if (hints == MAP_FAILED)

@@ -15,7 +15,8 @@ uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t cou
 	uint32_t ticket = take_ticket_u32(&state->cursors[cursor & (PICK_CURSORS - 1)]);
 
 	if (state->policy == PICK_RANDOM)
-		return (uint32_t)(hash_mix(state->seed ^ hash_mix((uint64_t)cursor << 32 | ticket)) %
+		return (uint32_t)(hash_mix(state->seed ^
+					   hash_mix((uint64_t)cursor << 32 | ticket)) %
 				  count);
 	/* The start of the round differs from port to port and from process to process: the hash's
 	 * upper half scaled to @count, which costs no division. */

@@ -24,7 +24,8 @@ struct pipeline {
 	bool unpublished;
 };
 
-/* Ports that no entry asks for are kube-proxy's. A made-up Service has only what its entries say. */
+/* Ports that no entry asks for are kube-proxy's. A made-up Service has only what its entries say.
+ */
 static void drop_other_ports(const struct pipeline *pipeline, const struct service_state *state,
 			     struct selection *selection)
 {

@@ -20,8 +20,9 @@
 struct pipeline;
 
 struct pipeline_options {
-	const char *api_url;  /* "https://..." or "http://...", copied */
-	const char *api_file; /* in its place, when not "": a `kubectl get -o json` document, copied */
+	const char *api_url; /* "https://..." or "http://...", copied */
+	const char
+		*api_file; /* in its place, when not "": a `kubectl get -o json` document, copied */
 	struct credentials_options credentials;
 	struct syncer_options sync; /* its refs are borrowed */
 	struct select_place place;  /* "" where not known: place.h then infers; copied */

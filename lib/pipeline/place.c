@@ -9,7 +9,7 @@
 #include "kube/file.h"
 
 #define LABELS_FILE "/etc/podinfo/labels"
-#define ZONE_LABEL "topology.kubernetes.io/zone=\""
+#define ZONE_LABEL  "topology.kubernetes.io/zone=\""
 /* All labels of a Pod fit: an object is at most 1.5 MiB in etcd, its labels far less. */
 #define LABELS_LIMIT (256 * 1024)
 

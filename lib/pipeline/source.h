@@ -14,10 +14,11 @@ struct source {
 };
 
 struct source_ops {
-	/* Does what is due and waits at most @max_wait_ms for news. Returns 0, or -errno when it could
-	 * not wait and came back at once. */
+	/* Does what is due and waits at most @max_wait_ms for news. Returns 0, or -errno when it
+	 * could not wait and came back at once. */
 	int (*run)(struct source *source, int max_wait_ms);
-	/* syncer.h: syncer_take_changed(), _touch_all(), _synced(), _attempted(), _live(), _last_heard_ms(). */
+	/* syncer.h: syncer_take_changed(), _touch_all(), _synced(), _attempted(), _live(),
+	 * _last_heard_ms(). */
 	bool (*take_changed)(struct source *source, struct service_state *ret_state);
 	void (*touch_all)(struct source *source);
 	bool (*synced)(const struct source *source);

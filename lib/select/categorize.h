@@ -1,4 +1,5 @@
-/* Marks which of a port's endpoints are used: kube-proxy's CategorizeEndpoints, clause by clause. */
+/* Marks which of a port's endpoints are used: kube-proxy's CategorizeEndpoints, clause by clause.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_SELECT_CATEGORIZE_H
 #define K8SLB_SELECT_CATEGORIZE_H

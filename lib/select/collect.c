@@ -153,11 +153,12 @@ static void add_slice_port(const struct endpoint_slice *slice, unsigned slice_in
 {
 	for (unsigned e = 0; e < slice->endpoint_count; e++) {
 		found[*count] = (struct candidate){
-			.endpoint = {
-				.address = slice->endpoints[e].address,
-				.port = port,
-				.endpoint = &slice->endpoints[e],
-			},
+			.endpoint =
+				{
+					.address = slice->endpoints[e].address,
+					.port = port,
+					.endpoint = &slice->endpoints[e],
+				},
 			.slice = slice_index,
 			.position = e,
 		};
@@ -166,8 +167,8 @@ static void add_slice_port(const struct endpoint_slice *slice, unsigned slice_in
 }
 
 static void find_candidates(const struct service_state *state, const struct service *service,
-				const struct selected_port *wanted, bool any_port,
-				struct candidate *found)
+			    const struct selected_port *wanted, bool any_port,
+			    struct candidate *found)
 {
 	unsigned count = 0;
 
@@ -201,7 +202,8 @@ static void keep_winners(const struct candidate *found, unsigned count, const ch
 			unsigned slice = found[i].slice;
 
 			for (i++; i < count && found[i].slice == slice &&
-				  compare_keys(winner, &found[i]) == 0; i++) {
+				  compare_keys(winner, &found[i]) == 0;
+			     i++) {
 				if (second_wins(winner, &found[i], node))
 					winner = &found[i];
 			}

@@ -122,8 +122,8 @@ static int add_headless(const struct service_state *state, const struct select_p
 	const struct service *service = state->service;
 	int rc = 0;
 
-	/* One that was made up may have a VIP that nobody told us, so its name must not lead to bare
-	 * pod addresses. */
+	/* One that was made up may have a VIP that nobody told us, so its name must not lead to
+	 * bare pod addresses. */
 	selection->headless = !service->made_up;
 	for (unsigned f = 0; rc == 0 && f < 2; f++) {
 		for (unsigned p = 0; rc == 0 && p < service->port_count; p++)

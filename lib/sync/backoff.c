@@ -2,7 +2,7 @@
 #include "sync/backoff.h"
 
 #define DELAY_TO_FIRST 6
-#define DELAY_TO_CAP 6
+#define DELAY_TO_CAP   6
 
 static uint32_t jitter(uint32_t pause_ms, uint32_t random)
 {

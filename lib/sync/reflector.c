@@ -64,7 +64,7 @@ static void heard(struct reflector *r)
 
 /* Notes a failure; the same one is told once, not at every try. */
 __attribute__((format(printf, 2, 3))) static void trouble(struct reflector *r, const char *format,
-							   ...)
+							  ...)
 {
 	char problem[sizeof(r->problem)];
 	va_list args;
@@ -208,8 +208,7 @@ static int take_event(void *ctx, const char *text, size_t size)
 	case WATCH_ADDED:
 	case WATCH_MODIFIED:
 		log_debug(&r->logger, "%s %s/%s changed, resourceVersion %s", what(r),
-			  event.object.namespace, event.object.name,
-			  event.object.resource_version);
+			  event.object.namespace, event.object.name, event.object.resource_version);
 		log_gaps(r, &event.object, skipped);
 		rc = r->sink.upsert(r->sink.ctx, &event.object);
 		break;
@@ -265,8 +264,7 @@ static void begin_request(struct reflector *r, enum reflector_state state, const
 
 static void start_list(struct reflector *r)
 {
-	bool object_only = r->single && !r->single_by_list &&
-			   r->list_form != REFLECTOR_LIST_PROBE;
+	bool object_only = r->single && !r->single_by_list && r->list_form != REFLECTOR_LIST_PROBE;
 	struct buffer path = {0};
 	int rc = 0;
 
@@ -284,8 +282,8 @@ static void start_list(struct reflector *r)
 		pause_and(r, REFLECTOR_LIST_NEXT);
 	} else {
 		r->lists++;
-		json_stream_init(&r->stream,
-				 object_only ? JSON_STREAM_OBJECT : JSON_STREAM_LIST, take_item, r);
+		json_stream_init(&r->stream, object_only ? JSON_STREAM_OBJECT : JSON_STREAM_LIST,
+				 take_item, r);
 		r->stream_open = true;
 		begin_request(r, REFLECTOR_LISTING, path.data, REFLECTOR_LIST_TOTAL_MS);
 	}
@@ -498,8 +496,8 @@ static void list_complete(struct reflector *r)
 		return;
 	}
 	if (envelope.continue_token &&
-	    (is_empty || (r->continue_token &&
-			  strcmp(r->continue_token, envelope.continue_token) == 0))) {
+	    (is_empty ||
+	     (r->continue_token && strcmp(r->continue_token, envelope.continue_token) == 0))) {
 		/* Else a broken server would be asked for page after page for ever. */
 		free(envelope.continue_token);
 		list_failed(r, "a page of the list leads nowhere");
@@ -518,8 +516,7 @@ static void list_complete(struct reflector *r)
 		return;
 	}
 	if (is_list)
-		memcpy(r->resource_version, envelope.resource_version,
-		       sizeof(r->resource_version));
+		memcpy(r->resource_version, envelope.resource_version, sizeof(r->resource_version));
 	r->sink.replace_commit(r->sink.ctx);
 	r->replacing = false;
 	r->list_form = REFLECTOR_LIST_NOT_OLDER;
@@ -530,8 +527,8 @@ static void list_complete(struct reflector *r)
 	r->attempted = true;
 	r->synced = true;
 	heard(r);
-	log_debug(&r->logger, "%s %s: %u listed at resourceVersion %s", what(r),
-		  r->collection_path, r->list_items, r->resource_version);
+	log_debug(&r->logger, "%s %s: %u listed at resourceVersion %s", what(r), r->collection_path,
+		  r->list_items, r->resource_version);
 	start_watch(r);
 }
 
@@ -563,7 +560,8 @@ static void watch_refused(struct reflector *r)
 	} else {
 		/* Lists are allowed and watches are not: poll. The list that preceded was good. */
 		log_debug(&r->logger, "%s %s: no watch (%d %s), listing every %u s", what(r),
-			  r->collection_path, r->status, status.message, r->poll_interval_ms / 1000);
+			  r->collection_path, r->status, status.message,
+			  r->poll_interval_ms / 1000);
 		heard(r);
 		wait_then(r, REFLECTOR_LIST_NEXT, r->poll_interval_ms);
 	}

@@ -53,9 +53,10 @@ struct reflector_sink {
 struct reflector_options {
 	enum object_kind kind;
 	const char *collection_path; /* "/api/v1/namespaces/demo/services"; copied */
-	const char *selector; /* "labelSelector=..." or "fieldSelector=...", encoded; "": all; copied */
-	const char *single;   /* not NULL: only this object, read by GET <path>/<single>; @selector
-				 must then select it by metadata.name; copied */
+	const char *
+		selector; /* "labelSelector=..." or "fieldSelector=...", encoded; "": all; copied */
+	const char *single; /* not NULL: only this object, read by GET <path>/<single>; @selector
+			       must then select it by metadata.name; copied */
 	uint32_t retry_delay_ms;   /* see backoff.h */
 	uint32_t poll_interval_ms; /* between lists where no watch is allowed */
 };
@@ -74,17 +75,17 @@ enum reflector_next {
 
 /* Which list to ask for (client-go, reflector.go relistResourceVersion and pager.go). */
 enum reflector_list_form {
-	REFLECTOR_LIST_ANY,	 /* resourceVersion=0: the API server's cache is good enough */
+	REFLECTOR_LIST_ANY,	  /* resourceVersion=0: the API server's cache is good enough */
 	REFLECTOR_LIST_NOT_OLDER, /* resourceVersion=<last>: at least as fresh as what we had */
-	REFLECTOR_LIST_QUORUM,	 /* none: straight from etcd, in pages */
-	REFLECTOR_LIST_WHOLE,	 /* none, in one page: a continue token had expired */
-	REFLECTOR_LIST_PROBE,	 /* one item, for the server's version only: see must_probe */
+	REFLECTOR_LIST_QUORUM,	  /* none: straight from etcd, in pages */
+	REFLECTOR_LIST_WHOLE,	  /* none, in one page: a continue token had expired */
+	REFLECTOR_LIST_PROBE,	  /* one item, for the server's version only: see must_probe */
 };
 
 /* 500 items a page (client-go tools/pager/pager.go:31). */
 #define REFLECTOR_PAGE_SIZE 500
 /* A watch asks the server to end it after 5 to 10 min (reflector.go:57-58, 588-597). */
-#define REFLECTOR_WATCH_MIN_S 300u
+#define REFLECTOR_WATCH_MIN_S	 300u
 #define REFLECTOR_WATCH_SPREAD_S 300u
 /* How much longer than that the request may take before it counts as stuck. */
 #define REFLECTOR_WATCH_GRACE_MS (30u * 1000)
@@ -92,7 +93,7 @@ enum reflector_list_form {
 #define REFLECTOR_LIST_TOTAL_MS (60u * 1000)
 /* No byte for so long ends a request. Bookmarks come about every 60 s (cacher.go:78), so two of
  * them are missing by then. */
-#define REFLECTOR_LIST_IDLE_MS (30u * 1000)
+#define REFLECTOR_LIST_IDLE_MS	(30u * 1000)
 #define REFLECTOR_WATCH_IDLE_MS (150u * 1000)
 /* A watch that ends sooner than this is a failure, and the next one waits (reflector.go:1091). */
 #define REFLECTOR_WATCH_SHORT_MS 1000u
@@ -108,13 +109,13 @@ enum reflector_list_form {
 
 struct reflector {
 	/* For the owner to read. */
-	bool synced;	     /* a list was committed once; stays true */
-	bool attempted;	     /* the first list came to an end, whichever */
-	bool denied;	     /* the last list or watch was refused: 403, or 404 of the collection */
-	bool hearing;	     /* in a watch that the server accepted, or polled without error */
+	bool synced;	/* a list was committed once; stays true */
+	bool attempted; /* the first list came to an end, whichever */
+	bool denied;	/* the last list or watch was refused: 403, or 404 of the collection */
+	bool hearing;	/* in a watch that the server accepted, or polled without error */
 	uint64_t last_heard_ms; /* last byte of a good answer */
-	char problem[256];   /* why it is not hearing; "" when it is */
-	uint64_t lists;	     /* requests made */
+	char problem[256];	/* why it is not hearing; "" when it is */
+	uint64_t lists;		/* requests made */
 	uint64_t watches;
 	uint64_t events;
 
@@ -130,8 +131,8 @@ struct reflector {
 	struct backoff backoff;
 	enum reflector_state state;
 	enum reflector_next next;
-	uint64_t due_ms;	  /* WAITING: when to go on */
-	uint64_t last_byte_ms;	  /* LISTING, WATCHING */
+	uint64_t due_ms;       /* WAITING: when to go on */
+	uint64_t last_byte_ms; /* LISTING, WATCHING */
 	uint64_t request_start_ms;
 	enum reflector_list_form list_form;
 	/* The connection broke, so the server may have been restored from a backup with lower
@@ -160,7 +161,8 @@ struct reflector {
 	uint32_t watch_events;
 };
 
-/* Starts to list at once on the first reflector_tick(). @io must outlive it. Returns 0 or -ENOMEM. */
+/* Starts to list at once on the first reflector_tick(). @io must outlive it. Returns 0 or -ENOMEM.
+ */
 int reflector_init(struct reflector *reflector, const struct reflector_options *options,
 		   const struct sync_io *io, const struct reflector_sink *sink,
 		   const struct logger *logger);

@@ -147,7 +147,8 @@ static int link_object(struct store *store, const struct object *object)
 		if (!group || group_add_slice(group, slice) < 0) {
 			while (i-- > 0) {
 				slice = &object->slices[i];
-				group = group_of(store, object->namespace, slice->service_name, false);
+				group = group_of(store, object->namespace, slice->service_name,
+						 false);
 				if (group)
 					group_drop_slice(group, slice);
 			}
@@ -264,8 +265,7 @@ static const char *service_of(const struct object *object)
 
 static bool is_wanted(const struct store_scope *scope, const struct object *object)
 {
-	return !scope->wanted ||
-	       scope->wanted(scope->ctx, object->namespace, service_of(object));
+	return !scope->wanted || scope->wanted(scope->ctx, object->namespace, service_of(object));
 }
 
 /* ---- sink ---- */
@@ -274,7 +274,8 @@ static void discard_staged(struct store_scope *scope)
 {
 	struct stored_object *stored, *next;
 
-	HASH_ITER(hh, scope->staged, stored, next) {
+	HASH_ITER(hh, scope->staged, stored, next)
+	{
 		HASH_DEL(scope->staged, stored);
 		stored_free(stored);
 	}
@@ -287,7 +288,7 @@ static int sink_replace_begin(void *ctx)
 
 	discard_staged(scope);
 	HASH_ITER(hh, scope->objects, stored, next)
-		stored->listed = false;
+	stored->listed = false;
 	return 0;
 }
 
@@ -332,11 +333,13 @@ static void sink_replace_commit(void *ctx)
 	struct store_scope *scope = ctx;
 	struct stored_object *stored, *next;
 
-	HASH_ITER(hh, scope->staged, stored, next) {
+	HASH_ITER(hh, scope->staged, stored, next)
+	{
 		HASH_DEL(scope->staged, stored);
 		put_stored(scope, stored);
 	}
-	HASH_ITER(hh, scope->objects, stored, next) {
+	HASH_ITER(hh, scope->objects, stored, next)
+	{
 		if (!stored->listed)
 			drop_stored(scope, stored);
 	}
@@ -429,7 +432,7 @@ void store_scope_close(struct store_scope *scope)
 		return;
 	discard_staged(scope);
 	HASH_ITER(hh, scope->objects, stored, next)
-		drop_stored(scope, stored);
+	drop_stored(scope, stored);
 	for (link = &scope->store->scopes; *link != scope; link = &(*link)->next)
 		;
 	*link = scope->next;
@@ -483,6 +486,6 @@ void store_free(struct store *store)
 	while (store->scopes)
 		store_scope_close(store->scopes);
 	HASH_ITER(hh, store->groups, group, next)
-		group_free(store, group);
+	group_free(store, group);
 	free(store);
 }

@@ -22,7 +22,7 @@ struct collection {
 struct namespace_sync {
 	struct syncer *syncer;
 	const char *namespace;
-	bool all; /* an entry asks for every Service */
+	bool all;	    /* an entry asks for every Service */
 	const char **names; /* else: those, each once */
 	unsigned name_count;
 	struct collection services;

@@ -60,14 +60,14 @@ void arena_plan_start(struct arena_plan *plan, const struct arena_needs *needs)
 	snapshot.services_at = sizeof(snapshot);
 	snapshot.ports_at = snapshot.services_at +
 			    (uint64_t)snapshot.service_count * sizeof(struct table_service);
-	snapshot.endpoints_at = snapshot.ports_at +
-				(uint64_t)snapshot.port_count * sizeof(struct table_port);
+	snapshot.endpoints_at =
+		snapshot.ports_at + (uint64_t)snapshot.port_count * sizeof(struct table_port);
 	snapshot.vips_at = snapshot.endpoints_at +
 			   (uint64_t)snapshot.endpoint_count * sizeof(struct table_endpoint);
-	snapshot.names_at = snapshot.vips_at +
-			    (uint64_t)snapshot.vip_slots * sizeof(struct table_vip_slot);
-	snapshot.text_at = snapshot.names_at +
-			   (uint64_t)snapshot.name_slots * sizeof(struct table_name_slot);
+	snapshot.names_at =
+		snapshot.vips_at + (uint64_t)snapshot.vip_slots * sizeof(struct table_vip_slot);
+	snapshot.text_at =
+		snapshot.names_at + (uint64_t)snapshot.name_slots * sizeof(struct table_name_slot);
 	snapshot.size = snapshot.text_at + snapshot.text_size;
 	/* Text 0 is the empty string: "none". */
 	*plan = (struct arena_plan){.snapshot = snapshot, .text_size = 1};

@@ -17,12 +17,12 @@
  * All numbers are in the machine's own order; ports too. Sizes of all records are multiples of 8
  * because they are copied word by word (base/atomic.h).
  */
-#define TABLE_MAGIC 0x3142414c53384bULL /* "K8SLAB1" little endian */
-#define TABLE_VERSION 1u
-#define TABLE_ARENAS 3u
+#define TABLE_MAGIC	  0x3142414c53384bULL /* "K8SLAB1" little endian */
+#define TABLE_VERSION	  1u
+#define TABLE_ARENAS	  3u
 #define TABLE_HEADER_SIZE 4096u
-#define TABLE_ARENA_MIN (128u * 1024)
-#define TABLE_ARENA_MAX (256u * 1024 * 1024)
+#define TABLE_ARENA_MIN	  (128u * 1024)
+#define TABLE_ARENA_MAX	  (256u * 1024 * 1024)
 /* A lookup that probes more slots than this is in a damaged table. */
 #define TABLE_PROBE_LIMIT 1024u
 
@@ -47,8 +47,8 @@ struct table_snapshot {
 	uint32_t port_count;
 	uint32_t endpoint_count;
 	uint32_t text_size;
-	uint32_t vip_slots;  /* power of two; 0: none */
-	uint32_t name_slots; /* power of two; 0: none */
+	uint32_t vip_slots;    /* power of two; 0: none */
+	uint32_t name_slots;   /* power of two; 0: none */
 	uint64_t services_at;  /* struct table_service[service_count] */
 	uint64_t ports_at;     /* struct table_port[port_count] */
 	uint64_t endpoints_at; /* struct table_endpoint[endpoint_count]; some belong to no port */
@@ -73,7 +73,7 @@ struct table_service {
 
 /* What a connection gets when no endpoint of a port is usable (kube-proxy, nftables/proxier.go). */
 enum table_no_endpoint {
-	TABLE_REFUSE = 0,  /* none anywhere: ECONNREFUSED */
+	TABLE_REFUSE = 0,   /* none anywhere: ECONNREFUSED */
 	TABLE_NO_LOCAL = 1, /* internalTrafficPolicy Local, some on other nodes: EHOSTUNREACH */
 	TABLE_LEAVE = 2,    /* not ours to decide: the original address goes to libc */
 };
@@ -83,13 +83,13 @@ struct table_port {
 	uint32_t service;
 	uint32_t first_endpoint; /* the usable ones are one run, sorted by address and port */
 	uint32_t endpoint_count;
-	uint32_t cursor; /* number of the round-robin cursor: stays the same over snapshots */
-	uint16_t port;	 /* of the Service; of a headless one the endpoints' port */
-	uint8_t protocol; /* IANA number */
-	uint8_t family;	  /* enum ip_family */
+	uint32_t cursor;     /* number of the round-robin cursor: stays the same over snapshots */
+	uint16_t port;	     /* of the Service; of a headless one the endpoints' port */
+	uint8_t protocol;    /* IANA number */
+	uint8_t family;	     /* enum ip_family */
 	uint8_t no_endpoint; /* enum table_no_endpoint */
 	uint8_t reserved[3];
-	uint32_t name_at; /* port name in the text */
+	uint32_t name_at;	     /* port name in the text */
 	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 };
 
@@ -110,7 +110,7 @@ struct table_vip_slot {
 
 /* Key: (namespace, name), compared through the service's strings. */
 struct table_name_slot {
-	uint32_t hash_high;	     /* of the key, to skip most string compares */
+	uint32_t hash_high;	       /* of the key, to skip most string compares */
 	uint32_t service_index_plus_1; /* 0: free */
 };
 

@@ -59,7 +59,7 @@ struct run {
 
 /* Those that the snapshot says it has at *@at_word; none when they would not lie in it. */
 static inline struct run run_of(const struct table_read *read, const uint64_t *at_word,
-			 const uint32_t *count_word, uint64_t record_size)
+				const uint32_t *count_word, uint64_t record_size)
 {
 	uint64_t at = peek_u64(at_word);
 	uint64_t count = peek_u32(count_word);
@@ -73,7 +73,8 @@ static inline struct run run_of(const struct table_read *read, const uint64_t *a
 #define RUN_OF(read, kind, counter, type) \
 	run_of((read), &(read)->snapshot->kind##_at, &(read)->snapshot->counter, sizeof(type))
 
-static inline int port_at(const struct table_read *read, uint64_t index, struct table_port *ret_port)
+static inline int port_at(const struct table_read *read, uint64_t index,
+			  struct table_port *ret_port)
 {
 	struct run ports = RUN_OF(read, ports, port_count, struct table_port);
 

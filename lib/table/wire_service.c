@@ -18,7 +18,8 @@ static uint8_t no_endpoint_answer(const char *namespace, const char *name,
 	return port->usable_elsewhere ? TABLE_NO_LOCAL : TABLE_REFUSE;
 }
 
-/* Only a headless Service's pods have names of their own (Kubernetes "DNS for Services and Pods"). */
+/* Only a headless Service's pods have names of their own (Kubernetes "DNS for Services and Pods").
+ */
 static int fill_hostnames(struct wire_port *wire, const struct selected_port *port)
 {
 	unsigned n = 0;
@@ -130,8 +131,7 @@ void wire_service_take_cursors(struct wire_service *service, const struct wire_s
 	for (unsigned i = 0; i < service->record.port_count; i++) {
 		const struct wire_port *before = find_port(old, &service->ports[i]);
 
-		service->ports[i].record.cursor = before ? before->record.cursor
-							 : (*next_cursor)++;
+		service->ports[i].record.cursor = before ? before->record.cursor : (*next_cursor)++;
 	}
 }
 
@@ -182,8 +182,7 @@ bool wire_service_same_ports(const struct wire_service *a, const struct wire_ser
 
 		if (strcmp(left->name, right->name) != 0 || !ip_equal(&left->vip, &right->vip) ||
 		    left->record.port != right->record.port ||
-		    left->record.protocol != right->record.protocol ||
-		    !same_hostnames(left, right))
+		    left->record.protocol != right->record.protocol || !same_hostnames(left, right))
 			return false;
 	}
 	return true;

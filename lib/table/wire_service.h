@@ -30,7 +30,7 @@ struct wire_service {
 	char name[DNS_LABEL_SIZE];
 	struct table_service record; /* offsets are filled in at publish */
 	struct wire_place place;
-	struct wire_port *ports;     /* record.port_count of them */
+	struct wire_port *ports; /* record.port_count of them */
 };
 
 /* Copies the used endpoints of @selection. Returns NULL when memory is short. Cursors are 0. */

@@ -253,7 +253,7 @@ static void new_plan(struct table_writer *writer)
 		forget_change(writer->changes);
 	arena_plan_start(&writer->plan, &writer->needs);
 	HASH_ITER(hh, writer->services, service, next)
-		arena_plan_place(&writer->plan, service->wire);
+	arena_plan_place(&writer->plan, service->wire);
 	writer->plan_number++;
 }
 
@@ -262,7 +262,8 @@ static void write_all(const struct table_writer *writer, const struct arena *are
 	struct written_service *service, *next;
 
 	arena_clear_indexes(arena);
-	HASH_ITER(hh, writer->services, service, next) {
+	HASH_ITER(hh, writer->services, service, next)
+	{
 		arena_write_service(arena, service->wire);
 		arena_index_service(arena, service->wire);
 	}
@@ -304,7 +305,8 @@ int table_writer_publish(struct table_writer *writer)
 	arena.at = memory->region.writable + TABLE_HEADER_SIZE + number * header->arena_size;
 	shared = (struct table_snapshot *)(void *)arena.at;
 
-	/* From here to the last store a reader of this arena, two publishes late, sees sequence 0. */
+	/* From here to the last store a reader of this arena, two publishes late, sees sequence 0.
+	 */
 	poke_u64(&shared->sequence, 0);
 	fence_before_rewrite();
 	if (arena.text)
@@ -367,7 +369,7 @@ void table_writer_free(struct table_writer *writer)
 	if (!writer)
 		return;
 	HASH_ITER(hh, writer->services, service, next)
-		take_out(writer, service);
+	take_out(writer, service);
 	while (writer->memory) {
 		struct table_memory *memory = writer->memory;
 

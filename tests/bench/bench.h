@@ -26,7 +26,8 @@ static inline uint64_t bench_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-__attribute__((noreturn, format(printf, 1, 2))) static inline void bench_die(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static inline void bench_die(const char *format,
+									     ...)
 {
 	va_list arguments;
 

@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "table/writer.h"
 
-#define BENCH_TABLE_PORT 80
+#define BENCH_TABLE_PORT	  80
 #define BENCH_TABLE_MAX_ENDPOINTS 1000
 
 /* 10.96.1.0 + @service. */

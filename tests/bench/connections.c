@@ -4,16 +4,16 @@
  *
  *	connections PORT IP...		commands: wait, COUNT
  *
- * "wait" connects until the first answer. COUNT makes that many connections, to the addresses in turn, and
- * answers with the time of one, how many failed, and how many each listener answered. The close is a reset,
- * so that no port stays in TIME_WAIT.
+ * "wait" connects until the first answer. COUNT makes that many connections, to the addresses in
+ *turn, and answers with the time of one, how many failed, and how many each listener answered. The
+ *close is a reset, so that no port stays in TIME_WAIT.
  */
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench.h"
 
-#define MAX_COUNT 100000
+#define MAX_COUNT  100000
 #define WAIT_TRIES 3000
 
 #define MAX_TARGETS 3

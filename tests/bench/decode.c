@@ -4,8 +4,8 @@
  *
  *	decode FILE PASSES
  *
- * Memory is counted in a pass of its own by a malloc() that stands in front of glibc's, so that the tree of
- * the parser is seen at its largest.
+ * Memory is counted in a pass of its own by a malloc() that stands in front of glibc's, so that the
+ *tree of the parser is seen at its largest.
  */
 #include <malloc.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@
 #include "kube/json_stream.h"
 
 /* What one read of a socket gives curl. */
-#define CHUNK 16384
+#define CHUNK	   16384
 #define MAX_SLICES 5000
 #define MAX_PASSES 100
 

@@ -4,8 +4,8 @@
  *
  *	hook_cost VIP PORT COUNT	the Services are VIP, VIP + 1, ...; preload stub_calls.so
  *
- * Commands: wait (for the table), then same, spread, unmatched, two-threads; stub-calls: the price of the
- * stub itself; system-calls: what the same two calls of getsockopt() cost on a real socket.
+ * Commands: wait (for the table), then same, spread, unmatched, two-threads; stub-calls: the price
+ *of the stub itself; system-calls: what the same two calls of getsockopt() cost on a real socket.
  * Answers: nanoseconds a call, of the best and of the median batch.
  */
 #include <dlfcn.h>
@@ -19,11 +19,11 @@
 #include "bench.h"
 #include "preload/stub_calls.h"
 
-#define BATCH 20000
+#define BATCH	20000
 #define BATCHES 25
 /* Coprime to all counts of Services, so that the walk meets all of them, and not in the order in
  * which they lie in memory. */
-#define STRIDE 7919
+#define STRIDE	  7919
 #define UNMATCHED 256
 /* The table of 10 000 Services takes the double some seconds. */
 #define WAIT_TRIES 3000

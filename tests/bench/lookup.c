@@ -7,9 +7,9 @@
 #include "bench_table.h"
 #include "pick/pick.h"
 
-#define BATCH 20000
+#define BATCH	20000
 #define BATCHES 25
-#define STRIDE 7919 /* coprime to the counts of Services */
+#define STRIDE	7919 /* coprime to the counts of Services */
 
 static uint32_t cursors[PICK_CURSORS];
 
@@ -27,8 +27,8 @@ static void batch(const struct table_view *view, const struct ip_address *vips,
 	unsigned at = 0;
 
 	for (int i = 0; i < BATCH; i++) {
-		if (pick_by_vip(view, &state, &vips[walk->first + at], BENCH_TABLE_PORT, PROTOCOL_TCP,
-				&picked) != walk->expected)
+		if (pick_by_vip(view, &state, &vips[walk->first + at], BENCH_TABLE_PORT,
+				PROTOCOL_TCP, &picked) != walk->expected)
 			bench_die("wrong result of pick_by_vip");
 		at += STRIDE % walk->count;
 		if (at >= walk->count)
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 		vips[i] = bench_vip(i);
 	writer = bench_table_new(services, 10);
 	while (bench_command(line, sizeof(line))) {
-		const struct walk *walk = strcmp(line, "same") == 0 ? &same
+		const struct walk *walk = strcmp(line, "same") == 0	? &same
 					  : strcmp(line, "spread") == 0 ? &spread
 									: &missing;
 

@@ -29,7 +29,8 @@ int main(int argc, char **argv)
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (connect(fd, (struct sockaddr *)&server, sizeof(server)) < 0)
 		bench_die("connect: %m");
-	dprintf(fd, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n", argv[2]);
+	dprintf(fd, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n",
+		argv[2]);
 	for (;;) {
 		ssize_t size = recv(fd, text, sizeof(text), 0);
 		uint64_t now = bench_now_ns();

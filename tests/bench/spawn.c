@@ -4,17 +4,17 @@
  *
  *	spawn ROUNDS PROGRAM VARIANT...		VARIANT: NAME[;VARIABLE=VALUE]...
  *
- * Each round runs all variants once, in an order of its own. Answers with the percentiles of each, and of
- * its difference to the first one in the same round, in nanoseconds.
+ * Each round runs all variants once, in an order of its own. Answers with the percentiles of each,
+ *and of its difference to the first one in the same round, in nanoseconds.
  */
 #include <spawn.h>
 #include <sys/wait.h>
 
 #include "bench.h"
 
-#define MAX_VARIANTS 16
+#define MAX_VARIANTS  16
 #define MAX_VARIABLES 15
-#define WARM_UP 10
+#define WARM_UP	      10
 
 struct variant {
 	const char *name;
@@ -108,11 +108,10 @@ int main(int argc, char **argv)
 
 		shuffle(order, count);
 		for (unsigned i = 0; i < count; i++)
-			variants[order[i]].samples[at] =
-				spawn_once(argv[2], &variants[order[i]]);
+			variants[order[i]].samples[at] = spawn_once(argv[2], &variants[order[i]]);
 		for (unsigned i = 0; i < count; i++)
-			variants[i].differences[at] = (double)variants[i].samples[at] -
-						      (double)variants[0].samples[at];
+			variants[i].differences[at] =
+				(double)variants[i].samples[at] - (double)variants[0].samples[at];
 	}
 	printf("{");
 	for (unsigned i = 0; i < count; i++) {

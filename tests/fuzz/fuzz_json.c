@@ -1,4 +1,5 @@
-/* Fuzzes lib/kube/json.c: the first byte chooses the function and the kind, the rest is the text. */
+/* Fuzzes lib/kube/json.c: the first byte chooses the function and the kind, the rest is the text.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Reads all that the decoder promises to be there. */
 static size_t walk(const struct object *object)
 {
-	size_t sum = strlen(object->namespace) + strlen(object->name) +
-		     strlen(object->resource_version);
+	size_t sum =
+		strlen(object->namespace) + strlen(object->name) + strlen(object->resource_version);
 
 	if (object->service) {
 		const struct service *service = object->service;
@@ -89,7 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data + 1, size);
 	switch (data[0] % 8) {
 	case 0:
-		if (json_decode_list_envelope(kind, text, size, &envelope, error, sizeof(error)) == 0)
+		if (json_decode_list_envelope(kind, text, size, &envelope, error, sizeof(error)) ==
+		    0)
 			free(envelope.continue_token);
 		break;
 	case 1:

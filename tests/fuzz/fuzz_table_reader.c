@@ -1,4 +1,5 @@
-/* Fuzzes the table's reader: the input is the first arena of a table, the first eight bytes aside. */
+/* Fuzzes the table's reader: the input is the first arena of a table, the first eight bytes aside.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #include <stddef.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Addresses from and to text and socket addresses. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -76,13 +76,16 @@ static void never_in_a_cluster(void **state)
 		const char *text;
 		bool never;
 	} cases[] = {
-		{"0.0.0.0", true},     {"0.1.2.3", true},   {"127.0.0.1", true},
-		{"127.0.0.2", false},  {"127.96.0.1", false}, {"169.254.1.1", true},
-		{"169.253.1.1", false}, {"223.255.255.255", false}, {"224.0.0.1", true},
-		{"255.255.255.255", true}, {"10.96.0.1", false}, {"::", true},
-		{"::1", true},	       {"::2", false},	    {"fe80::1", true},
-		{"febf::1", true},     {"fec0::1", false},  {"ff02::1", true},
-		{"fd00::1", false},    {"::ffff:127.0.0.1", true},
+		{"0.0.0.0", true},	{"0.1.2.3", true},
+		{"127.0.0.1", true},	{"127.0.0.2", false},
+		{"127.96.0.1", false},	{"169.254.1.1", true},
+		{"169.253.1.1", false}, {"223.255.255.255", false},
+		{"224.0.0.1", true},	{"255.255.255.255", true},
+		{"10.96.0.1", false},	{"::", true},
+		{"::1", true},		{"::2", false},
+		{"fe80::1", true},	{"febf::1", true},
+		{"fec0::1", false},	{"ff02::1", true},
+		{"fd00::1", false},	{"::ffff:127.0.0.1", true},
 	};
 
 	(void)state;
@@ -128,8 +131,9 @@ static void reading_socket_addresses(void **state)
 
 static void sloppy_text_forms(void **state)
 {
-	static const char *const wrong[] = {"", "10.1.2", "10.1.2.3.4", "256.0.0.1", "10.1.2.x", "0010",
-					    "10.1.2.3 ", "10..2.3", "0x10.1.2.3"};
+	static const char *const wrong[] = {"",		 "10.1.2",   "10.1.2.3.4",
+					    "256.0.0.1", "10.1.2.x", "0010",
+					    "10.1.2.3 ", "10..2.3",  "0x10.1.2.3"};
 	struct ip_address expected;
 	struct ip_address address;
 

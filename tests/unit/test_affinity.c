@@ -11,9 +11,9 @@
 #include "support/objects.h"
 #include "table/writer.h"
 
-#define VIP "10.96.0.1"
+#define VIP	  "10.96.0.1"
 #define TIMEOUT_S 100
-#define CLIENT 42
+#define CLIENT	  42
 
 /* One port with session affinity, and the slots of one user. */
 struct world {
@@ -118,7 +118,8 @@ static void test_clients_spread_over_the_endpoints(void **state)
 		assert_in_range(seen[i], 60, 140);
 }
 
-/* A client whose first choice changes when ten more endpoints come, so that only memory holds it. */
+/* A client whose first choice changes when ten more endpoints come, so that only memory holds it.
+ */
 static uint64_t client_that_would_move(struct world *world)
 {
 	for (uint64_t client = 1; client < 1000; client++) {

@@ -9,7 +9,7 @@
 
 #include "sync/backoff.h"
 
-#define NO_JITTER 0u
+#define NO_JITTER   0u
 #define MOST_JITTER 0xffffffffu
 
 /* With the default delay of 5 s the pauses are 0.83 s, doubled, up to 30 s. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* config_parse(): defaults, each setting right and wrong, what is read and what is not. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -74,7 +74,11 @@ static void parse(struct world *world)
 	assert_int_equal(config_parse(&source, world_report, world, &world->config), 0);
 }
 
-#define ENVIRONMENT(...) (const char *const[]){__VA_ARGS__, NULL}
+#define ENVIRONMENT(...)          \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
 
 static void nothing_is_read_without_services(void **state)
 {
@@ -186,17 +190,19 @@ static void a_wrong_value_costs_only_itself(void **state)
 		 "K8SLB_DISCOVERY=\"dns\": expected auto, endpointslices or endpoints"},
 		{"K8SLB_SYNC_TIMEOUT", "2s", "K8SLB_SYNC_TIMEOUT=\"2s\": expected 0 to 60000"},
 		{"K8SLB_SYNC_TIMEOUT", "-1", "K8SLB_SYNC_TIMEOUT=\"-1\": expected 0 to 60000"},
-		{"K8SLB_CONNECT_TIMEOUT", "0",
-		 "K8SLB_CONNECT_TIMEOUT=\"0\": expected 1 to 600000"},
+		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 1 to 600000"},
 		{"K8SLB_ATTEMPTS", "17", "K8SLB_ATTEMPTS=\"17\": expected 1 to 16"},
 		{"K8SLB_SYNC_INTERVAL", " 5", "K8SLB_SYNC_INTERVAL=\" 5\": expected 1 to 86400"},
 		{"K8SLB_RETRY_DELAY", "99999999999999999999",
 		 "K8SLB_RETRY_DELAY=\"99999999999999999999\": expected 1 to 3600"},
 		{"K8SLB_NAMESPACE", "Prod",
-		 "K8SLB_NAMESPACE=\"Prod\": expected a namespace: 1 to 63 of a-z, 0-9 and inner \"-\""},
+		 "K8SLB_NAMESPACE=\"Prod\": expected a namespace: 1 to 63 of a-z, 0-9 and inner "
+		 "\"-\""},
 		{"POD_NAMESPACE", "a.b",
-		 "POD_NAMESPACE=\"a.b\": expected a namespace: 1 to 63 of a-z, 0-9 and inner \"-\""},
-		{"K8SLB_TOKEN_FILE", "token", "K8SLB_TOKEN_FILE=\"token\": expected an absolute path"},
+		 "POD_NAMESPACE=\"a.b\": expected a namespace: 1 to 63 of a-z, 0-9 and inner "
+		 "\"-\""},
+		{"K8SLB_TOKEN_FILE", "token",
+		 "K8SLB_TOKEN_FILE=\"token\": expected an absolute path"},
 		{"K8SLB_TOKEN_FILE", "abcdef.0123456789abcdef",
 		 "K8SLB_TOKEN_FILE=\"(not shown)\": expected an absolute path"},
 		{"K8SLB_CA_FILE", "./ca", "K8SLB_CA_FILE=\"./ca\": expected an absolute path"},
@@ -206,13 +212,16 @@ static void a_wrong_value_costs_only_itself(void **state)
 		 "K8SLB_KEY_FILE=\"/k\": expected K8SLB_CERT_FILE beside it"},
 		{"K8SLB_TABLE", "table", "K8SLB_TABLE=\"table\": expected an absolute path"},
 		{"K8SLB_NODE", "n 1",
-		 "K8SLB_NODE=\"n 1\": expected 1 to 253 of letters, digits, \"-\", \"_\" and \".\""},
+		 "K8SLB_NODE=\"n 1\": expected 1 to 253 of letters, digits, \"-\", \"_\" and "
+		 "\".\""},
 		{"K8SLB_ZONE", "z/1",
 		 "K8SLB_ZONE=\"z/1\": expected 1 to 63 of letters, digits, \"-\", \"_\" and \".\""},
 		{"K8SLB_LOG", "verbose",
-		 "K8SLB_LOG=\"verbose\": expected off, error, info or debug, with :/PATH if wanted"},
+		 "K8SLB_LOG=\"verbose\": expected off, error, info or debug, with :/PATH if "
+		 "wanted"},
 		{"K8SLB_LOG", "debug:log",
-		 "K8SLB_LOG=\"debug:log\": expected off, error, info or debug, with :/PATH if wanted"},
+		 "K8SLB_LOG=\"debug:log\": expected off, error, info or debug, with :/PATH if "
+		 "wanted"},
 		{"K8SLB_API", "10.96.0.1",
 		 "K8SLB_API=\"10.96.0.1\": expected http://HOST[:PORT][/PATH], https://... or "
 		 "file:/PATH"},
@@ -263,15 +272,18 @@ static void a_wrong_entry_leaves_the_others(void **state)
 	assert_int_equal(world.message_count, 4);
 	assert_string_equal(world.messages[0],
 			    "K8SLB_SERVICES entry \"web:0\": port 0 is not within 1 to 65535");
-	assert_string_equal(world.messages[1],
-			    "K8SLB_SERVICES entry \"Shop\": \"Shop\" is not a Service name (1 to 63 "
-			    "of a-z, 0-9 and inner \"-\")");
-	assert_string_equal(world.messages[2],
-			    "K8SLB_SERVICES entry \"db:99999\": port 99999 is not within 1 to 65535");
+	assert_string_equal(
+		world.messages[1],
+		"K8SLB_SERVICES entry \"Shop\": \"Shop\" is not a Service name (1 to 63 "
+		"of a-z, 0-9 and inner \"-\")");
+	assert_string_equal(
+		world.messages[2],
+		"K8SLB_SERVICES entry \"db:99999\": port 99999 is not within 1 to 65535");
 	/* What a terminal would obey is not shown. */
-	assert_string_equal(world.messages[3],
-			    "K8SLB_SERVICES entry \"c?ache\": \"c?ache\" is not a Service name (1 to "
-			    "63 of a-z, 0-9 and inner \"-\")");
+	assert_string_equal(
+		world.messages[3],
+		"K8SLB_SERVICES entry \"c?ache\": \"c?ache\" is not a Service name (1 to "
+		"63 of a-z, 0-9 and inner \"-\")");
 	config_free(&world.config);
 }
 
@@ -316,9 +328,9 @@ static void in_a_pod_the_api_server_is_its_own(void **state)
 	assert_string_equal(world.config.services[0].namespace, "shop");
 	config_free(&world.config);
 
-	world.variables = ENVIRONMENT("K8SLB_SERVICES", "web", "KUBERNETES_SERVICE_HOST",
-				      "fd00::1", "KUBERNETES_SERVICE_PORT", "443", "K8SLB_TOKEN_FILE",
-				      "/mine", "POD_NAMESPACE", "other");
+	world.variables = ENVIRONMENT("K8SLB_SERVICES", "web", "KUBERNETES_SERVICE_HOST", "fd00::1",
+				      "KUBERNETES_SERVICE_PORT", "443", "K8SLB_TOKEN_FILE", "/mine",
+				      "POD_NAMESPACE", "other");
 	parse(&world);
 	assert_string_equal(world.config.api_url, "https://[fd00::1]:443");
 	assert_string_equal(world.config.token_file, "/mine");
@@ -369,14 +381,14 @@ static void the_pods_token_goes_to_no_server_with_a_ca_of_its_own(void **state)
 static void api_urls(void **state)
 {
 	static const char *const right[] = {
-		"http://127.0.0.1:8001", "https://[fd00::1]:443", "https://api", "http://a-b.c:1/x/y",
-		"https://[::ffff:10.0.0.1]",
+		"http://127.0.0.1:8001", "https://[fd00::1]:443",     "https://api",
+		"http://a-b.c:1/x/y",	 "https://[::ffff:10.0.0.1]",
 	};
 	static const char *const wrong[] = {
-		"http://",	     "https://:443",	  "http://a:0",	       "http://a:65536",
-		"http://a:",	     "http://a:8o",	  "ftp://a",	       "http://a b",
-		"http://a/?x",	     "http://a#x",	  "http://[fd00::1",   "http://a/\n",
-		"http://[fd00::1]x", "HTTP://a",	  "http://a/\xc3\xa4", "file:",
+		"http://",	     "https://:443",	"http://a:0",	     "http://a:65536",
+		"http://a:",	     "http://a:8o",	"ftp://a",	     "http://a b",
+		"http://a/?x",	     "http://a#x",	"http://[fd00::1",   "http://a/\n",
+		"http://[fd00::1]x", "HTTP://a",	"http://a/\xc3\xa4", "file:",
 		"http://[]:80",	     "http://a:000080",
 	};
 
@@ -418,17 +430,17 @@ static void programs_are_chosen_by_name(void **state)
 		const char *skip;
 		bool excluded;
 	} cases[] = {
-		{"app", "", false},   {"other", "", true},   {"other app", "", false},
-		{"", "app", true},    {"", "apple", false},  {"app", "app", true},
-		{"appl", "", true},   {", ,app,", "", false},
+		{"app", "", false}, {"other", "", true},    {"other app", "", false},
+		{"", "app", true},  {"", "apple", false},   {"app", "app", true},
+		{"appl", "", true}, {", ,app,", "", false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct world world = {
-			.variables = ENVIRONMENT("K8SLB_SERVICES", "web", "K8SLB_ONLY",
-						 cases[i].only, "K8SLB_SKIP", cases[i].skip,
-						 "K8SLB_POLICY", "wrong"),
+			.variables =
+				ENVIRONMENT("K8SLB_SERVICES", "web", "K8SLB_ONLY", cases[i].only,
+					    "K8SLB_SKIP", cases[i].skip, "K8SLB_POLICY", "wrong"),
 		};
 
 		parse(&world);

@@ -106,7 +106,7 @@ static void test_a_token_that_could_break_a_header_is_refused(void **state)
 	static const struct {
 		const char *text;
 		size_t size;
-	} cases[] = {{"a\r\nX: y", 7}, {"a b", 3}, {"a\0b", 3}, {"a\0", 2},
+	} cases[] = {{"a\r\nX: y", 7}, {"a b", 3},	{"a\0b", 3}, {"a\0", 2},
 		     {"a\x7f", 2},     {"\xc3\xa9", 2}, {" \n", 2}};
 
 	(void)state;

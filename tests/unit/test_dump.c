@@ -33,8 +33,8 @@ static int setup(void **state)
 
 	memset(&world, 0, sizeof(world));
 	assert_int_equal(store_new(&world.store), 0);
-	assert_int_equal(
-		dump_init(&world.dump, world.store, wants_all_but_secret, NULL, &silent), 0);
+	assert_int_equal(dump_init(&world.dump, world.store, wants_all_but_secret, NULL, &silent),
+			 0);
 	*state = &world;
 	return 0;
 }
@@ -163,7 +163,12 @@ static void test_unwanted_services_are_dropped(void **state)
 static void test_a_bad_document_changes_nothing(void **state)
 {
 	static const char *const documents[] = {
-		"", "{", "[]", "{\"items\":7}", "{\"kind\":\"List\"}", "{\"items\":[{]}",
+		"",
+		"{",
+		"[]",
+		"{\"items\":7}",
+		"{\"kind\":\"List\"}",
+		"{\"items\":[{]}",
 		"{\"items\":[{\"kind\":\"Service\",\"metadata\":{}}]}",
 	};
 	struct world *world = *state;

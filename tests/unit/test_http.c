@@ -83,7 +83,8 @@ static void *server_main(void *ctx)
 
 static void server_start(struct server *server, void (*answer)(int fd, const char *request))
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t length = sizeof(addr);
 
 	memset(server, 0, sizeof(*server));
@@ -277,9 +278,17 @@ static void test_only_a_sane_integer_retry_after_counts(void **state)
 		const char *text;
 		long seconds;
 	} cases[] = {
-		{"0", 0},      {"5  ", 5}, {"86400", 86400}, {"86401", -1},
-		{"-1", -1},    {"", -1},   {"1.5", -1},	     {"99999999999999999999", -1},
-		{"5 s", -1},   {"0x5", -1}, {"Fri, 31 Dec 1999 23:59:59 GMT", -1},
+		{"0", 0},
+		{"5  ", 5},
+		{"86400", 86400},
+		{"86401", -1},
+		{"-1", -1},
+		{"", -1},
+		{"1.5", -1},
+		{"99999999999999999999", -1},
+		{"5 s", -1},
+		{"0x5", -1},
+		{"Fri, 31 Dec 1999 23:59:59 GMT", -1},
 	};
 
 	(void)state;
@@ -359,7 +368,8 @@ static void test_a_redirect_is_reported_and_not_followed(void **state)
 static void answer_gzip(int fd, const char *request)
 {
 	(void)request;
-	send_text(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b");
+	send_text(fd,
+		  "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b");
 }
 
 static void test_a_compressed_answer_is_an_error(void **state)
@@ -712,9 +722,18 @@ static void test_a_path_prefix_is_kept(void **state)
 static void test_urls_that_could_lead_elsewhere_are_refused(void **state)
 {
 	static const char *const urls[] = {
-		"",		       "127.0.0.1:80",	   "ftp://127.0.0.1", "file:///etc/passwd",
-		"http://user@h",       "http://u:p@h",	   "http://h#f",      "http://h?q",
-		"http://127.0.0.1:99999", "http://",	   "http://a b",      "http://[::1",
+		"",
+		"127.0.0.1:80",
+		"ftp://127.0.0.1",
+		"file:///etc/passwd",
+		"http://user@h",
+		"http://u:p@h",
+		"http://h#f",
+		"http://h?q",
+		"http://127.0.0.1:99999",
+		"http://",
+		"http://a b",
+		"http://[::1",
 	};
 
 	(void)state;
@@ -731,7 +750,8 @@ static void test_urls_that_could_lead_elsewhere_are_refused(void **state)
 static void test_urls_of_every_host_form_are_taken(void **state)
 {
 	static const char *const urls[] = {"https://10.96.0.1:443", "https://[fd00::1]:6443/",
-					   "https://kubernetes.default.svc", "http://localhost:8001"};
+					   "https://kubernetes.default.svc",
+					   "http://localhost:8001"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)

@@ -16,9 +16,9 @@
 #include "support/objects.h"
 #include "sync/store.h"
 
-#define SLICES 6u
+#define SLICES	  6u
 #define ADDRESSES 12u
-#define STEPS 60u
+#define STEPS	  60u
 
 /* The truth: what the API server has. */
 struct cluster {
@@ -45,7 +45,8 @@ static void random_slice(struct sequence *sequence, unsigned index)
 
 	used = (size_t)snprintf(
 		text, size,
-		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"slice-%u\",\"resourceVersion\":\"1\","
+		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"slice-%u\",\"resourceVersion\":"
+		"\"1\","
 		"\"labels\":{\"kubernetes.io/service-name\":\"%s\"}},\"addressType\":\"IPv4\","
 		"\"ports\":[{\"name\":\"\",\"port\":%u,\"protocol\":\"TCP\"}],\"endpoints\":[",
 		index, service, 8080 + test_random(&sequence->random) % 2);
@@ -194,8 +195,8 @@ static void run_sequence(uint64_t seed)
 	list_all(fresh_slices, &sequence.cluster);
 	describe(fresh_store, fresh, sizeof(fresh));
 	if (strcmp(incremental, fresh) != 0)
-		fail_msg("seed %llu:\nafter events:\n%safter a list:\n%s",
-			 (unsigned long long)seed, incremental, fresh);
+		fail_msg("seed %llu:\nafter events:\n%safter a list:\n%s", (unsigned long long)seed,
+			 incremental, fresh);
 	store_free(sequence.store);
 	store_free(fresh_store);
 }

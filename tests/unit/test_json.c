@@ -13,12 +13,13 @@
 #include "kube/json.h"
 #include "kube/json_stream.h"
 
-#define META(name) "\"metadata\":{\"name\":\"" name "\",\"namespace\":\"demo\",\"resourceVersion\":\"5\"}"
-#define SLICE_META                                                                                 \
-	"\"metadata\":{\"name\":\"web-abc\",\"namespace\":\"demo\",\"resourceVersion\":\"1234\","  \
+#define META(name) \
+	"\"metadata\":{\"name\":\"" name "\",\"namespace\":\"demo\",\"resourceVersion\":\"5\"}"
+#define SLICE_META                                                                                \
+	"\"metadata\":{\"name\":\"web-abc\",\"namespace\":\"demo\",\"resourceVersion\":\"1234\"," \
 	"\"labels\":{\"kubernetes.io/service-name\":\"web\"}}"
 #define SLICE(members) "{" SLICE_META ",\"addressType\":\"IPv4\"," members "}"
-#define SERVICE(spec) "{" META("web") ",\"spec\":{" spec "}}"
+#define SERVICE(spec)  "{" META("web") ",\"spec\":{" spec "}}"
 
 static char error[256];
 static unsigned skipped;
@@ -79,12 +80,14 @@ static const char *address(const struct ip_address *ip)
 static const char full_slice[] =
 	"{\"kind\":\"EndpointSlice\",\"apiVersion\":\"discovery.k8s.io/v1\"," SLICE_META
 	",\"addressType\":\"IPv4\",\"endpoints\":["
-	"{\"addresses\":[\"10.1.2.3\",\"10.9.9.9\"],\"conditions\":{\"ready\":false,\"serving\":true,"
+	"{\"addresses\":[\"10.1.2.3\",\"10.9.9.9\"],\"conditions\":{\"ready\":false,\"serving\":"
+	"true,"
 	"\"terminating\":true},\"hostname\":\"pod-1\",\"nodeName\":\"n1\",\"zone\":\"z1\","
 	"\"targetRef\":{\"kind\":\"Pod\",\"namespace\":\"demo\",\"name\":\"web-0\",\"uid\":\"u\"},"
 	"\"hints\":{\"forZones\":[{\"name\":\"z1\"},{\"name\":\"z2\"}],"
 	"\"forNodes\":[{\"name\":\"n1\"}]}}],"
-	"\"ports\":[{\"name\":\"http\",\"protocol\":\"UDP\",\"port\":8080,\"appProtocol\":\"http\"}]}";
+	"\"ports\":[{\"name\":\"http\",\"protocol\":\"UDP\",\"port\":8080,\"appProtocol\":\"http\"}"
+	"]}";
 
 static void test_every_field_of_a_slice_is_read(void **state)
 {
@@ -161,7 +164,8 @@ static void test_port_defaults_are_tcp_and_no_number(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"ports\":[{\"name\":\"\",\"port\":80},{\"name\":\"a\",\"port\":null}]"), &object);
+		SLICE("\"ports\":[{\"name\":\"\",\"port\":80},{\"name\":\"a\",\"port\":null}]"),
+		&object);
 	assert_int_equal(object.slices->port_count, 2);
 	assert_string_equal(object.slices->ports[0].name, "");
 	assert_int_equal(object.slices->ports[0].protocol, PROTOCOL_TCP);
@@ -177,7 +181,8 @@ static void test_a_slice_port_without_a_name_is_skipped(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"ports\":[{\"port\":80},{\"name\":null,\"port\":80},{\"name\":\"\",\"port\":81}]"),
+		SLICE("\"ports\":[{\"port\":80},{\"name\":null,\"port\":80},{\"name\":\"\","
+		      "\"port\":81}]"),
 		&object);
 	assert_int_equal(object.slices->port_count, 1);
 	assert_int_equal(object.slices->ports[0].port, 81);
@@ -222,7 +227,8 @@ static void test_bad_addresses_cost_only_themselves(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.x1\"]},{\"addresses\":[\"fd00::1\"]},"
+		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.x1\"]},{\"addresses\":[\"fd00::1\"]}"
+		      ","
 		      "{\"addresses\":[]},{\"addresses\":null},{},{\"addresses\":[\"\"]},"
 		      "{\"addresses\":[\"10.0.0.1\"],\"hostname\":\"kept\"}]"),
 		&object);
@@ -250,7 +256,8 @@ static void test_an_ipv6_slice_takes_ipv6_only(void **state)
 static void test_fqdn_and_future_address_types_give_no_endpoints(void **state)
 {
 	static const char *const texts[] = {
-		"{" SLICE_META ",\"addressType\":\"FQDN\",\"endpoints\":[{\"addresses\":[\"a.b\"]}]}",
+		"{" SLICE_META
+		",\"addressType\":\"FQDN\",\"endpoints\":[{\"addresses\":[\"a.b\"]}]}",
 		"{" SLICE_META ",\"addressType\":\"IPv9\",\"endpoints\":[{\"addresses\":[\"9\"]}]}",
 	};
 
@@ -294,7 +301,8 @@ static void test_a_target_that_is_no_pod_is_ignored(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"targetRef\":{\"kind\":\"Node\","
+		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"targetRef\":{\"kind\":"
+		      "\"Node\","
 		      "\"name\":\"n\",\"uid\":\"u\"}}]"),
 		&object);
 	assert_string_equal(object.slices->endpoints[0].target_name, "");
@@ -308,7 +316,8 @@ static void test_text_of_an_endpoint_is_made_printable(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINT_SLICE,
-		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"zone\":\"a\xff\\nb\"}]"), &object);
+		SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"zone\":\"a\xff\\nb\"}]"),
+		&object);
 	assert_string_equal(object.slices->endpoints[0].zone, "a??b");
 	object_clear(&object);
 }
@@ -316,19 +325,22 @@ static void test_text_of_an_endpoint_is_made_printable(void **state)
 static void test_wrong_types_are_errors_that_name_object_and_field(void **state)
 {
 	static const char *const cases[][2] = {
-		{SLICE("\"endpoints\":{}"), "EndpointSlice demo/web-abc: endpoints is not an array"},
+		{SLICE("\"endpoints\":{}"),
+		 "EndpointSlice demo/web-abc: endpoints is not an array"},
 		{SLICE("\"endpoints\":[1]"), "endpoints[] is not an object"},
 		{SLICE("\"ports\":7"), "ports is not an array"},
 		{SLICE("\"ports\":[null]"), "ports[] is not an object"},
 		{SLICE("\"ports\":[{\"name\":1}]"), "ports[].name is not a string"},
-		{SLICE("\"endpoints\":[{\"addresses\":\"10.0.0.1\"}]"), "addresses is not an array"},
+		{SLICE("\"endpoints\":[{\"addresses\":\"10.0.0.1\"}]"),
+		 "addresses is not an array"},
 		{SLICE("\"endpoints\":[{\"addresses\":[1]}]"), "addresses[0] is not a string"},
 		{SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"conditions\":[]}]"),
 		 "conditions is not an object"},
 		{SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],"
 		       "\"conditions\":{\"ready\":\"true\"}}]"),
 		 "conditions.ready is not true or false"},
-		{SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"hints\":{\"forZones\":{}}}]"),
+		{SLICE("\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],\"hints\":{\"forZones\":{}}}"
+		       "]"),
 		 "hints.forZones is not an array"},
 		{"{" SLICE_META ",\"addressType\":4}", "addressType is not a string"},
 		{"{\"kind\":\"Pod\"," SLICE_META "}", "kind is \"Pod\", expected EndpointSlice"},
@@ -357,7 +369,8 @@ static void test_a_name_of_300_bytes_is_refused(void **state)
 	(void)state;
 	memset(name, 'a', 300);
 	name[300] = '\0';
-	snprintf(text, sizeof(text), "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"%s\"}}", name);
+	snprintf(text, sizeof(text), "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"%s\"}}",
+		 name);
 	refused(OBJECT_ENDPOINT_SLICE, text, "metadata.name \"aaaa");
 	refused(OBJECT_ENDPOINTS, text, "metadata.name \"aaaa");
 	refused(OBJECT_SERVICE, text, "metadata.name \"aaaa");
@@ -367,15 +380,15 @@ static void test_a_name_of_300_bytes_is_refused(void **state)
 
 static void test_illegal_names_are_refused(void **state)
 {
-	static const char *const names[] = {"", ".", "a.", ".a", "-a", "a-", "a..b",
-					    "a.-b", "a-.b", "A", "a/b", "a\xff", "a b"};
+	static const char *const names[] = {"",	    ".",    "a.", ".a",	 "-a",	  "a-", "a..b",
+					    "a.-b", "a-.b", "A",  "a/b", "a\xff", "a b"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char text[128];
 
-		snprintf(text, sizeof(text), "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"%s\"}}",
-			 names[i]);
+		snprintf(text, sizeof(text),
+			 "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"%s\"}}", names[i]);
 		refused(OBJECT_ENDPOINT_SLICE, text, "is not a legal name");
 	}
 }
@@ -386,18 +399,20 @@ static void test_a_resource_version_is_bounded(void **state)
 	struct object object;
 
 	(void)state;
-	decoded(OBJECT_SERVICE, "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\"},\"spec\":{}}",
-		&object);
+	decoded(OBJECT_SERVICE,
+		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\"},\"spec\":{}}", &object);
 	assert_string_equal(object.resource_version, "");
 	object_clear(&object);
 	memset(version, '1', 64);
 	version[64] = '\0';
-	snprintf(text, sizeof(text),
-		 "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\",\"resourceVersion\":\"%s\"}}",
-		 version);
+	snprintf(
+		text, sizeof(text),
+		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\",\"resourceVersion\":\"%s\"}}",
+		version);
 	refused(OBJECT_SERVICE, text, "too long");
 	refused(OBJECT_SERVICE,
-		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\",\"resourceVersion\":\"1\\n\"}}",
+		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\",\"resourceVersion\":\"1\\n\"}"
+		"}",
 		"illegal character");
 }
 
@@ -419,7 +434,7 @@ static void test_an_escaped_nul_does_not_end_a_string(void **state)
 	refused(OBJECT_SERVICE, "{" META("bad\\u0000x") "}", "legal name");
 	decoded(OBJECT_ENDPOINT_SLICE,
 		"{" META("web") ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":"
-		"[\"10.0.0.1\\u0000.example\"]},{\"addresses\":[\"10.0.0.2\"]}]}",
+				"[\"10.0.0.1\\u0000.example\"]},{\"addresses\":[\"10.0.0.2\"]}]}",
 		&object);
 	assert_int_equal(object.slices[0].endpoint_count, 1);
 	assert_string_equal(address(&object.slices[0].endpoints[0].address), "10.0.0.2");
@@ -456,11 +471,15 @@ static void test_each_subset_and_family_becomes_a_slice(void **state)
 
 	(void)state;
 	decoded(OBJECT_ENDPOINTS,
-		"{" META("web") ",\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\",\"nodeName\":\"n\","
-		"\"targetRef\":{\"kind\":\"Pod\",\"name\":\"p\"}},{\"ip\":\"fd00::1\"},{\"ip\":\"x\"}],"
-		"\"notReadyAddresses\":[{\"ip\":\"10.0.0.2\"}],\"ports\":[{\"port\":80},{\"port\":0}]},"
-		"{\"addresses\":[{\"ip\":\"10.0.0.3\"}],\"ports\":[{\"port\":81,\"name\":\"b\"}]},"
-		"{\"addresses\":null,\"ports\":null}]}",
+		"{" META("web") ",\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\",\"nodeName\":"
+				"\"n\","
+				"\"targetRef\":{\"kind\":\"Pod\",\"name\":\"p\"}},{\"ip\":\"fd00::"
+				"1\"},{\"ip\":\"x\"}],"
+				"\"notReadyAddresses\":[{\"ip\":\"10.0.0.2\"}],\"ports\":[{"
+				"\"port\":80},{\"port\":0}]},"
+				"{\"addresses\":[{\"ip\":\"10.0.0.3\"}],\"ports\":[{\"port\":81,"
+				"\"name\":\"b\"}]},"
+				"{\"addresses\":null,\"ports\":null}]}",
 		&object);
 	assert_int_equal(object.slice_count, 3);
 	assert_int_equal(skipped, 2);
@@ -568,13 +587,16 @@ static void test_cluster_ips_count_by_their_families(void **state)
 
 	(void)state;
 	decoded(OBJECT_SERVICE,
-		SERVICE("\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[\"10.96.0.5\",\"fd00::5\"]"), &object);
+		SERVICE("\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[\"10.96.0.5\",\"fd00::5\"]"),
+		&object);
 	assert_int_equal(object.service->cluster_ip_count, 1);
 	object_clear(&object);
-	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"10.96.0.5\",\"ipFamilies\":[\"IPv4\"]"), &object);
+	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"10.96.0.5\",\"ipFamilies\":[\"IPv4\"]"),
+		&object);
 	assert_int_equal(object.service->cluster_ip_count, 0);
 	object_clear(&object);
-	decoded(OBJECT_SERVICE, SERVICE("\"clusterIPs\":[\"10.96.0.5\"],\"ipFamilies\":[\"IPv4\"]"), &object);
+	decoded(OBJECT_SERVICE, SERVICE("\"clusterIPs\":[\"10.96.0.5\"],\"ipFamilies\":[\"IPv4\"]"),
+		&object);
 	assert_int_equal(object.service->cluster_ip_count, 0);
 	object_clear(&object);
 }
@@ -584,12 +606,14 @@ static void test_headless_and_external_name_have_no_cluster_ip(void **state)
 	struct object object;
 
 	(void)state;
-	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"None\",\"clusterIPs\":[\"None\"]"), &object);
+	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"None\",\"clusterIPs\":[\"None\"]"),
+		&object);
 	assert_true(object.service->headless);
 	assert_int_equal(object.service->cluster_ip_count, 0);
 	object_clear(&object);
 	decoded(OBJECT_SERVICE,
-		SERVICE("\"type\":\"ExternalName\",\"externalName\":\"a.b\",\"clusterIP\":\"\""), &object);
+		SERVICE("\"type\":\"ExternalName\",\"externalName\":\"a.b\",\"clusterIP\":\"\""),
+		&object);
 	assert_true(object.service->external_name);
 	assert_false(object.service->headless);
 	assert_int_equal(object.service->cluster_ip_count, 0);
@@ -687,10 +711,11 @@ static void test_an_error_event_carries_the_status(void **state)
 	struct watch_event event;
 
 	(void)state;
-	assert_int_equal(decode_event("{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\","
-				      "\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}}",
-				      &event),
-			 0);
+	assert_int_equal(
+		decode_event("{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\","
+			     "\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}}",
+			     &event),
+		0);
 	assert_int_equal(event.type, WATCH_ERROR);
 	assert_int_equal(event.status.code, 410);
 	assert_string_equal(event.status.reason, "Expired");
@@ -708,7 +733,9 @@ static void test_an_unknown_event_type_is_no_error(void **state)
 
 static void test_broken_events_are_refused(void **state)
 {
-	static const char *const texts[] = {"{}", "{\"type\":5}", "{\"type\":\"ADDED\"}",
+	static const char *const texts[] = {"{}",
+					    "{\"type\":5}",
+					    "{\"type\":\"ADDED\"}",
 					    "{\"type\":\"ADDED\",\"object\":[]}",
 					    "{\"type\":\"ERROR\",\"object\":{}}",
 					    "{\"type\":\"BOOKMARK\",\"object\":{}}",
@@ -732,7 +759,8 @@ static void test_a_status_says_when_to_retry_and_why(void **state)
 	struct kube_status status;
 
 	(void)state;
-	assert_int_equal(json_decode_status(text, sizeof(text) - 1, &status, error, sizeof(error)), 0);
+	assert_int_equal(json_decode_status(text, sizeof(text) - 1, &status, error, sizeof(error)),
+			 0);
 	assert_int_equal(status.code, 504);
 	assert_string_equal(status.reason, "Timeout");
 	assert_string_equal(status.message, "Too large???");
@@ -779,16 +807,18 @@ static void test_a_list_envelope_has_version_and_continue_token(void **state)
 	struct list_envelope envelope = {.continue_token = NULL};
 
 	(void)state;
-	assert_int_equal(decode_envelope("{\"kind\":\"ServiceList\",\"metadata\":{"
-					 "\"resourceVersion\":\"9\",\"continue\":\"abc\"},\"items\":[]}",
-					 &envelope),
-			 0);
+	assert_int_equal(
+		decode_envelope("{\"kind\":\"ServiceList\",\"metadata\":{"
+				"\"resourceVersion\":\"9\",\"continue\":\"abc\"},\"items\":[]}",
+				&envelope),
+		0);
 	assert_string_equal(envelope.resource_version, "9");
 	assert_string_equal(envelope.continue_token, "abc");
 	free(envelope.continue_token);
-	assert_int_equal(decode_envelope("{\"metadata\":{\"resourceVersion\":\"9\",\"continue\":\"\"}}",
-					 &envelope),
-			 0);
+	assert_int_equal(
+		decode_envelope("{\"metadata\":{\"resourceVersion\":\"9\",\"continue\":\"\"}}",
+				&envelope),
+		0);
 	assert_null(envelope.continue_token);
 }
 
@@ -803,7 +833,8 @@ static void test_an_envelope_of_another_kind_is_refused(void **state)
 		-EBADMSG);
 	assert_int_equal(decode_envelope("{\"metadata\":{}}", &envelope), -EBADMSG);
 	assert_int_equal(
-		decode_envelope("{\"metadata\":{\"resourceVersion\":\"9\",\"continue\":5}}", &envelope),
+		decode_envelope("{\"metadata\":{\"resourceVersion\":\"9\",\"continue\":5}}",
+				&envelope),
 		-EBADMSG);
 }
 

@@ -88,9 +88,9 @@ static void refuses(enum json_stream_form form, const char *text)
 
 static void test_a_list_is_cut_into_items_and_envelope(void **state)
 {
-	struct outcome o = run_text(JSON_STREAM_LIST,
-				    "{\"kind\":\"L\",\"items\":[{\"a\":1}, {\"b\":[{}]}\n],"
-				    "\"metadata\":{\"resourceVersion\":\"7\"}}\n");
+	struct outcome o =
+		run_text(JSON_STREAM_LIST, "{\"kind\":\"L\",\"items\":[{\"a\":1}, {\"b\":[{}]}\n],"
+					   "\"metadata\":{\"resourceVersion\":\"7\"}}\n");
 
 	(void)state;
 	assert_int_equal(o.rc, 0);
@@ -111,9 +111,9 @@ static void test_items_null_is_an_empty_list(void **state)
 
 static void test_items_elsewhere_are_not_the_items(void **state)
 {
-	struct outcome o = run_text(JSON_STREAM_LIST,
-				    "{\"x\":\"items\",\"m\":{\"items\":[{\"n\":1}]},"
-				    "\"items\":[{\"a\":{\"items\":[]}}]}");
+	struct outcome o =
+		run_text(JSON_STREAM_LIST, "{\"x\":\"items\",\"m\":{\"items\":[{\"n\":1}]},"
+					   "\"items\":[{\"a\":{\"items\":[]}}]}");
 
 	(void)state;
 	assert_int_equal(o.rc, 0);
@@ -122,8 +122,8 @@ static void test_items_elsewhere_are_not_the_items(void **state)
 
 static void test_brackets_and_quotes_in_strings_are_text(void **state)
 {
-	struct outcome o = run_text(JSON_STREAM_LIST,
-				    "{\"items\":[{\"a\":\"}]\\\"{[\\\\\"},{\"\\u00e9\\\\\\\"\":2}]}");
+	struct outcome o = run_text(
+		JSON_STREAM_LIST, "{\"items\":[{\"a\":\"}]\\\"{[\\\\\"},{\"\\u00e9\\\\\\\"\":2}]}");
 
 	(void)state;
 	assert_int_equal(o.rc, 0);
@@ -234,7 +234,8 @@ static void test_the_error_quotes_what_came_made_printable(void **state)
 	struct outcome o = run(JSON_STREAM_LIST, "\x1f\x8b<p>", 5, 99);
 
 	(void)state;
-	assert_non_null(strstr(o.error, "\"?" "?<p>\""));
+	assert_non_null(strstr(o.error, "\"?"
+					"?<p>\""));
 }
 
 static void test_what_on_object_returns_ends_the_feeding(void **state)
@@ -251,7 +252,8 @@ static void test_what_on_object_returns_ends_the_feeding(void **state)
 }
 
 /* @prefix, @count times @filler, nothing more. */
-static int run_long(enum json_stream_form form, const char *prefix, const char *filler, size_t count)
+static int run_long(enum json_stream_form form, const char *prefix, const char *filler,
+		    size_t count)
 {
 	struct json_stream stream;
 	struct sink sink = {0};
@@ -284,12 +286,12 @@ static void test_sizes_are_bounded(void **state)
 	assert_int_equal(run_long(JSON_STREAM_EVENTS, "{\"a\":\"", kibibyte,
 				  JSON_OBJECT_LIMIT / 1024 - 1),
 			 0);
-	assert_int_equal(
-		run_long(JSON_STREAM_EVENTS, "{\"a\":\"", kibibyte, JSON_OBJECT_LIMIT / 1024),
-		-E2BIG);
-	assert_int_equal(
-		run_long(JSON_STREAM_LIST, "{\"a\":\"", kibibyte, JSON_ENVELOPE_LIMIT / 1024),
-		-E2BIG);
+	assert_int_equal(run_long(JSON_STREAM_EVENTS, "{\"a\":\"", kibibyte,
+				  JSON_OBJECT_LIMIT / 1024),
+			 -E2BIG);
+	assert_int_equal(run_long(JSON_STREAM_LIST, "{\"a\":\"", kibibyte,
+				  JSON_ENVELOPE_LIMIT / 1024),
+			 -E2BIG);
 }
 
 static void test_white_space_costs_no_memory(void **state)

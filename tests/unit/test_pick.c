@@ -65,8 +65,7 @@ static unsigned next_at(const char *vip)
 
 	assert_int_equal(pick_at(vip, &picked), PICK_ENDPOINT);
 	assert_int_equal(picked.endpoint.port, 8080);
-	return (unsigned)picked.endpoint.address.bytes[14] << 8 |
-	       picked.endpoint.address.bytes[15];
+	return (unsigned)picked.endpoint.address.bytes[14] << 8 | picked.endpoint.address.bytes[15];
 }
 
 static unsigned next(void)

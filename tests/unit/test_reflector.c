@@ -15,7 +15,7 @@
 #include "support/reflector_world.h"
 
 #define LIST(version, next, items) text_list("EndpointSliceList", version, next, items)
-#define SLICE(name, version) text_slice(name, "web", version, "10.1.0.1")
+#define SLICE(name, version)	   text_slice(name, "web", version, "10.1.0.1")
 
 /* The first list asks for version 0, in pages, and the watch starts from the list's version. */
 static void test_lists_then_watches(void **state)
@@ -28,7 +28,8 @@ static void test_lists_then_watches(void **state)
 			    SLICES_PATH "?labelSelector=app%3Dweb&limit=500&resourceVersion=0");
 	assert_int_equal(fake_last(&world.fake)->total_timeout_ms, REFLECTOR_LIST_TOTAL_MS);
 	assert_false(world.reflector.synced);
-	fake_answer(&world.fake, 200, LIST("100", NULL, text_join(SLICE("a", "7"), SLICE("b", "9"))));
+	fake_answer(&world.fake, 200,
+		    LIST("100", NULL, text_join(SLICE("a", "7"), SLICE("b", "9"))));
 	assert_string_equal(world_told(&world), "begin item:a@7 item:b@9 commit ");
 	assert_true(world.reflector.synced);
 	assert_true(world.reflector.attempted);
@@ -214,8 +215,9 @@ static void test_single_object_is_read_by_name(void **state)
 	fake_answer(&world.fake, 200, text_endpoints("web", "77", "10.1.0.1"));
 	assert_string_equal(world_told(&world), "begin item:web@77 commit ");
 	assert_true(world.reflector.synced);
-	assert_non_null(strstr(fake_path(&world.fake), ENDPOINTS_PATH
-			       "?fieldSelector=metadata.name%3Dweb&watch=true&resourceVersion=77&"));
+	assert_non_null(
+		strstr(fake_path(&world.fake), ENDPOINTS_PATH
+		       "?fieldSelector=metadata.name%3Dweb&watch=true&resourceVersion=77&"));
 	world_free(&world);
 }
 
@@ -228,8 +230,7 @@ static void test_single_object_that_is_absent(void **state)
 	init_single(&world);
 	fake_answer(&world.fake, 404, text_error(404, "NotFound", "endpoints web not found"));
 	reflector_tick(&world.reflector);
-	assert_string_equal(fake_path(&world.fake),
-			    ENDPOINTS_PATH
+	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH
 			    "?fieldSelector=metadata.name%3Dweb&limit=500&resourceVersion=0");
 	assert_false(world.reflector.denied);
 	fake_answer(&world.fake, 200, text_list("EndpointsList", "120", NULL, ""));
@@ -272,8 +273,7 @@ static void test_single_object_whose_get_is_forbidden(void **state)
 	init_single(&world);
 	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot get"));
 	reflector_tick(&world.reflector);
-	assert_string_equal(fake_path(&world.fake),
-			    ENDPOINTS_PATH
+	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH
 			    "?fieldSelector=metadata.name%3Dweb&limit=500&resourceVersion=0");
 	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot list"));
 	assert_true(world.reflector.denied);
@@ -300,7 +300,8 @@ static void test_single_object_with_a_version_too_old_to_watch(void **state)
 	assert_non_null(strstr(fake_path(&world.fake),
 			       ENDPOINTS_PATH "?fieldSelector=metadata.name%3Dweb"));
 	fake_answer(&world.fake, 200,
-		    text_list("EndpointsList", "900", NULL, text_endpoints("web", "77", "10.1.0.1")));
+		    text_list("EndpointsList", "900", NULL,
+			      text_endpoints("web", "77", "10.1.0.1")));
 	assert_string_equal(world_told(&world), "begin item:web@77 commit ");
 	assert_non_null(strstr(fake_path(&world.fake), "watch=true&resourceVersion=900&"));
 	world_free(&world);

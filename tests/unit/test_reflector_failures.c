@@ -14,8 +14,8 @@
 #include "support/reflector_world.h"
 
 #define LIST(version, next, items) text_list("EndpointSliceList", version, next, items)
-#define SLICE(name, version) text_slice(name, "web", version, "10.1.0.1")
-#define LIST_QUERY SLICES_PATH "?labelSelector=app%3Dweb"
+#define SLICE(name, version)	   text_slice(name, "web", version, "10.1.0.1")
+#define LIST_QUERY		   SLICES_PATH "?labelSelector=app%3Dweb"
 
 static void error_event(struct world *world, const char *status)
 {
@@ -237,8 +237,9 @@ static void test_retry_after_of_an_error_event(void **state)
 
 	(void)state;
 	world_init_watching(&world);
-	error_event(&world, "{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":429,\"message\":\"slow\","
-			    "\"reason\":\"TooManyRequests\",\"details\":{\"retryAfterSeconds\":9}}");
+	error_event(&world,
+		    "{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":429,\"message\":\"slow\","
+		    "\"reason\":\"TooManyRequests\",\"details\":{\"retryAfterSeconds\":9}}");
 	assert_int_equal(world_pause_ms(&world), 9000);
 	world_pass(&world, 9000);
 	assert_non_null(strstr(fake_path(&world.fake), "watch=true&resourceVersion=100&"));
@@ -344,8 +345,9 @@ static void test_versions_are_compared_as_numbers(void **state)
 		const char *server;
 		bool lower;
 	} cases[] = {
-		{"100", false}, {"101", false}, {"1000", false}, {"99", true}, {"9", true},
-		{"18446744073709551617", false}, {"x9", false}, {"1", true},
+		{"100", false}, {"101", false}, {"1000", false},
+		{"99", true},	{"9", true},	{"18446744073709551617", false},
+		{"x9", false},	{"1", true},
 	};
 
 	(void)state;

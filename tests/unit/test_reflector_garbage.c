@@ -14,12 +14,12 @@
 #include "support/reflector_world.h"
 
 #define LIST(version, next, items) text_list("EndpointSliceList", version, next, items)
-#define SLICE(name, version) text_slice(name, "web", version, "10.1.0.1")
-#define LIST_QUERY SLICES_PATH "?labelSelector=app%3Dweb"
+#define SLICE(name, version)	   text_slice(name, "web", version, "10.1.0.1")
+#define LIST_QUERY		   SLICES_PATH "?labelSelector=app%3Dweb"
 /* Names itself, and its addressType is no text. */
-#define BAD_SLICE(name)                                                                            \
-	"{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"demo\",\"resourceVersion\":\"8\","   \
-	"\"labels\":{\"kubernetes.io/service-name\":\"web\"}},\"addressType\":7,"                  \
+#define BAD_SLICE(name)                                                                          \
+	"{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"demo\",\"resourceVersion\":\"8\"," \
+	"\"labels\":{\"kubernetes.io/service-name\":\"web\"}},\"addressType\":7,"                \
 	"\"endpoints\":[],\"ports\":[]}"
 
 /* An event that cannot be read costs only itself: the next one is applied. */
@@ -76,9 +76,12 @@ static void test_a_garbled_list_changes_nothing(void **state)
 	static const char *const bodies[] = {
 		"",
 		"<html>502 Bad Gateway</html>",
-		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[",
-		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[{}]}",
-		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[7]}",
+		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"},"
+		"\"items\":[",
+		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"},"
+		"\"items\":[{}]}",
+		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"},"
+		"\"items\":[7]}",
 		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"9\"}}",
 		"{\"kind\":\"EndpointSliceList\",\"metadata\":{},\"items\":[]}",
 		"{\"kind\":\"EndpointSliceList\",\"items\":[]}",
@@ -150,8 +153,7 @@ static void test_a_bad_single_object_is_watched_from_the_list(void **state)
 	world_init(&world, "web");
 	fake_answer(&world.fake, 200, bad);
 	world_pass(&world, world_pause_ms(&world));
-	assert_string_equal(fake_path(&world.fake),
-			    ENDPOINTS_PATH
+	assert_string_equal(fake_path(&world.fake), ENDPOINTS_PATH
 			    "?fieldSelector=metadata.name%3Dweb&limit=500&resourceVersion=0");
 	fake_answer(&world.fake, 200, text_list("EndpointsList", "120", NULL, bad));
 	assert_string_equal(world_told(&world), "begin keep:web abort begin keep:web commit ");

@@ -51,8 +51,8 @@ static const char *describe(const struct selection *selection)
 
 		if (!port->endpoint_count)
 			continue;
-		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s/%u:", port->name,
-					   port->port);
+		length += (size_t)snprintf(text + length, sizeof(text) - length,
+					   "%s/%u:", port->name, port->port);
 		for (unsigned i = 0; i < port->endpoint_count; i++) {
 			char ip[INET6_ADDRSTRLEN];
 

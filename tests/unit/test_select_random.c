@@ -61,7 +61,8 @@ static void random_case(uint64_t *seed)
 	test_service_init(&web, chance(seed, 8) ? "10.96.0.1" : NULL);
 	test_service_port(&web, "a", PROTOCOL_TCP, 80);
 	web.service.internal_traffic_local = chance(seed, 3) == 0;
-	place = (struct select_place){.node = names[chance(seed, 4)], .zone = names[chance(seed, 4)]};
+	place = (struct select_place){.node = names[chance(seed, 4)],
+				      .zone = names[chance(seed, 4)]};
 	for (unsigned s = 0; s < SLICES; s++) {
 		unsigned count = chance(seed, 6);
 
@@ -104,7 +105,8 @@ static bool is_use(enum select_reason reason)
 	}
 }
 
-static void check_endpoint(const struct selected_port *port, const struct selected_endpoint *endpoint)
+static void check_endpoint(const struct selected_port *port,
+			   const struct selected_endpoint *endpoint)
 {
 	const struct slice_endpoint *from = endpoint->endpoint;
 
@@ -134,8 +136,8 @@ static void check_port(const struct selected_port *port)
 
 		if (i) {
 			const struct selected_endpoint *last = &port->endpoints[i - 1];
-			int order = memcmp(&last->address, &endpoint->address,
-					   sizeof(last->address));
+			int order =
+				memcmp(&last->address, &endpoint->address, sizeof(last->address));
 
 			assert_true(order < 0 || (order == 0 && last->port < endpoint->port));
 		}

@@ -1,4 +1,5 @@
-/* select: endpoints with one address and port, and what else kube-proxy's trackers decide by order. */
+/* select: endpoints with one address and port, and what else kube-proxy's trackers decide by order.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>

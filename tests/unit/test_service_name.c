@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Host names that are configured Services, and those that are not; the cluster's domain. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 
@@ -18,11 +18,16 @@ static struct config config_of(struct service_ref *refs, unsigned count)
 static void all_forms_of_a_configured_service(void **state)
 {
 	static const char *const hosts[] = {
-		"web",			       "web.",
-		"web.default",		       "web.default.",
-		"web.default.svc",	       "web.default.svc.",
-		"web.default.svc.cluster.test", "web.default.svc.cluster.test.",
-		"WEB",			       "Web.Default.SVC.Cluster.TEST",
+		"web",
+		"web.",
+		"web.default",
+		"web.default.",
+		"web.default.svc",
+		"web.default.svc.",
+		"web.default.svc.cluster.test",
+		"web.default.svc.cluster.test.",
+		"WEB",
+		"Web.Default.SVC.Cluster.TEST",
 	};
 	struct service_ref refs[] = {{.namespace = "default", .name = "web"}};
 	struct config config = config_of(refs, 1);
@@ -118,7 +123,8 @@ static void the_domain_of_resolv_conf(void **state)
 		{"search default.svc.cluster.local svc.cluster.local cluster.local\n"
 		 "nameserver 10.96.0.10\noptions ndots:5\n",
 		 "cluster.local"},
-		{"nameserver 10.96.0.10\nsearch shop.svc.corp.test svc.corp.test corp.test", "corp.test"},
+		{"nameserver 10.96.0.10\nsearch shop.svc.corp.test svc.corp.test corp.test",
+		 "corp.test"},
 		{"search\tsvc.k8s.\r\n", "k8s"},
 		{"search svc.first\nsearch svc.second\n", "second"},
 		{"search svc.first\nsearch example.com\n", NULL},
@@ -145,7 +151,8 @@ static void a_domain_that_does_not_fit_is_none(void **state)
 	char domain[8] = "";
 
 	(void)state;
-	assert_false(cluster_domain_from_resolv_conf("search svc.12345678", domain, sizeof(domain)));
+	assert_false(
+		cluster_domain_from_resolv_conf("search svc.12345678", domain, sizeof(domain)));
 	assert_true(cluster_domain_from_resolv_conf("search svc.1234567", domain, sizeof(domain)));
 	assert_string_equal(domain, "1234567");
 }

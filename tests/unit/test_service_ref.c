@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Entries of K8SLB_SERVICES. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>

@@ -89,8 +89,8 @@ static const char *changes(struct store *store)
 				addresses[count++] = state.slices[s]->endpoints[e].address;
 		}
 		qsort(addresses, count, sizeof(addresses[0]), compare_addresses);
-		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s:%s", state.name,
-					   state.service ? " service" : "");
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s:%s",
+					   state.name, state.service ? " service" : "");
 		for (unsigned i = 0; i < count; i++) {
 			char ip[INET6_ADDRSTRLEN];
 

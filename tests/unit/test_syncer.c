@@ -1,4 +1,5 @@
-/* syncer: which collections are followed for which entries, and what stands in for what is refused. */
+/* syncer: which collections are followed for which entries, and what stands in for what is refused.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <setjmp.h>
@@ -15,10 +16,10 @@
 #include "support/reflector_world.h"
 #include "sync/syncer.h"
 
-#define SERVICES_PATH "/api/v1/namespaces/demo/services"
+#define SERVICES_PATH	    "/api/v1/namespaces/demo/services"
 #define OTHER_SERVICES_PATH "/api/v1/namespaces/other/services"
-#define MAX_REFS 64
-#define MAX_ROUTES 8
+#define MAX_REFS	    64
+#define MAX_ROUTES	    8
 
 /* What the server says to a list of a path that begins like this; watches stay open. */
 struct route {
@@ -160,7 +161,8 @@ static const char *changes(void)
 			APPEND(" %s", ip);
 		}
 		for (unsigned i = 0; state.service && i < state.service->port_count; i++)
-			APPEND(" %s:%u", state.service->ports[i].name, state.service->ports[i].port);
+			APPEND(" %s:%u", state.service->ports[i].name,
+			       state.service->ports[i].port);
 		for (unsigned s = 0; s < state.slice_count; s++) {
 			for (unsigned e = 0; e < state.slices[s]->endpoint_count; e++) {
 				ip_format(&state.slices[s]->endpoints[e].address, ip, sizeof(ip));
@@ -201,8 +203,9 @@ static void test_several_names(void **state)
 	start();
 	assert_int_equal(f.fake.count, 2);
 	expect_request(SERVICES_PATH "?limit=500&resourceVersion=0");
-	expect_request(SLICES_PATH "?labelSelector=kubernetes.io%2Fservice-name%20in%20%28web%2Cdb%29"
-				   "&limit=500&resourceVersion=0");
+	expect_request(SLICES_PATH
+		       "?labelSelector=kubernetes.io%2Fservice-name%20in%20%28web%2Cdb%29"
+		       "&limit=500&resourceVersion=0");
 	route_list(SERVICES_PATH, "ServiceList",
 		   text_join(text_service("web", "1", "10.96.0.1"),
 			     text_service("other", "2", "10.96.0.2")));
@@ -418,8 +421,7 @@ static void test_services_are_made_up_from_their_entries(void **state)
 	assert_true(syncer_synced(f.syncer));
 	assert_true(syncer_live(f.syncer));
 	assert_string_equal(syncer_problem(f.syncer), "");
-	assert_string_equal(changes(),
-			    "demo/web 10.96.0.8 fd00::8 :80 https:443 :80 10.1.0.1; ");
+	assert_string_equal(changes(), "demo/web 10.96.0.8 fd00::8 :80 https:443 :80 10.1.0.1; ");
 }
 
 /* A bare name gives a stand-in without address; one that is not asked for gives none. */

@@ -20,9 +20,9 @@
  * are random, and each snapshot is compared, as text, with that of a new table which never had
  * another content.
  */
-#define SERVICES 16
-#define PORTS_MAX 3
-#define ENDPOINTS_MAX 12
+#define SERVICES       16
+#define PORTS_MAX      3
+#define ENDPOINTS_MAX  12
 #define ENDPOINTS_MANY 2500
 
 struct model_port {
@@ -125,9 +125,9 @@ static void say_service(struct text *text, const struct table_read *read, const 
 		say_endpoints(text, read, &port);
 		/* The index leads to the same record. */
 		if (service.flags & TABLE_SERVICE_HEADLESS) {
-			assert_int_equal(
-				table_find_vip(read, vip, port.port, port.protocol, &by_vip),
-				-ENOENT);
+			assert_int_equal(table_find_vip(read, vip, port.port, port.protocol,
+							&by_vip),
+					 -ENOENT);
 			continue;
 		}
 		assert_int_equal(table_find_vip(read, vip, port.port, port.protocol, &by_vip), 0);

@@ -70,8 +70,8 @@ static int group_setup(void **state)
 	assert_in_range(table_writer_size(writer).bytes, 1, ARENA_SIZE);
 	from = table_writer_view(writer);
 	memcpy(pristine, &good, sizeof(good));
-	memcpy(pristine + TABLE_HEADER_SIZE, (const unsigned char *)from->header + TABLE_HEADER_SIZE,
-	       ARENA_SIZE);
+	memcpy(pristine + TABLE_HEADER_SIZE,
+	       (const unsigned char *)from->header + TABLE_HEADER_SIZE, ARENA_SIZE);
 	table_writer_free(writer);
 	memory = malloc(TABLE_SIZE);
 	assert_non_null(memory);
@@ -95,10 +95,34 @@ static enum pick_result find_vip(void)
 }
 
 static const uint64_t interesting[] = {
-	0, 1, 2, 7, 8, 9, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x1000, ARENA_SIZE - 8, ARENA_SIZE - 1,
-	ARENA_SIZE, ARENA_SIZE + 8, 3 * ARENA_SIZE, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
-	0xfffffff8, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
-	0xfffffffffffffff8, 0xffffffffffffffff,
+	0,
+	1,
+	2,
+	7,
+	8,
+	9,
+	0x7f,
+	0x80,
+	0xff,
+	0x100,
+	0xfff,
+	0x1000,
+	ARENA_SIZE - 8,
+	ARENA_SIZE - 1,
+	ARENA_SIZE,
+	ARENA_SIZE + 8,
+	3 * ARENA_SIZE,
+	0xffff,
+	0x10000,
+	0x7fffffff,
+	0x80000000,
+	0xfffffff8,
+	0xffffffff,
+	0x100000000,
+	0x7fffffffffffffff,
+	0x8000000000000000,
+	0xfffffffffffffff8,
+	0xffffffffffffffff,
 };
 #define INTERESTING (sizeof(interesting) / sizeof(interesting[0]))
 
@@ -147,7 +171,8 @@ static void test_wrong_headers_are_refused(void **state)
 		reset();
 		header()->arena_size = interesting[i];
 		if (table_view_open(memory, TABLE_SIZE, &other) == 0)
-			assert_in_range(other.arena_size, sizeof(struct table_snapshot), ARENA_SIZE);
+			assert_in_range(other.arena_size, sizeof(struct table_snapshot),
+					ARENA_SIZE);
 	}
 }
 
@@ -247,8 +272,13 @@ static const struct {
 	size_t at, count; /* in the snapshot's head */
 	bool used_by[LOOKUPS];
 } runs[] = {
-#define RUN(at, count, ...) \
-	{offsetof(struct table_snapshot, at), offsetof(struct table_snapshot, count), {__VA_ARGS__}}
+#define RUN(at, count, ...)                                                                  \
+	{                                                                                    \
+		offsetof(struct table_snapshot, at), offsetof(struct table_snapshot, count), \
+		{                                                                            \
+			__VA_ARGS__                                                          \
+		}                                                                            \
+	}
 	RUN(vips_at, vip_slots, [BY_VIP] = true),
 	RUN(names_at, name_slots, [BY_NAME] = true),
 	RUN(services_at, service_count, [BY_NAME] = true, [SERVICES] = true),

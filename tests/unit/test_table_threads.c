@@ -1,10 +1,10 @@
 /* table: readers beside a writer that publishes without a pause never see half of a snapshot. */
 // SPDX-License-Identifier: Apache-2.0
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +19,8 @@
 #include "support/objects.h"
 #include "table/writer.h"
 
-#define READERS 4
-#define SERVICES 3
+#define READERS	      4
+#define SERVICES      3
 #define ENDPOINTS_MAX 40u
 /* More than fits the first table: from half-way on the readers follow to a larger one. */
 #define BULK_ENDPOINTS 4000u
@@ -29,7 +29,7 @@ static const char *const vips[SERVICES] = {"10.96.0.1", "10.96.0.2", "10.96.0.3"
 
 static struct ip_address vip_ips[SERVICES];
 static const struct table_view *current_view; /* publish_pointer() / observe_pointer() */
-static uint32_t stop;			       /* publish_u32() / observe_u32() */
+static uint32_t stop;			      /* publish_u32() / observe_u32() */
 
 /* What generation @generation says: how many endpoints, and what each of them carries. */
 static unsigned count_at(uint64_t generation, unsigned service)
@@ -209,9 +209,8 @@ static void test_a_forked_child_follows(void **state)
 		bool good;
 
 		good = table_read_begin(view, &reading) == 0 &&
-		       table_read_generation(&reading) == 1 &&
-		       write(ready[1], &byte, 1) == 1 && read(published[0], &byte, 1) == 1 &&
-		       table_read_begin(view, &reading) == 0 &&
+		       table_read_generation(&reading) == 1 && write(ready[1], &byte, 1) == 1 &&
+		       read(published[0], &byte, 1) == 1 && table_read_begin(view, &reading) == 0 &&
 		       table_read_generation(&reading) == 2 &&
 		       table_find_vip(&reading, &vip, 80, PROTOCOL_TCP, &port) == 0 &&
 		       port.endpoint_count == count_at(2, 0);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * connect_loop HOST PORT COUNT [plain]: connects COUNT times in the way of Java's NioSocketImpl and prints the pod that
- * answered each time: an AF_INET6 socket whose IPV6_V6ONLY is off, non-blocking, connected to the v4-mapped address, poll(),
- * SO_ERROR. plain: a blocking AF_INET socket instead.
+ * connect_loop HOST PORT COUNT [plain]: connects COUNT times in the way of Java's NioSocketImpl and
+ * prints the pod that answered each time: an AF_INET6 socket whose IPV6_V6ONLY is off,
+ * non-blocking, connected to the v4-mapped address, poll(), SO_ERROR. plain: a blocking AF_INET
+ * socket instead.
  */
 #include <errno.h>
 #include <fcntl.h>

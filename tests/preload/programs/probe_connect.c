@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * probe_connect VIP PORT [warm]: makes every odd connect() that a program can make and prints what came of it:
- * result, errno, and the bytes of the address afterwards. With `warm` it connects to VIP:PORT first,
- * so that a table is there; without the shim nobody answers at a VIP.
+ * probe_connect VIP PORT [warm]: makes every odd connect() that a program can make and prints what
+ * came of it: result, errno, and the bytes of the address afterwards. With `warm` it connects to
+ * VIP:PORT first, so that a table is there; without the shim nobody answers at a VIP.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -109,7 +109,8 @@ static void probe_streams(const char *vip, uint16_t port)
 	probe("multicast", AF_INET, SOCK_STREAM, v4("224.0.0.1", port), in);
 	probe("any", AF_INET, SOCK_STREAM, v4("0.0.0.0", 1), in);
 	probe("AF_UNSPEC", AF_INET, SOCK_STREAM, (union address){.any.sa_family = AF_UNSPEC}, in);
-	probe("AF_UNSPEC, short", AF_INET, SOCK_STREAM, (union address){.any.sa_family = AF_UNSPEC}, 2);
+	probe("AF_UNSPEC, short", AF_INET, SOCK_STREAM, (union address){.any.sa_family = AF_UNSPEC},
+	      2);
 	probe("unknown family", AF_INET, SOCK_STREAM, (union address){.any.sa_family = 222}, in);
 	probe("VIP, v4 address on a v6 socket", AF_INET6, SOCK_STREAM, v4(vip, port), in);
 	probe("VIP, v6 address on a v4 socket", AF_INET, SOCK_STREAM, v6("fd00::1", port), in6);

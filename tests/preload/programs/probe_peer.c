@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * probe_peer VIP PORT: connects and asks getpeername() in every way that a program can: buffers of all
- * sizes, bad pointers, duplicates, a child, and after the socket went elsewhere.
+ * probe_peer VIP PORT: connects and asks getpeername() in every way that a program can: buffers of
+ * all sizes, bad pointers, duplicates, a child, and after the socket went elsewhere.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,7 +32,8 @@ static void show(const char *what, int fd)
 	errno = 77;
 	rc = getpeername(fd, (struct sockaddr *)&peer, &len);
 	inet_ntop(AF_INET, &peer.sin_addr, text, sizeof(text));
-	printf("%s: %d errno %d length %u %s:%u\n", what, rc, errno, len, text, ntohs(peer.sin_port));
+	printf("%s: %d errno %d length %u %s:%u\n", what, rc, errno, len, text,
+	       ntohs(peer.sin_port));
 	fflush(stdout);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * probe_untouched VIP PORT: connects from an address in read-only memory, blocking and not, IPv4 and
- * v4-mapped; prints errno afterwards and what changed at the socket.
+ * probe_untouched VIP PORT: connects from an address in read-only memory, blocking and not, IPv4
+ * and v4-mapped; prints errno afterwards and what changed at the socket.
  */
 #include <arpa/inet.h>
 #include <errno.h>

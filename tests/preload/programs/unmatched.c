@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * unmatched VIP PORT: one matched connection, then calls that are none of the shim's business, between two
- * getppid() that a system call trace shows.
+ * unmatched VIP PORT: one matched connection, then calls that are none of the shim's business,
+ * between two getppid() that a system call trace shows.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -13,7 +13,7 @@
 
 #include "base/hash.h"
 
-#define TEXTS 64
+#define TEXTS	  64
 #define TEXT_SIZE 8192
 
 static char texts[TEXTS][TEXT_SIZE];
@@ -52,28 +52,31 @@ static const char *each_ip(const char *ips, const char *before, const char *afte
 
 const char *text_slice(const char *name, const char *service, const char *version, const char *ips)
 {
-	return make_text("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"demo\",\"resourceVersion\":"
-			 "\"%s\",\"labels\":{\"kubernetes.io/service-name\":\"%s\"}},"
-			 "\"addressType\":\"IPv4\",\"endpoints\":[%s],"
-			 "\"ports\":[{\"name\":\"\",\"protocol\":\"TCP\",\"port\":8080}]}",
-			 name, version, service,
-			 each_ip(ips, "{\"addresses\":[\"", "\"],\"conditions\":{\"ready\":true}}"));
+	return make_text(
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"demo\",\"resourceVersion\":"
+		"\"%s\",\"labels\":{\"kubernetes.io/service-name\":\"%s\"}},"
+		"\"addressType\":\"IPv4\",\"endpoints\":[%s],"
+		"\"ports\":[{\"name\":\"\",\"protocol\":\"TCP\",\"port\":8080}]}",
+		name, version, service,
+		each_ip(ips, "{\"addresses\":[\"", "\"],\"conditions\":{\"ready\":true}}"));
 }
 
 const char *text_service(const char *name, const char *version, const char *vip)
 {
-	return make_text("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"demo\",\"resourceVersion\":"
-			 "\"%s\"},\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"%s\","
-			 "\"clusterIPs\":[\"%s\"],\"ports\":[{\"protocol\":\"TCP\",\"port\":80}]}}",
-			 name, version, vip, vip);
+	return make_text(
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"demo\",\"resourceVersion\":"
+		"\"%s\"},\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"%s\","
+		"\"clusterIPs\":[\"%s\"],\"ports\":[{\"protocol\":\"TCP\",\"port\":80}]}}",
+		name, version, vip, vip);
 }
 
 const char *text_endpoints(const char *name, const char *version, const char *ips)
 {
-	return make_text("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"demo\",\"resourceVersion\":"
-			 "\"%s\"},\"subsets\":[{\"addresses\":[%s],"
-			 "\"ports\":[{\"port\":8080,\"protocol\":\"TCP\"}]}]}",
-			 name, version, each_ip(ips, "{\"ip\":\"", "\"}"));
+	return make_text(
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"demo\",\"resourceVersion\":"
+		"\"%s\"},\"subsets\":[{\"addresses\":[%s],"
+		"\"ports\":[{\"port\":8080,\"protocol\":\"TCP\"}]}]}",
+		name, version, each_ip(ips, "{\"ip\":\"", "\"}"));
 }
 
 const char *text_event(const char *type, const char *object)
@@ -83,9 +86,10 @@ const char *text_event(const char *type, const char *object)
 
 const char *text_bookmark(const char *version)
 {
-	return make_text("{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"%s\"}}"
-			 "}\n",
-			 version);
+	return make_text(
+		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"%s\"}}"
+		"}\n",
+		version);
 }
 
 const char *text_list(const char *kind, const char *version, const char *next, const char *items)
@@ -111,7 +115,8 @@ const char *text_error(int code, const char *reason, const char *message)
 const char *text_too_large(void)
 {
 	return "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\","
-	       "\"message\":\"Too large resource version: 900, current: 100\",\"reason\":\"Timeout\","
+	       "\"message\":\"Too large resource version: 900, current: "
+	       "100\",\"reason\":\"Timeout\","
 	       "\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\",\"message\":"
 	       "\"Too large resource version\"}],\"retryAfterSeconds\":1},\"code\":504}";
 }

@@ -10,8 +10,7 @@
  * JSON. All texts are in namespace "demo" and live until 64 more of them were made.
  * @ips: ready endpoints, separated by spaces; "" none.
  */
-const char *text_slice(const char *name, const char *service, const char *version,
-		       const char *ips);
+const char *text_slice(const char *name, const char *service, const char *version, const char *ips);
 /* One TCP port 80 without name; "None" as @vip: headless. */
 const char *text_service(const char *name, const char *version, const char *vip);
 const char *text_endpoints(const char *name, const char *version, const char *ips);
@@ -27,7 +26,7 @@ const char *text_too_large(void);
 struct ip_address ip_of(const char *text);
 
 /* Structs, for stages that only read: nothing in them is allocated. */
-#define TEST_SLICE_PORTS 4
+#define TEST_SLICE_PORTS     4
 #define TEST_SLICE_ENDPOINTS 64
 
 struct test_slice {

@@ -79,7 +79,8 @@ void world_init(struct world *world, const char *single)
 	struct reflector_options options = {
 		.kind = single ? OBJECT_ENDPOINTS : OBJECT_ENDPOINT_SLICE,
 		.collection_path = single ? ENDPOINTS_PATH : SLICES_PATH,
-		.selector = single ? "fieldSelector=metadata.name%3Dweb" : "labelSelector=app%3Dweb",
+		.selector =
+			single ? "fieldSelector=metadata.name%3Dweb" : "labelSelector=app%3Dweb",
 		.single = single,
 		.retry_delay_ms = RETRY_DELAY_MS,
 		.poll_interval_ms = POLL_INTERVAL_MS,
@@ -100,9 +101,8 @@ void world_init(struct world *world, const char *single)
 	fake_io_init(&world->fake);
 	buffer_append_text(&world->told, "");
 	buffer_append_text(&world->logged, "");
-	assert_int_equal(reflector_init(&world->reflector, &options, &world->fake.io, &sink,
-					&logger),
-			 0);
+	assert_int_equal(
+		reflector_init(&world->reflector, &options, &world->fake.io, &sink, &logger), 0);
 	assert_int_equal(world->fake.count, 0);
 	reflector_tick(&world->reflector);
 }

@@ -6,18 +6,18 @@
 #include "base/buffer.h"
 #include "support/fake_io.h"
 
-#define SLICES_PATH "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
+#define SLICES_PATH    "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
 #define ENDPOINTS_PATH "/api/v1/namespaces/demo/endpoints"
 /* With the default retry delay of 5 s (backoff.h). */
-#define RETRY_DELAY_MS 5000u
-#define FIRST_PAUSE_MS 833u
+#define RETRY_DELAY_MS	 5000u
+#define FIRST_PAUSE_MS	 833u
 #define LONGEST_PAUSE_MS 30000u
 #define POLL_INTERVAL_MS 20000u
 
 struct world {
 	struct fake_io fake;
 	struct reflector reflector;
-	struct buffer told; /* "begin item:a@5 keep:b commit abort upsert:a@6 remove:a " */
+	struct buffer told;   /* "begin item:a@5 keep:b commit abort upsert:a@6 remove:a " */
 	struct buffer logged; /* lines of level error */
 	int refuse; /* what the sink returns instead of taking an object; 0: it takes it */
 };
