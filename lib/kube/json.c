@@ -888,26 +888,63 @@ static void read_object(struct decoder *decoder, const cJSON *root, struct objec
 	}
 }
 
+/* Takes @root over. */
+static int finish_object(struct decoder *decoder, cJSON *root, struct object *ret_object,
+			 unsigned *ret_skipped)
+{
+	struct object object = {0};
+
+	read_object(decoder, root, &object);
+	cJSON_Delete(root);
+	if (decoder->rc < 0) {
+		object_clear(&object);
+		return decoder->rc;
+	}
+	*ret_object = object;
+	if (ret_skipped)
+		*ret_skipped = decoder->skipped;
+	return 0;
+}
+
 int json_decode_object(enum object_kind kind, const char *text, size_t size,
 		       struct object *ret_object, unsigned *ret_skipped, char *error,
 		       size_t error_size)
 {
 	struct decoder decoder = {.kind = kind, .error = error, .error_size = error_size};
-	struct object object = {0};
+	cJSON *root = parse_text(&decoder, text, size);
+
+	return root ? finish_object(&decoder, root, ret_object, ret_skipped) : decoder.rc;
+}
+
+static bool find_kind(const char *text, enum object_kind *ret_kind)
+{
+	static const enum object_kind kinds[] = {OBJECT_SERVICE, OBJECT_ENDPOINT_SLICE,
+						 OBJECT_ENDPOINTS};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(text, object_kind_name(kinds[i])) == 0) {
+			*ret_kind = kinds[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+int json_decode_item(const char *text, size_t size, enum object_kind *ret_kind,
+		     struct object *ret_object, unsigned *ret_skipped, char *error,
+		     size_t error_size)
+{
+	struct decoder decoder = {.error = error, .error_size = error_size};
 	cJSON *root = parse_text(&decoder, text, size);
 
 	if (!root)
-		return decoder.rc;
-	read_object(&decoder, root, &object);
-	cJSON_Delete(root);
-	if (decoder.rc < 0) {
-		object_clear(&object);
-		return decoder.rc;
+		return decoder.rc == -ENOMEM ? -ENOMEM : -ENOTSUP;
+	if (!find_kind(get_text(&decoder, root, "kind"), &decoder.kind)) {
+		cJSON_Delete(root);
+		return -ENOTSUP;
 	}
-	*ret_object = object;
-	if (ret_skipped)
-		*ret_skipped = decoder.skipped;
-	return 0;
+	*ret_kind = decoder.kind;
+	return finish_object(&decoder, root, ret_object, ret_skipped);
 }
 
 static enum watch_event_type event_type(const char *text)
@@ -1016,29 +1053,6 @@ int json_decode_status(const char *text, size_t size, struct kube_status *ret_st
 	if (decoder.rc == 0)
 		*ret_status = status;
 	return decoder.rc;
-}
-
-int json_object_kind(const char *text, size_t size, enum object_kind *ret_kind)
-{
-	static const enum object_kind kinds[] = {OBJECT_SERVICE, OBJECT_ENDPOINT_SLICE,
-						 OBJECT_ENDPOINTS};
-	char error[128];
-	struct decoder decoder = {.error = error, .error_size = sizeof(error)};
-	cJSON *root = parse_text(&decoder, text, size);
-	const char *kind;
-	int rc = -EBADMSG;
-
-	if (!root)
-		return -EBADMSG;
-	kind = get_text(&decoder, root, "kind");
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(kind, object_kind_name(kinds[i])) == 0) {
-			*ret_kind = kinds[i];
-			rc = 0;
-		}
-	}
-	cJSON_Delete(root);
-	return rc;
 }
 
 int json_decode_identity(const char *text, size_t size, char *namespace, char *name)

@@ -82,9 +82,12 @@ int json_decode_status(const char *text, size_t size, struct kube_status *ret_st
 		       size_t error_size);
 
 /*
- * A whole `kubectl get services,endpointslices -o json` document goes through json_stream as a
- * LIST; this tells an item's kind. Returns 0 or -EBADMSG for any kind that is not ours.
+ * An item of a `kubectl get services,endpointslices -o json` document, which goes through
+ * json_stream as a LIST: as json_decode_object(), but of the kind that it names itself. -ENOTSUP:
+ * it names none of ours. @ret_kind is set on -EBADMSG too.
  */
-int json_object_kind(const char *text, size_t size, enum object_kind *ret_kind);
+int json_decode_item(const char *text, size_t size, enum object_kind *ret_kind,
+		     struct object *ret_object, unsigned *ret_skipped, char *error,
+		     size_t error_size);
 
 #endif

@@ -11,23 +11,11 @@
 struct reading {
 	const struct dump *dump;
 	struct dump_counts counts;
-	bool take_endpoints;
 };
 
 static struct reflector_sink sink_of(const struct reading *reading, enum object_kind kind)
 {
 	return store_scope_sink(reading->dump->scopes[kind]);
-}
-
-/* The stream wants a function for each object even where only their number is asked for. */
-static int count_slice(void *ctx, const char *text, size_t size)
-{
-	unsigned *slices = ctx;
-	enum object_kind kind;
-
-	if (json_object_kind(text, size, &kind) == 0 && kind == OBJECT_ENDPOINT_SLICE)
-		++*slices;
-	return 0;
 }
 
 static int keep_bad_item(struct reading *reading, enum object_kind kind, const char *text,
@@ -52,13 +40,11 @@ static int take_item(void *ctx, const char *text, size_t size)
 	char problem[160];
 	int rc;
 
-	if (json_object_kind(text, size, &kind) < 0) {
+	rc = json_decode_item(text, size, &kind, &object, &skipped, problem, sizeof(problem));
+	if (rc == -ENOTSUP) {
 		reading->counts.others++;
 		return 0;
 	}
-	if (kind == OBJECT_ENDPOINTS && !reading->take_endpoints)
-		return 0;
-	rc = json_decode_object(kind, text, size, &object, &skipped, problem, sizeof(problem));
 	if (rc == -EBADMSG)
 		return keep_bad_item(reading, kind, text, size, problem);
 	if (rc < 0)
@@ -109,12 +95,8 @@ int dump_read(struct dump *dump, const char *text, size_t size, struct dump_coun
 	      char *error, size_t error_size)
 {
 	struct reading reading = {.dump = dump};
-	unsigned slices = 0;
-	int rc = for_each_item(text, size, count_slice, &slices, error, error_size);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	reading.take_endpoints = slices == 0;
 	for (unsigned i = 0; i < 3; i++) {
 		struct reflector_sink sink = sink_of(&reading, i);
 
@@ -122,6 +104,13 @@ int dump_read(struct dump *dump, const char *text, size_t size, struct dump_coun
 	}
 	snprintf(error, error_size, "an item does not even name itself");
 	rc = for_each_item(text, size, take_item, &reading, error, error_size);
+	if (rc == 0 && reading.counts.slices) {
+		struct reflector_sink sink = sink_of(&reading, OBJECT_ENDPOINTS);
+
+		/* What was staged is dropped, so the commit finds none. */
+		sink.replace_abort(sink.ctx);
+		reading.counts.endpoints = 0;
+	}
 	for (unsigned i = 0; i < 3; i++) {
 		struct reflector_sink sink = sink_of(&reading, i);
 

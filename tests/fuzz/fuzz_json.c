@@ -75,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct list_envelope envelope;
 	struct kube_status status;
+	struct object object;
 	enum object_kind kind;
 	char error[128];
 	char *text;
@@ -98,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		json_decode_status(text, size, &status, error, sizeof(error));
 		break;
 	case 2:
-		json_object_kind(text, size, &kind);
+		if (json_decode_item(text, size, &kind, &object, NULL, error, sizeof(error)) == 0)
+			object_clear(&object);
 		break;
 	case 3:
 	case 4:

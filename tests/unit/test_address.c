@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Addresses from and to text and socket addresses. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/un.h>
+#include <cmocka.h>
 
 #include "base/address.h"
 

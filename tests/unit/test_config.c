@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* config_parse(): defaults, each setting right and wrong, what is read and what is not. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "config/config.h"
 

@@ -15,8 +15,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
 #include <cmocka.h>
+
 
 #include "base/clock.h"
 #include "kube/http.h"

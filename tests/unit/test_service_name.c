@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Host names that are configured Services, and those that are not; the cluster's domain. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <string.h>
+#include <cmocka.h>
 
 #include "config/service_name.h"
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Entries of K8SLB_SERVICES. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "base/service_ref.h"
 
