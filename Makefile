@@ -36,7 +36,8 @@ K8SLB_TEST_COUNTS ?= quick
 # --- flags -----------------------------------------------------------------------------------
 
 # Without the name it was called by: cc and gcc are one compiler.
-CC_VERSION := $(shell $(CC) --version 2>/dev/null | sed 's/^g*cc //;q')
+version_of = $(shell $(1) --version 2>/dev/null | sed 's/^g*cc //;q')
+CC_VERSION := $(call version_of,$(CC))
 CC_IS_CLANG := $(findstring clang,$(CC_VERSION))
 
 # -Wno-maybe-uninitialized: gcc cannot know that a result is 0 or negative, so "outputs are untouched on
@@ -82,9 +83,9 @@ endif
 # The archives are named by everything that shapes them: the recipe and the compiler.
 THIRD_PARTY_RECIPE := $(addprefix third_party/,Cargo.lock build fetch curl.cmake \
 	mbedtls_user_config.h psa_random.c redefine.syms)
-THIRD_PARTY_HASH := $(shell { cat $(THIRD_PARTY_RECIPE); echo '$(CC_VERSION)'; \
-	$(CC) -dumpmachine; } 2>/dev/null | sha256sum | cut -c1-12)
-THIRD_PARTY := $(CACHE)/third_party-$(THIRD_PARTY_HASH)
+third_party_of = $(CACHE)/third_party-$(shell { cat $(THIRD_PARTY_RECIPE); echo '$(call version_of,$(1))'; \
+	$(1) -dumpmachine; } 2>/dev/null | sha256sum | cut -c1-12)
+THIRD_PARTY := $(call third_party_of,$(CC))
 THIRD_PARTY_CPPFLAGS := -isystem $(THIRD_PARTY)/include
 THIRD_PARTY_LIBS := $(patsubst %,$(THIRD_PARTY)/lib/lib%.a,curl mbedtls mbedx509 mbedcrypto \
 	everest p256m cjson)
@@ -93,6 +94,21 @@ THIRD_PARTY_LIBS := $(patsubst %,$(THIRD_PARTY)/lib/lib%.a,curl mbedtls mbedx509
 SYSTEM_CPPFLAGS = $(eval SYSTEM_CPPFLAGS := $$(patsubst -I%,-isystem %,$$(shell $(PKG_CONFIG) \
 	--cflags libcurl libcjson)))$(SYSTEM_CPPFLAGS)
 SYSTEM_LIBS = $(eval SYSTEM_LIBS := $$(shell $(PKG_CONFIG) --libs libcurl libcjson))$(SYSTEM_LIBS)
+
+# --- what is missing -------------------------------------------------------------------------
+
+# A build installs what it lacks, once: not in the makes below it, and not in one that only prints (-n).
+# make remakes what it includes before all else, and reads everything anew when that is newer: so what is
+# said above of a compiler that was not there yet becomes true.
+ifneq ($(filter all lib examples programs,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(MAKELEVEL)$(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS)))),0)
+include $(BUILD)/setup.mk
+$(BUILD)/setup.mk: FORCE
+	@THIRD_PARTY='$(THIRD_PARTY)' THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' scripts/setup build
+	@mkdir -p $(@D)
+	@$(if $(CC_VERSION)$(MAKE_RESTARTS),[ -e $@ ] ||) touch $@
+endif
+endif
 
 # --- sources ---------------------------------------------------------------------------------
 
@@ -122,6 +138,7 @@ CLI := $(BUILD)/k8slb
 ENDPOINTS_SONAME := libk8slb-endpoints.so.$(SOVERSION)
 ENDPOINTS_FILE := libk8slb-endpoints.so.$(VERSION)
 ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
+ENDPOINTS_ARCHIVE := $(BUILD)/libk8slb-endpoints.a
 UNIT_LIB := $(BUILD)/libk8slb-unit.a
 # A group: curl calls back into our archive (lib/base/raw_calls.c).
 UNIT_LIB_GROUP := -Wl,--start-group $(UNIT_LIB) $(THIRD_PARTY_LIBS) -Wl,--end-group
@@ -133,6 +150,7 @@ BENCHES := $(call programs,tests/bench,bench) \
 	$(patsubst tests/bench/preload/%.c,$(BUILD)/bench/%.so,$(wildcard tests/bench/preload/*.c))
 FUZZERS := $(call programs,tests/fuzz,fuzz,fuzz_)
 MAN_PAGES := $(wildcard docs/man/*.[1357])
+INSTALLED := $(SHIM) $(CLI) $(ENDPOINTS) $(ENDPOINTS_ARCHIVE)
 
 # --- targets ---------------------------------------------------------------------------------
 
@@ -143,7 +161,7 @@ MAKEFLAGS += --no-builtin-rules
 
 all: $(SHIM) $(CLI) lib ## build the preload library, the k8slb command and the endpoints library (default)
 
-lib: $(ENDPOINTS) $(BUILD)/libk8slb-endpoints.a $(BUILD)/k8slb.pc ## build the endpoints library for C programs
+lib: $(ENDPOINTS) $(ENDPOINTS_ARCHIVE) ## build the endpoints library for C programs
 
 examples: $(EXAMPLES) ## build examples/ against the endpoints library
 
@@ -158,23 +176,24 @@ structure: $(SHIM) $(CLI) ## check include rules, exports, needed libraries and 
 	@scripts/check-structure $(BUILD)
 
 test: ## everything: unit tests plain, sanitized and under valgrind, then real programs on a real API server
-	@scripts/setup test
+	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,clang)' scripts/setup test
 	@$(MAKE) check
 	@$(MAKE) all programs examples
 	@$(MAKE) -j2 -Otarget test-asan test-tsan
-	@$(MAKE) test-valgrind
+	@$(MAKE) -j2 -Otarget pytest-asan pytest-tsan
+	@$(MAKE) -j2 -Otarget test-valgrind test-clang
 	@$(MAKE) -j2 -Otarget pytest-e2e pytest-others
 
 soak: ## the same tests with every count raised
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
 
 demo: ## watch an unmodified curl follow pods that come and go
-	@scripts/setup demo
+	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup demo
 	@$(MAKE) all
 	@scripts/demo
 
 bench: ## measure, results as a table and as JSON
-	@scripts/setup bench
+	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup bench
 	@$(MAKE) all programs $(BENCHES)
 	@scripts/bench
 
@@ -187,12 +206,16 @@ test-tsan: ## unit tests under ThreadSanitizer
 test-valgrind: ## unit tests under valgrind
 	@$(MAKE) unit UNIT_RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes' UNIT_TIMEOUT=600
 
+test-clang: ## build with clang, and run every fuzzer for a moment
+	@$(MAKE) CC=clang BUILD=$(BUILD)-clang all structure
+	@$(MAKE) fuzz FUZZ_SECONDS=$(if $(filter full,$(K8SLB_TEST_COUNTS)),60,3)
+
 run_pytest = PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest $(1) \
 	--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
 
 # The preload tests alone, of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'
 pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
-	@scripts/setup test
+	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
 	@$(call run_pytest,tests)
 
 # Two halves of about the same time, each in a network namespace of its own: most tests wait.
@@ -201,6 +224,19 @@ pytest-e2e:
 
 pytest-others:
 	@$(call run_pytest,tests --ignore=tests/e2e)
+
+# The same hooks, watched. Tests that have no meaning then are marked so.
+pytest-asan:
+	@$(MAKE) SANITIZE=address,undefined pytest-preload
+
+# Without these ThreadSanitizer ends children of fork() that start a thread, as ours do, and holds every
+# program for a second at its end.
+pytest-tsan: export TSAN_OPTIONS := die_after_fork=0:atexit_sleep_ms=0
+pytest-tsan:
+	@$(MAKE) SANITIZE=thread pytest-preload
+
+pytest-preload: $(SHIM) $(CLI) programs
+	@$(call run_pytest,tests/preload --cluster=double -m 'not unsanitized')
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (needs clang)
 	@command -v clang > /dev/null || { echo "fuzz: clang is needed (scripts/setup test)" >&2; exit 1; }
@@ -216,14 +252,20 @@ run-fuzzers: $(FUZZERS)
 			{ cat $$found.log >&2; exit 1; }; \
 	done
 
-install: all ## install below PREFIX (DESTDIR is honoured)
+# Builds nothing: root has another cache, another environment, and no business in the build folder.
+install: ## install below PREFIX what make has built (DESTDIR is honoured)
+	@for file in $(INSTALLED); do \
+		[ -e $$file ] || { echo "install: $$file is missing: run make first" >&2; exit 1; }; \
+	done
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
 	install -m 755 $(CLI) $(DESTDIR)$(BINDIR)
 	install -m 755 $(SHIM) $(ENDPOINTS) $(DESTDIR)$(LIBDIR)
 	ln -sf $(ENDPOINTS_FILE) $(DESTDIR)$(LIBDIR)/$(ENDPOINTS_SONAME)
 	ln -sf $(ENDPOINTS_SONAME) $(DESTDIR)$(LIBDIR)/libk8slb-endpoints.so
-	install -m 644 $(BUILD)/libk8slb-endpoints.a $(DESTDIR)$(LIBDIR)
-	install -m 644 $(BUILD)/k8slb.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 $(ENDPOINTS_ARCHIVE) $(DESTDIR)$(LIBDIR)
+	install -m 644 lib/endpoints/k8slb.pc.in $(DESTDIR)$(LIBDIR)/pkgconfig/k8slb.pc
+	sed -i -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' $(DESTDIR)$(LIBDIR)/pkgconfig/k8slb.pc
 	install -m 644 lib/k8slb.h $(DESTDIR)$(INCLUDEDIR)
 	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) \
 		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
@@ -236,13 +278,14 @@ uninstall: ## remove what install put there
 		rm -f $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
 clean: ## remove the build folders (the cache stays)
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan clang fuzz)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
-	test-valgrind pytest pytest-e2e pytest-others fuzz run-fuzzers install uninstall clean help FORCE
+	test-valgrind test-clang pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
+	pytest-preload fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------
 
@@ -324,20 +367,13 @@ $(ENDPOINTS): $(ENDPOINTS_OBJECTS) lib/endpoints/k8slb-endpoints.map
 	$(Q)ln -sf $(ENDPOINTS_FILE) $(BUILD)/$(ENDPOINTS_SONAME)
 	$(Q)ln -sf $(ENDPOINTS_SONAME) $(BUILD)/libk8slb-endpoints.so
 
-$(BUILD)/libk8slb-endpoints.a: $(ENDPOINTS_OBJECTS)
+$(ENDPOINTS_ARCHIVE): $(ENDPOINTS_OBJECTS)
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(UNIT_LIB): $(UNIT_LIB_OBJECTS)
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-
-# FORCE: `make install PREFIX=/usr` after a plain `make` must not install the other prefix.
-$(BUILD)/k8slb.pc: lib/endpoints/k8slb.pc.in FORCE
-	@mkdir -p $(@D)
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-		-e 's|@VERSION@|$(VERSION)|' $< > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(ENDPOINTS)
 	$(call say,LD)

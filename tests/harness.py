@@ -7,9 +7,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar
 
 Environment = Mapping[str, Optional[str]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,16 @@ class Build:
 @dataclass(frozen=True)
 class Result:
     args: List[str]
-    returncode: int  # negative: the signal that ended it
+    returncode: Optional[int]  # negative: the signal that ended it; None: it runs
     stdout: str
     stderr: str
     log: str  # what the shim wrote to its K8SLB_LOG file; "" if the test set its own
     seconds: float
 
     def __str__(self) -> str:
+        status = "running" if self.returncode is None else f"status {self.returncode}"
         return (
-            f"{' '.join(self.args)}\n  status {self.returncode} after {self.seconds:.2f} s\n"
+            f"{' '.join(self.args)}\n  {status} after {self.seconds:.2f} s\n"
             f"--- stdout\n{_end(self.stdout)}\n--- stderr\n{_end(self.stderr)}\n--- shim log\n{_end(self.log)}"
         )
 
@@ -73,10 +75,10 @@ class ShimProcess:
         return self.process.pid
 
     def result(self) -> Result:
-        """What it did so far (returncode 0 while it runs)."""
+        """What it did so far."""
         return Result(
             self.args,
-            self.process.poll() or 0,
+            self.process.poll(),
             self._stdout.read_text(errors="replace"),
             self._stderr.read_text(errors="replace"),
             self.log_path.read_text(errors="replace") if self.log_path.exists() else "",
@@ -91,6 +93,18 @@ class ShimProcess:
             self.stop()
             raise AssertionError(f"did not end within {timeout} s: {self.result()}") from None
         return self.result()
+
+    def wait_output(self, text: str, timeout: float = 20) -> None:
+        """Until it, or a child of it, has printed text."""
+        wait_until(f"output {text!r}", lambda: text in self.result().stdout, timeout, self.result)
+
+    def wait_log(self, pattern: str, timeout: float = 20) -> str:
+        """The first line of the shim's log that the pattern is found in, once there is one."""
+
+        def look() -> Optional[str]:
+            return next((line for line in self.result().log.splitlines() if re.search(pattern, line)), None)
+
+        return wait_until(f"log line {pattern!r}", look, timeout, self.result) or ""
 
     def stop(self, number: int = signal.SIGKILL) -> None:
         """Signal the program and its children, and wait for it."""
@@ -155,6 +169,19 @@ def expect(actual: Any, expected: Any, *logs: Any) -> None:
     if actual != expected:
         shown = "".join(f"\n{log}" for log in logs)
         raise AssertionError(f"\n  expected: {expected!r}\n  got:      {actual!r}{shown}")
+
+
+def wait_until(what: str, condition: Callable[[], T], timeout: float = 10, *shown: Any, pause: float = 0.01) -> T:
+    """What the condition returned once that was true. shown: added to the failure; what can be called is called then."""
+    deadline = time.monotonic() + timeout
+    while True:
+        met = condition()
+        if met:
+            return met
+        if time.monotonic() > deadline:
+            told = "".join(f"\n{one() if callable(one) else one}" for one in shown)
+            raise AssertionError(f"{what}: not after {timeout} s{told}")
+        time.sleep(pause)
 
 
 def counts(quick: int, full: int) -> int:

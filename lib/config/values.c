@@ -48,10 +48,12 @@ void value_wrong(const struct value_reporter *reporter, const char *variable, co
 
 	if (!reporter->report)
 		return;
-	if (secret_end)
-		value = secret_end;
-	if (may_be_secret(variable, value))
+	if (may_be_secret(variable, value)) {
 		value = "(not shown)";
+		secret_end = NULL;
+	} else if (secret_end) {
+		value = secret_end;
+	}
 	quote(quoted, value, strlen(value));
 	length = snprintf(message, sizeof(message), "%s=\"%s%s\": expected ", variable,
 			  secret_end ? "..." : "", quoted);

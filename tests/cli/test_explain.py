@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Mapping, Optional
 
 import pytest
 
@@ -44,7 +44,7 @@ def text_of(build: Build, dump: Object, *arguments: str) -> str:
     return result.stdout
 
 
-def said(build: Build, status: int, *arguments: object, stdin: str = json.dumps(DUMP), env: Dict[str, str] = {}) -> str:
+def said(build: Build, status: int, *arguments: object, stdin: str = json.dumps(DUMP), env: Optional[Mapping[str, str]] = None) -> str:
     """The one line of an error; nothing goes to standard output."""
     result = run_cli(build, *arguments, stdin=stdin, env=env)
     assert result.returncode == status, result

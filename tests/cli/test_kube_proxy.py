@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.common import run_cli
 from tests.e2e.common import PROGRAMS, Follower, Line
-from tests.harness import Build, ShimRunner, counts
+from tests.harness import Build, ShimRunner, counts, wait_until
 from tests.kube.cluster import Cluster, Endpoint, Pod, Service
 from tests.kube.namespace import has_ipv6
 
@@ -109,14 +109,15 @@ class Agreement:
             self._expect_reached({self._names[one] for one in endpoints} or {if_none})
 
     def _wait(self, who: str, ask: Any, expected: Set[Endpoint]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            got = ask()
-            if got == expected:
-                return
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{who} at {self._vip}:\n  expected: {sorted(expected)}\n  got:      {sorted(got)}\n{self}")
-            time.sleep(0.05)
+        got: Set[Endpoint] = set()
+
+        def met() -> bool:
+            got.clear()
+            got.update(ask())
+            return got == expected
+
+        what = f"{who} at {self._vip} has {sorted(expected)}"
+        wait_until(what, met, PATIENCE, lambda: f"  got: {sorted(got)}", self.__str__, pause=0.05)
 
     def _programmed(self) -> Set[Endpoint]:
         rules = Rules("ip" if "." in self._vip else "ip6")
@@ -156,6 +157,12 @@ def add_pods(cluster: Cluster, count: int, first: int = 0, app: str = "web", **o
     return [cluster.add_pod(f"{app}-{number}", {"app": app}, **options) for number in range(first, first + count)]
 
 
+def slice_count(cluster: Cluster, service: Service) -> int:
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{service.namespace}/endpointslices"
+    _status, answer = cluster.request("GET", f"{path}?labelSelector=kubernetes.io/service-name={service.name}")
+    return sum(1 for one in answer["items"] if one["endpoints"])
+
+
 def make_node(cluster: Cluster, name: str, zone: Optional[str]) -> None:
     """A node with a zone of our choice; add_pod() gives each node that it makes a zone of its own."""
     labels = {"kubernetes.io/hostname": name, **({"topology.kubernetes.io/zone": zone} if zone else {})}
@@ -191,12 +198,14 @@ def test_readiness_and_termination(proxied: Cluster, agreement: Any) -> None:
 
 @pytest.mark.timeout(300)
 def test_scale_up_and_down(proxied: Cluster, agreement: Any) -> None:
-    all_of_it = agreement(proxied.create_service("web"))
+    service = proxied.create_service("web")
+    all_of_it = agreement(service)
     pods = add_pods(proxied, 1)
     all_of_it.expect(*pods)
-    # More than 100 endpoints take several slices.
-    pods += add_pods(proxied, counts(quick=24, full=249), first=1)
+    # A slice takes 100 endpoints.
+    pods += add_pods(proxied, counts(quick=110, full=249), first=1)
     all_of_it.expect(*pods)
+    assert slice_count(proxied, service) >= 2
     for pod in pods[5:]:
         proxied.delete_pod(pod)
     all_of_it.expect(*pods[:5])
@@ -379,9 +388,8 @@ def test_without_the_shim_kube_proxy_still_serves(proxied: Cluster, run_shim: Sh
     all_of_it.expect(*pods)
     command = [sys.executable, PROGRAMS / "follow.py", service.vip, service.port, 2]
     process = run_shim.start(command, preload=False)
-    deadline = time.monotonic() + PATIENCE
-    seen: Set[str] = set()
-    while seen != {pod.name for pod in pods}:
-        assert time.monotonic() < deadline, process.result()
-        seen = {line.split()[2] for line in process.result().stdout.rpartition("\n")[0].splitlines()}
-        time.sleep(0.05)
+
+    def seen() -> Set[str]:
+        return {line.split()[2] for line in process.result().stdout.rpartition("\n")[0].splitlines()}
+
+    wait_until("answers of both", lambda: seen() == {pod.name for pod in pods}, PATIENCE, process.result)

@@ -3,17 +3,17 @@
 import json
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Dict, Iterator, List
 
 import pytest
 
-from tests.harness import ShimRunner, expect
+from tests.harness import ShimRunner, expect, wait_until
 from tests.kube.real_cluster import RealCluster, program
 from tests.preload.common import web
 
-DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEPLOY = ROOT / "deploy"
 NAMESPACE = "deploy"
 
 pytestmark = pytest.mark.clusters("real")
@@ -43,6 +43,33 @@ def test_the_api_server_accepts_it(cluster: RealCluster, rights: None, manifest:
     answer = cluster.kubectl("apply", "-n", NAMESPACE, "--dry-run=server", *source)
 
     assert re.search(r"^pod/app\S* created \(server dry run\)$", answer, re.MULTILINE), answer
+
+
+def apply(cluster: RealCluster, manifest: Path) -> str:
+    return cluster.kubectl("apply", "-n", NAMESPACE, "--dry-run=server", "-f", str(manifest))
+
+
+@pytest.mark.parametrize("manifest", sorted(path.name for path in (ROOT / "examples").glob("*.yaml")))
+def test_the_api_server_accepts_the_example(cluster: RealCluster, rights: None, manifest: str) -> None:
+    answer = apply(cluster, ROOT / "examples" / manifest)
+    assert re.fullmatch(r"pod/\S+ created \(server dry run\)\n", answer), answer
+
+
+def readme_manifests() -> List[str]:
+    """The yaml blocks of README.md; one that begins with its spec is a Pod's."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: readme}\n"
+    return [pod + block if block.startswith("spec:") else block for block in blocks]
+
+
+def test_the_api_server_accepts_the_readme(cluster: RealCluster, rights: None, tmp_path: Path) -> None:
+    answers = []
+    for number, manifest in enumerate(readme_manifests()):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(manifest)
+        answers.append(apply(cluster, path))
+    assert len(answers) >= 2 and any(answer.startswith("pod/readme created") for answer in answers), answers
+    assert all(answer.endswith("(server dry run)\n") for answer in answers), answers
 
 
 def curl_pods(run_shim: ShimRunner, env: Dict[str, str], vip: str) -> List[str]:
@@ -110,10 +137,10 @@ def test_the_proxy_passes_what_is_asked_for(
 
 
 def proxy_url(proxy: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and proxy.poll() is None:
-        match = re.search(r"127\.0\.0\.1:\d+", log.read_text())
-        if match:
-            return "http://" + match.group()
-        time.sleep(0.02)
-    raise AssertionError(f"kubectl proxy does not serve:\n{log.read_text()}")
+    def address() -> "re.Match[str] | None":
+        assert proxy.poll() is None, log.read_text()
+        return re.search(r"127\.0\.0\.1:\d+", log.read_text())
+
+    match = wait_until("kubectl proxy", address, 20, log.read_text)
+    assert match
+    return "http://" + match.group()

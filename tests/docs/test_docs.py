@@ -21,7 +21,7 @@ def text(name: str) -> str:
 
 
 def documents() -> List[str]:
-    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/man/*.[37]"), *ROOT.glob("deploy/*")]
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/man/*.[1-9]"), *ROOT.glob("deploy/*")]
     return sorted(path.relative_to(ROOT).as_posix() for path in files)
 
 
@@ -75,12 +75,14 @@ def test_paths_exist(name: str) -> None:
     expect(missing, [])
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("docs/man/*.[37]")))
+@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("docs/man/*.[1-9]")))
 def test_manual_pages_are_clean(page: str) -> None:
-    for command in (["mandoc", "-Tlint", "-Wwarning"], ["man", "--warnings", "-l"]):
-        if shutil.which(command[0]):
-            result = subprocess.run([*command, f"docs/man/{page}"], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            expect((result.returncode, result.stderr), (0, ""))
+    if not shutil.which("mandoc"):
+        pytest.skip("no mandoc here")
+    result = subprocess.run(
+        ["mandoc", "-Tlint", "-Wwarning", f"docs/man/{page}"], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    expect((result.returncode, result.stdout, result.stderr), (0, "", ""))
 
 
 def test_the_manual_names_every_function() -> None:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: a program that connects for as long as it is watched, and what stands in for kube-proxy."""
 import itertools
-import re
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from tests.harness import ShimProcess, ShimRunner
+from tests.harness import ShimProcess, ShimRunner, wait_until
 from tests.kube.cluster import Cluster, Pod, Service
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -43,14 +42,17 @@ class Follower:
 
     def wait(self, what: str, condition: Callable[[List[Line]], object], timeout: float = 10, since: float = 0) -> List[Line]:
         """Wait until the condition holds for the connections so far."""
-        deadline = time.monotonic() + timeout
-        while True:
-            lines = self.lines(since)
-            if condition(lines):
-                return lines
-            if time.monotonic() > deadline or self.process.process.poll() is not None:
-                raise AssertionError(f"{what}: not after {timeout} s\n{self}")
-            time.sleep(0.02)
+        found: List[Line] = []
+
+        def look() -> bool:
+            ended = self.process.process.poll() is not None
+            found[:] = self.lines(since)
+            met = bool(condition(found))
+            assert met or not ended, f"{what}: the program ended\n{self}"
+            return met
+
+        wait_until(what, look, timeout, self.__str__, pause=0.02)
+        return found
 
     def wait_results(self, expected: Set[str], timeout: float = 10, since: float = 0) -> List[Line]:
         """Wait until all of these answered, and possibly others."""
@@ -61,15 +63,8 @@ class Follower:
         return self.wait("enough connections", lambda lines: lines and lines[-1].start >= since + seconds, seconds + 10, since)
 
     def wait_log(self, pattern: str, timeout: float = 10) -> str:
-        """The first line of the shim's log that the pattern is found in."""
-        found: List[str] = []
-
-        def look(_lines: List[Line]) -> bool:
-            found[:] = [line for line in self.log().splitlines() if re.search(pattern, line)]
-            return bool(found)
-
-        self.wait(f"log line {pattern!r}", look, timeout)
-        return found[0]
+        """The first line of the shim's log that the pattern is found in, once there is one."""
+        return self.process.wait_log(pattern, timeout)
 
     def log(self) -> str:
         return self.process.result().log
@@ -94,14 +89,6 @@ class Follower:
 def stand_in(cluster: Cluster, service: Service) -> Pod:
     """A listener at the VIP itself that answers "vip": where kube-proxy would lead a connection that was not translated."""
     return cluster.add_pod("vip", {"app": "stand-in-for-kube-proxy"}, ip=service.vip, port=service.port)
-
-
-def wait_until(what: str, condition: Callable[[], object], timeout: float = 10, *logs: object) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not after {timeout} s" + "".join(f"\n{log}" for log in logs))
-        time.sleep(0.01)
 
 
 def most_requests(seconds: float, retry_delay: float = 5) -> int:

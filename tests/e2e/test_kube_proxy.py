@@ -2,9 +2,9 @@
 """Beside a real kube-proxy: where the shim knows nothing, the kernel's rules serve the VIP as if it were not there."""
 import pytest
 
-from tests.e2e.common import Follower, names, three, wait_until
+from tests.e2e.common import Follower, names, three
 from tests.e2e.test_programs import LOOPS
-from tests.harness import Build, ShimRunner, expect
+from tests.harness import Build, ShimRunner, expect, wait_until
 from tests.kube.real_cluster import RealCluster
 from tests.preload.common import client, tally
 
@@ -20,7 +20,7 @@ def test_programs_are_served_with_and_without_the_shim(cluster: RealCluster, run
     probe = client(vip, service.port)
     wait_until(
         "kube-proxy's rule for the VIP",
-        lambda: run_shim(probe, preload=False).stdout.strip() in names(pods), 10, cluster.logs())
+        lambda: run_shim(probe, preload=False).stdout.strip() in names(pods), 10, cluster.logs)
 
     settings = {
         "without the shim": (False, {}),

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real programs on builds with sanitizers, and on the shipped one under valgrind: not one report. Built here when missing."""
 import os
+import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.common import PROGRAMS, three
+from tests.e2e.common import Follower, expect_followed, names, three
 from tests.e2e.test_programs import COUNT, LOOPS
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.double_cluster import DoubleCluster
@@ -52,16 +52,17 @@ def test_sanitizers_report_nothing(cluster: DoubleCluster, build: Build, tmp_pat
             expect(tally(result.stdout), Counter({pod.name: COUNT // 3 for pod in pods}), result, reports(tmp_path))
             expect((result.returncode, reports(tmp_path)), (0, ""), result, sanitized.preload())
         # Pods that change under a program that connects all the time.
-        follow = [sys.executable, PROGRAMS / "follow.py", service.vip, service.port, 1]
-        process = run_shim.start(follow, env={**cluster.env("*"), **watched})
+        follower = Follower(run_shim, service, {**cluster.env("*", K8SLB_RETRY_DELAY="1"), **watched}, pause_ms=1)
+        expect_followed(follower, names(pods), 30)
         for number in range(3, 9):
+            cluster.server.fault(("rst", "error_410", "garbage")[number % 3], "endpointslices")
             pods.append(cluster.add_pod(f"web-{number}", {"app": "web"}))
             cluster.delete_pod(pods.pop(0))
-            cluster.server.fault(("rst", "error_410", "garbage")[number % 3], "endpointslices", None)
-        cluster.server.clear_faults()
-        expect(process.result().returncode, 0, process.result(), reports(tmp_path))
-        process.stop()
-        expect(reports(tmp_path), "", process.result())
+            expect_followed(follower, names(pods), 30)
+        # By a signal that the program takes, so that reports of the end of a process are made too.
+        follower.process.stop(signal.SIGTERM)
+        result = follower.process.result()
+        expect((result.returncode, result.stderr, reports(tmp_path)), (0, "", ""), result)
     finally:
         run_shim.close()
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bearer token: a new one on disk is used, none is ever shown, and one without rights costs nothing but the balancing."""
+import re
 import time
 from pathlib import Path
+from typing import Callable, Dict, Tuple
 
 import pytest
 
@@ -30,7 +32,7 @@ def test_a_token_that_rotates_on_disk_is_used(cluster: DoubleCluster, run_shim: 
     stand_in(cluster, service)
     follower = Follower(run_shim, service, cluster.env("web", K8SLB_RETRY_DELAY="1"))
     follower.wait_results(names(pods))
-    old, new = str(cluster.token), "second-token-of-this-test-session"
+    old, new = str(cluster.token), "second-token-of-this-test-run"
     index = cluster.server.auth.add_token(new, "system:serviceaccount:default:k8slb")
 
     cluster.write_token(new)
@@ -73,6 +75,33 @@ def test_a_file_that_holds_no_token(cluster: DoubleCluster, run_shim: ShimRunner
     env = cluster.env("web", K8SLB_TOKEN_FILE=str(tmp_path / "token"))
     follower = Follower(run_shim, service, env)
     follower.wait_log("error.*[Tt]oken")
+    follower.wait_results({"vip"})
+    expect(follower.results(), {"vip"}, follower)
+
+
+def big(path: Path) -> None:
+    path.write_bytes(b"t" * (1024 * 1024 + 1))
+
+
+# What is at the path, and what the log says about it.
+UNUSABLE: Dict[str, Tuple[Callable[[Path], object], str]] = {
+    "absent": (lambda path: None, "No such file"),
+    "directory": (Path.mkdir, "Is a directory"),
+    "empty": (Path.touch, "expected one token"),
+    "nul": (lambda path: path.write_bytes(b"with\0nul"), "expected one token"),
+    "large": (big, "File too large"),
+}
+
+
+@pytest.mark.clusters("double")
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_an_unusable_file_is_named(cluster: DoubleCluster, run_shim: ShimRunner, tmp_path: Path, what: str) -> None:
+    service, _pods = three(cluster)
+    stand_in(cluster, service)
+    make, reason = UNUSABLE[what]
+    make(tmp_path / "token")
+    follower = Follower(run_shim, service, cluster.env("web", K8SLB_TOKEN_FILE=str(tmp_path / "token")))
+    follower.wait_log(f"error.*{re.escape(str(tmp_path / 'token'))}: {reason}")
     follower.wait_results({"vip"})
     expect(follower.results(), {"vip"}, follower)
 

@@ -8,6 +8,7 @@ import time
 from typing import List, Set, Tuple
 from urllib.parse import urlsplit
 
+from tests.harness import wait_until
 from tests.kube.cluster import Cluster, Service, ready_endpoints
 
 
@@ -39,13 +40,13 @@ class SliceWatcher:
 
     def when(self, ip: str, ready: bool, since: float, timeout: float = 10) -> float:
         """When the first event after `since` arrived that has (or has not) this address ready."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            for arrived, addresses in list(self._events):
-                if arrived >= since and (ip in addresses) == ready:
-                    return arrived
-            time.sleep(0.005)
-        raise AssertionError(f"no event with {ip} {'ready' if ready else 'not ready'} in {timeout} s: {self._events[-3:]}")
+
+        def first() -> float:
+            found = (arrived for arrived, addresses in list(self._events) if arrived >= since and (ip in addresses) == ready)
+            return next(found, 0.0)
+
+        what = f"event with {ip} {'ready' if ready else 'not ready'}"
+        return wait_until(what, first, timeout, lambda: self._events[-3:], pause=0.005)
 
     def close(self) -> None:
         if self._connection.sock:

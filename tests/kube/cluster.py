@@ -6,10 +6,10 @@ is a Python double that shows faults on command. A test that asks for the fixtur
 Pods of both are real listeners on addresses of the test's own network namespace.
 """
 import abc
-import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from tests.harness import wait_until
 from tests.kube.pods import PodListener
 
 Endpoint = Tuple[str, int]
@@ -141,18 +141,17 @@ class Cluster(abc.ABC):
     def wait_endpoints(self, service: Service, expected: Union[int, Set[Endpoint]], timeout: float = 10) -> Set[Endpoint]:
         """Wait until endpoints() is the expected set, or has the expected number. Raises AssertionError after timeout
         seconds, with both sides shown. Returns the endpoints."""
-        deadline = time.monotonic() + timeout
-        while True:
-            found = self.endpoints(service)
-            if (len(found) if isinstance(expected, int) else found) == expected:
-                return found
-            if time.monotonic() > deadline:
-                wanted = f"{expected} endpoints" if isinstance(expected, int) else sorted(expected)
-                raise AssertionError(
-                    f"endpoints of {service.namespace}/{service.name} after {timeout} s:\n"
-                    f"  expected: {wanted}\n  API tells: {sorted(found)}\n{self.logs()}"
-                )
-            time.sleep(0.02)
+        found: Set[Endpoint] = set()
+
+        def met() -> bool:
+            found.clear()
+            found.update(self.endpoints(service))
+            return (len(found) if isinstance(expected, int) else found) == expected
+
+        wanted = f"{expected} endpoints" if isinstance(expected, int) else sorted(expected)
+        what = f"{wanted} of {service.namespace}/{service.name}"
+        wait_until(what, met, timeout, lambda: f"API tells: {sorted(found)}", self.logs, pause=0.02)
+        return found
 
     @abc.abstractmethod
     def request(

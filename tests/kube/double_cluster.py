@@ -13,7 +13,7 @@ from tests.kube.double import Double
 from tests.kube.pods import PodListener, PodServer, release
 
 ACCOUNT = "system:serviceaccount:default:k8slb"
-TOKEN = "token-of-k8slb-in-one-test-session"
+TOKEN = "token-of-k8slb-in-one-test-run"
 
 
 class DoubleCluster(Cluster):

@@ -13,9 +13,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from tests.harness import wait_until
 from tests.kube import namespace as netns
 from tests.kube.api_client import ApiClient
 from tests.kube.cluster import DEFAULT_SERVICE_PORTS, Cluster, Endpoint, Pod, Service, ready_endpoints
@@ -25,7 +25,7 @@ from tests.kube.process import Process
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVICE_NETWORKS = "10.96.0.0/16,fd00:96::/108"
 API_VIP = "10.96.0.1"
-ADMIN_TOKEN = "admin-of-one-test-session"
+ADMIN_TOKEN = "admin-of-one-test-run"
 START_TIMEOUT = 60.0
 # What makes EndpointSlices from Pods, removes those of deleted Services, and serves ServiceAccounts.
 CONTROLLERS = (
@@ -45,14 +45,6 @@ def program() -> str:
     if result.returncode:
         raise RuntimeError("no control plane program: run scripts/build-controlplane outside of the network namespace")
     return result.stdout.strip()
-
-
-def wait_for(what: str, condition: Callable[[], bool], timeout: float, logs: Callable[[], str]) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not after {timeout} s\n{logs()}")
-        time.sleep(0.02)
 
 
 class RealCluster(Cluster):
@@ -123,7 +115,7 @@ class RealCluster(Cluster):
     def _start(self) -> None:
         self._api.start()
         chain = self._path("certificates/apiserver.crt")
-        wait_for("API server's certificate", lambda: _pem_count(chain) >= 2, START_TIMEOUT, self.logs)
+        wait_until("API server's certificate", lambda: _pem_count(chain) >= 2, START_TIMEOUT, self.logs)
         # The server's own certificate comes first, then the authority that signed it.
         with open(chain) as file:
             self._write("ca.crt", file.read().split("-----END CERTIFICATE-----\n")[1] + "-----END CERTIFICATE-----\n")
@@ -161,7 +153,7 @@ class RealCluster(Cluster):
             return False
 
     def _wait_ready(self) -> None:
-        wait_for("/readyz of the API server", self._ready, START_TIMEOUT, self.logs)
+        wait_until("/readyz of the API server", self._ready, START_TIMEOUT, self.logs)
 
     def request(
         self, method: str, path: str, body: Optional[Mapping[str, Any]] = None, content_type: Optional[str] = None
@@ -246,7 +238,7 @@ class RealCluster(Cluster):
             self._do("DELETE", path)
             return not self._do("GET", path)["items"]
 
-        wait_for(f"removal of the EndpointSlices of {service.name}", gone, 10, self.logs)
+        wait_until(f"removal of the EndpointSlices of {service.name}", gone, 10, self.logs)
 
     def add_pod(
         self,
@@ -321,7 +313,7 @@ class RealCluster(Cluster):
             "--conntrack-max-per-core=0",
         )
         self._proxy.start()
-        wait_for("kube-proxy", lambda: _connects(API_VIP, 443), START_TIMEOUT, self.logs)
+        wait_until("kube-proxy", lambda: _connects(API_VIP, 443), START_TIMEOUT, self.logs)
 
     @contextlib.contextmanager
     def kubectl_proxy(self) -> Iterator[str]:
@@ -330,7 +322,7 @@ class RealCluster(Cluster):
         proxy = self._process("kubectl", "proxy", "--kubeconfig=" + self._path("kubeconfig"), f"--port={port}")
         proxy.start()
         try:
-            wait_for("kubectl proxy", lambda: _connects("127.0.0.1", port), START_TIMEOUT, proxy.log_end)
+            wait_until("kubectl proxy", lambda: _connects("127.0.0.1", port), START_TIMEOUT, proxy.log_end)
             yield f"127.0.0.1:{port}"
         finally:
             proxy.stop()

@@ -3,12 +3,11 @@
 import json
 import socket
 import subprocess
-import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from tests.harness import expect
+from tests.harness import expect, wait_until
 from tests.kube import namespace
 from tests.kube.cluster import Cluster, Pod, Service
 from tests.kube.real_cluster import RealCluster
@@ -216,9 +215,8 @@ def test_kube_proxy_serves_the_vip(cluster: RealCluster) -> None:
     service, pods = three_pods(cluster)
     cluster.start_proxy(mode="nftables")
     url = f"http://{service.vip}/"
-    deadline = time.monotonic() + 10
-    while subprocess.run(["curl", "-sf", "-m", "1", url], stdout=subprocess.DEVNULL).returncode:
-        assert time.monotonic() < deadline, cluster.logs()
+    probe = ["curl", "-sf", "-m", "1", url]
+    wait_until("an answer at the VIP", lambda: subprocess.run(probe, stdout=subprocess.DEVNULL).returncode == 0, 10, cluster.logs)
     names = {curl(url).strip() for _ in range(60)}
     expect(names, {pod.name for pod in pods}, cluster.logs())
     cluster.stop_proxy()

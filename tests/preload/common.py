@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the preload tests share: a Service with pods, and the Python client."""
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, List, Tuple
 
-from tests.harness import ShimProcess
 from tests.kube.cluster import Cluster, Pod, Service
 
 _CLIENT = Path(__file__).with_name("client.py")
@@ -33,11 +31,3 @@ def python(code: str, *arguments: Any) -> List[str]:
 def tally(output: str) -> "Counter[str]":
     """How often each line was printed."""
     return Counter(output.split("\n")[:-1])
-
-
-def wait_output(program: ShimProcess, text: str, timeout: float = 20) -> None:
-    """Until the program, or a child of it, has printed text."""
-    while text not in program.result().stdout:
-        result = program.result()
-        assert result.seconds < timeout, result
-        time.sleep(0.01)

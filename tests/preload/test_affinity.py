@@ -8,7 +8,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from tests.harness import Result, ShimRunner, expect
-from tests.preload.common import client, tally, web
+from tests.preload.common import client, python, tally, web
 
 AFFINITY = {"sessionAffinity": "ClientIP"}
 HINTS = Path(f"/dev/shm/k8slb-{os.geteuid()}")
@@ -84,3 +84,21 @@ def test_services_without_affinity_make_no_file(cluster: Any, run_shim: ShimRunn
     service, _ = web(cluster)
     result = run_shim(client(service.vip, 80, 3), env=cluster.env("web"))
     expect((len(pods_of(result)), HINTS.exists()), (3, False), result)
+
+
+@pytest.mark.clusters("double")
+def test_a_lookup_that_answers_endpoints_stays_too(cluster: Any, run_shim: ShimRunner) -> None:
+    _service, pods = web(cluster, pods=5, **AFFINITY)
+    code = (
+        "import socket\n"
+        "for _ in range(6):\n"
+        "    found = socket.getaddrinfo('web', 80, socket.AF_INET, socket.SOCK_STREAM)\n"
+        "    print(found[0][4][0], len(found))\n"
+    )
+    seen = set()
+    for _ in range(2):
+        result = run_shim(python(code), env=cluster.env("web", K8SLB_RESOLVE="endpoint"))
+        expect(len(result.stdout.splitlines()), 6, result)
+        seen.update(result.stdout.splitlines())
+    expect(len(seen), 1, seen)
+    assert seen <= {f"{pod.ip} 5" for pod in pods}, seen

@@ -2,16 +2,16 @@
 """K8SLB_API=file:PATH: a kubectl dump in the API server's place, followed as it changes. On loopback, without a namespace."""
 import json
 import os
+import re
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Sequence
 
 import pytest
 
 from tests.harness import ShimProcess, ShimRunner, expect
-from tests.preload.common import python, wait_output
+from tests.preload.common import python
 
 VIP = "127.96.7.1"
 LOOP = """
@@ -102,9 +102,9 @@ def test_a_changed_file_moves_the_traffic(run_shim: ShimRunner, pods: Dict[str, 
     path = tmp_path / "dump.json"
     change(path, dump(pods["first"]))
     program = follow(run_shim, path)
-    wait_output(program, "first")
+    program.wait_output("first")
     change(path, dump(pods["second"]))
-    wait_output(program, "second")
+    program.wait_output("second")
     change(path, dump(pods["last"]))
     expect(program.wait(20).stdout.split(), ["first", "second", "last"], program.result())
 
@@ -116,7 +116,7 @@ def test_an_exchanged_link_of_a_mounted_config_map_is_noticed(run_shim: ShimRunn
     os.symlink("..0", tmp_path / "..data")
     os.symlink("..data/dump.json", tmp_path / "dump.json")
     program = follow(run_shim, tmp_path / "dump.json")
-    wait_output(program, "first")
+    program.wait_output("first")
     os.symlink("..1", tmp_path / "..data_tmp")
     os.rename(tmp_path / "..data_tmp", tmp_path / "..data")
     expect(program.wait(20).stdout.split(), ["first", "last"], program.result())
@@ -131,9 +131,9 @@ def test_a_bad_document_is_told_and_the_last_good_one_serves(run_shim: ShimRunne
     path = tmp_path / "dump.json"
     path.write_text(dump(pods["first"]))
     program = follow(run_shim, path)
-    wait_output(program, "first")
+    program.wait_output("first")
     replace(path, bad)
-    wait_log(program, f"error: {path}: ")
+    program.wait_log(re.escape(f"error: {path}: "))
     replace(path, dump(pods["last"]))
     result = program.wait(20)
     expect(result.stdout.split(), ["first", "last"], result)
@@ -152,7 +152,7 @@ def test_one_bad_item_costs_only_itself(run_shim: ShimRunner, pods: Dict[str, in
 def test_a_file_that_comes_late_is_found(run_shim: ShimRunner, pods: Dict[str, int], tmp_path: Path) -> None:
     path = tmp_path / "dump.json"
     program = follow(run_shim, path)
-    wait_log(program, "No such file")
+    program.wait_log("No such file")
     replace(path, dump(pods["last"]))
     expect(program.wait(20).stdout.split()[-1], "last", program.result())
 
@@ -165,9 +165,3 @@ def test_the_log_in_the_same_folder_is_no_change(run_shim: ShimRunner, pods: Dic
         env={"K8SLB_API": f"file:{path}", "K8SLB_SERVICES": "default/web", "K8SLB_LOG": f"debug:{tmp_path / 'log'}"},
     )
     expect((tmp_path / "log").read_text().count("EndpointSlices"), 1, result)
-
-
-def wait_log(program: ShimProcess, text: str) -> None:
-    while text not in program.result().log:
-        assert program.result().seconds < 20, program.result()
-        time.sleep(0.01)

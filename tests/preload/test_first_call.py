@@ -8,7 +8,7 @@ from tests.harness import ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.kube.double_cluster import DoubleCluster
 from tests.kube.namespace import NODE_IP
-from tests.preload.common import python, wait_output, web
+from tests.preload.common import python, web
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -121,7 +121,7 @@ def test_the_table_is_used_once_it_comes(cluster: Cluster, run_shim: ShimRunner)
     )
 
     program = run_shim.start(python(code, NODE_IP, service.vip), env=cluster.env("web", K8SLB_RETRY_DELAY="1"))
-    wait_output(program, "first\n")
+    program.wait_output("first\n")
     cluster.start_api()
     result = program.wait(25)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness import ShimRunner, expect
 from tests.kube.cluster import Cluster
-from tests.preload.common import client, python, tally, wait_output, web
+from tests.preload.common import client, python, tally, web
 
 ASK = """
 import os, socket, subprocess, sys, time
@@ -46,10 +46,10 @@ def test_a_child_outlives_its_parent_and_follows_changes(cluster: Cluster, run_s
 
     program = run_shim.start(python(code, service.vip), env=cluster.env("web"))
     program.process.wait(10)
-    wait_output(program, "alone\n")
+    program.wait_output("alone\n")
     expect(tally(program.result().stdout.split("alone")[0]), Counter({pod.name: 11 for pod in pods}), program.result())
     cluster.add_pod("late", {"app": "web"})
-    wait_output(program, "late\n")
+    program.wait_output("late\n")
     program.stop()
 
 
@@ -66,7 +66,7 @@ def test_a_daemon_starts_its_own_engine(cluster: Cluster, run_shim: ShimRunner) 
     )
 
     program = run_shim.start(python(code, service.vip), env=cluster.env("web"))
-    wait_output(program, "end\n")
+    program.wait_output("end\n")
 
     expect(tally(program.result().stdout), Counter({"end": 1, **{pod.name: 10 for pod in pods}}), program.result())
 

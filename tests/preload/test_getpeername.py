@@ -40,7 +40,7 @@ def test_every_way_to_ask(cluster: Cluster, run_shim: ShimRunner, build: Build) 
         expect(lines[f"room {room}"], f"0 length 16 bytes {raw[:kept].hex()}{'ee' * (20 - kept)}", result)
     expect(lines["negative length"], "-1 errno 22", result)
     expect(lines["no buffer"], "-1", result)
-    if "libasan" not in build.preload():
+    if "san.so" not in build.preload():
         expect(lines["bad fd"], "-1 errno 9", result)
         expect(lines["bad pointers, not connected"], "-1 errno 107", result)
     assert re.match(r"-1 errno 107 ", lines["disconnected"]), result

@@ -133,3 +133,21 @@ def test_the_first_endpoint_takes_turns(cluster: Cluster, run_shim: ShimRunner) 
     result = run_shim(python(code), env=cluster.env("web", K8SLB_RESOLVE="endpoint"))
 
     expect(sorted(result.stdout.split()), sorted([pod.ip for pod in pods] * 2), result)
+
+
+def test_the_name_of_the_host_itself_is_left_to_libc(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
+    """/etc/hosts of a Pod has it, as its own address."""
+    service, _pods = web(cluster)
+    other, _pods = web(cluster, name="api")
+    code = "import os, socket, sys; socket.sethostname('web'); os.execv(sys.argv[1], sys.argv[1:])"
+
+    def lookup(name: str, preload: bool = True) -> str:
+        program = [build.programs / "lookup", "getaddrinfo", name, 80, INET, STREAM, 0]
+        result = run_shim(["unshare", "-u", *python(code, *program)], env=cluster.env("*"), preload=preload)
+        expect((result.returncode, result.stderr), (0, ""), result)
+        return result.stdout
+
+    for name in ("web", "WEB"):
+        expect(lookup(name), lookup(name, preload=False))
+    expect(lookup("api"), f"{other.vip} 80 type 1\n")
+    expect(lookup("web.default"), f"{service.vip} 80 type 1\n")

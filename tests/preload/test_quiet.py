@@ -27,6 +27,7 @@ def test_nothing_is_printed(cluster: Cluster, run_shim: ShimRunner) -> None:
     expect(result.stderr, "", result)
 
 
+@pytest.mark.unsanitized("the sanitizer's own thread and descriptors are counted")
 def test_no_thread_before_a_match_and_no_descriptor_ever(cluster: Cluster, run_shim: ShimRunner) -> None:
     service, _pods = web(cluster)
     code = (
@@ -87,6 +88,7 @@ def test_no_system_call_is_added_where_nothing_matches(
     expect(calls[first + 1 : last], ["socket", "connect", "close"] * 5, result)
 
 
+@pytest.mark.unsanitized("the system calls of the sanitizer's constructors for our object are counted")
 def test_an_inert_program_is_not_touched(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -> None:
     def traced(preload: str) -> "Counter[str]":
         trace = tmp_path / "trace"

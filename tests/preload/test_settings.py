@@ -46,12 +46,24 @@ def test_a_wrong_value(cluster: Cluster, run_shim: ShimRunner, variable: str, va
     expect((result.returncode, result.stderr), (0, ""), result)
 
 
+@pytest.mark.parametrize("variable", ["K8SLB_TOKEN_FILE", "K8SLB_KEY_FILE"])
+@pytest.mark.parametrize("value", ["eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmVk", "first-half-of-it@second-half"])
+def test_what_may_be_a_secret_is_not_shown(cluster: Cluster, run_shim: ShimRunner, variable: str, value: str) -> None:
+    """Somebody gave the content instead of the path."""
+    result = run_shim(client(NODE_IP, 80), env=cluster.env("web", **{variable: value}))
+
+    (complaint,) = complaints(result)
+    assert complaint.startswith(f"{variable}=") and complaint.endswith(": expected an absolute path"), result
+    assert not any(part in result.log for part in value.split("@")), result
+
+
 def test_a_wrong_namespace(cluster: Cluster, run_shim: ShimRunner) -> None:
     service, _pods = web(cluster)
 
     result = run_shim(client(service.vip or "", 80), env=cluster.env("web", K8SLB_NAMESPACE="Default"))
 
-    expect(len(complaints(result)), 1, result)
+    expected = 'K8SLB_NAMESPACE="Default": expected a namespace: 1 to 63 of a-z, 0-9 and inner "-"'
+    expect(complaints(result), [expected], result)
     expect((result.returncode, result.stderr), (0, ""), result)
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that never ends and connects again and again: follow.py HOST PORT PAUSE_MS
+"""A program that connects again and again until SIGTERM: follow.py HOST PORT PAUSE_MS
 
 One line a connection: when it began (CLOCK_MONOTONIC, s), how long it took (s), and the pod that answered or the name of
 the error.
 """
 import errno
+import signal
 import socket
 import sys
 import time
@@ -21,6 +22,7 @@ def ask(host: str, port: int) -> str:
 
 def main() -> None:
     host, port, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]) / 1000
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     while True:
         start = time.monotonic()
         result = ask(host, port)

@@ -123,7 +123,7 @@ func startEtcd(data string, clientPort, peerPort int) error {
 	config.ListenPeerUrls = []url.URL{peer}
 	config.AdvertisePeerUrls = []url.URL{peer}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	config.UnsafeNoFsync = true // the data lives as long as one test session
+	config.UnsafeNoFsync = true // the data lives as long as one run of the tests
 	config.LogLevel = "error"
 
 	etcd, err := embed.StartEtcd(config)
