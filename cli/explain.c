@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "engine/options.h"
 #include "explain_options.h"
 #include "pipeline/place.h"
 
@@ -53,49 +54,18 @@ static int parse_asked(struct explanation *e)
 	return 0;
 }
 
-static enum syncer_discovery discovery_of(const struct config *config)
-{
-	switch (config->discovery) {
-	case DISCOVERY_ENDPOINT_SLICES:
-		return SYNCER_ENDPOINT_SLICES;
-	case DISCOVERY_ENDPOINTS:
-		return SYNCER_ENDPOINTS;
-	case DISCOVERY_AUTO:
-		break;
-	}
-	return SYNCER_AUTO;
-}
-
 static int take_world_in(struct explanation *e)
 {
 	const struct config *config = &e->config;
 	const char *path = e->options.from;
 	struct logger logger = cli_logger(COMMAND);
-	struct pipeline_options options = {
-		.api_url = config->api_url,
-		.api_file = "",
-		.credentials =
-			{
-				.token_file = config->token_file,
-				.ca_file = config->ca_file,
-				.cert_file = config->cert_file,
-				.key_file = config->key_file,
-			},
-		.sync =
-			{
-				.refs = e->refs,
-				.ref_count = e->ref_count,
-				.discovery = discovery_of(config),
-				.follow_services = true,
-				.retry_delay_ms = config->retry_delay_ms,
-				.poll_interval_ms = config->sync_interval_ms,
-			},
-		.place = {.node = "", .zone = ""},
-		.own_fd_table = true,
-	};
+	struct pipeline_options options = engine_pipeline_options(config, true);
 	char error[1024];
 	int rc;
 
+	/* The Services asked for on the command line, seen from wherever --node and --zone say. */
+	options.sync.refs = e->refs;
+	options.sync.ref_count = e->ref_count;
 	if (!path && config->api_file[0])
 		path = config->api_file;
 	rc = path ? world_read(path, &logger, &e->world, error, sizeof(error))

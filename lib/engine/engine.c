@@ -8,6 +8,7 @@
 
 #include "base/atomic.h"
 #include "engine/log_file.h"
+#include "engine/options.h"
 #include "engine/thread_setup.h"
 #include "pipeline/pipeline.h"
 
@@ -29,49 +30,6 @@ static void set_first_sync(uint32_t state)
 	syscall(SYS_futex, &engine_link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static enum syncer_discovery discovery_of(const struct config *config)
-{
-	switch (config->discovery) {
-	case DISCOVERY_ENDPOINT_SLICES:
-		return SYNCER_ENDPOINT_SLICES;
-	case DISCOVERY_ENDPOINTS:
-		return SYNCER_ENDPOINTS;
-	case DISCOVERY_AUTO:
-		break;
-	}
-	return SYNCER_AUTO;
-}
-
-static struct pipeline_options options_of(const struct config *config, bool own_fd_table)
-{
-	return (struct pipeline_options){
-		.api_url = config->api_url,
-		.api_file = config->api_file,
-		.credentials =
-			{
-				.token_file = config->token_file,
-				.ca_file = config->ca_file,
-				.cert_file = config->cert_file,
-				.key_file = config->key_file,
-			},
-		.sync =
-			{
-				.refs = config->services,
-				.ref_count = config->service_count,
-				.discovery = discovery_of(config),
-				.follow_services = true,
-				.retry_delay_ms = config->retry_delay_ms,
-				.poll_interval_ms = config->sync_interval_ms,
-			},
-		.place =
-			{
-				.node = config->node,
-				.zone = config->zone,
-			},
-		.own_fd_table = own_fd_table,
-	};
-}
-
 static void *engine_run(void *unused)
 {
 	struct pipeline_options options;
@@ -81,7 +39,7 @@ static void *engine_run(void *unused)
 
 	own_thread = true;
 	guest_thread_name("k8slb");
-	options = options_of(engine_config, guest_thread_own_fd_table());
+	options = engine_pipeline_options(engine_config, guest_thread_own_fd_table());
 	if (pipeline_new(&options, &logger, &pipeline, error, sizeof(error)) < 0) {
 		log_error(&logger, "no sync: %s", error);
 		set_first_sync(ENGINE_SYNC_FAILED);

@@ -352,8 +352,7 @@ static void read_status(struct decoder *decoder, const cJSON *root, struct kube_
 	status->retry_after_s = -1;
 	is_integer(member(details, "retryAfterSeconds"), 0, RETRY_AFTER_MAX_S,
 		   &status->retry_after_s);
-	cJSON_ArrayForEach(cause, causes)
-	{
+	cJSON_ArrayForEach (cause, causes) {
 		const char *text = get_text(decoder, cause, "details.causes[].reason");
 
 		if (strcmp(text, "ResourceVersionTooLarge") == 0)
@@ -467,8 +466,7 @@ static void walk_ports(struct builder *builder)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, builder->port_list)
-	{
+	cJSON_ArrayForEach (item, builder->port_list) {
 		struct slice_port port;
 
 		/* The API server writes "" for no name; kube-proxy ignores a port without one. */
@@ -552,8 +550,7 @@ static const char *const *read_hints(struct builder *builder, const cJSON *hints
 	const cJSON *item;
 	unsigned count = 0;
 
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		const char *name = store_text(builder, get_text(builder->decoder, item,
 								"endpoints[].hints.*.name"));
 
@@ -613,8 +610,7 @@ static void walk_slice(struct builder *builder)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, builder->endpoint_list)
-	{
+	cJSON_ArrayForEach (item, builder->endpoint_list) {
 		walk_endpoint(builder, item);
 	}
 }
@@ -661,8 +657,7 @@ static void walk_addresses(struct builder *builder, const cJSON *list, bool read
 	struct decoder *decoder = builder->decoder;
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		struct slice_endpoint endpoint = {.ready = ready, .serving = ready, .zone = ""};
 
 		if (!check_object(decoder, item, "subsets[].addresses[]"))
@@ -737,8 +732,7 @@ static void read_endpoints(struct decoder *decoder, const cJSON *root, const cJS
 		no_memory(decoder);
 		return;
 	}
-	cJSON_ArrayForEach(item, subsets)
-	{
+	cJSON_ArrayForEach (item, subsets) {
 		read_subset(decoder, item, &form, object);
 	}
 }
@@ -763,8 +757,7 @@ static void read_families(struct decoder *decoder, const cJSON *spec, const cJSO
 	const cJSON *item;
 	const cJSON *ip = ips ? ips->child : NULL;
 
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		if (!cJSON_IsString(item)) {
 			bad(decoder, "spec.ipFamilies[] is not a string");
 			return;
@@ -784,8 +777,7 @@ static void read_cluster_ips(struct decoder *decoder, const cJSON *spec, struct 
 	const cJSON *list = get_array(decoder, spec, "spec.clusterIPs");
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		if (!cJSON_IsString(item)) {
 			bad(decoder, "spec.clusterIPs[] is not a string");
 			return;
@@ -823,8 +815,7 @@ static void read_service_ports(struct decoder *decoder, const cJSON *spec, struc
 		no_memory(decoder);
 		return;
 	}
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		struct service_port *to = &service->ports[service->port_count];
 		struct slice_port port;
 

@@ -274,8 +274,7 @@ static void discard_staged(struct store_scope *scope)
 {
 	struct stored_object *stored, *next;
 
-	HASH_ITER(hh, scope->staged, stored, next)
-	{
+	HASH_ITER (hh, scope->staged, stored, next) {
 		HASH_DEL(scope->staged, stored);
 		stored_free(stored);
 	}
@@ -287,8 +286,8 @@ static int sink_replace_begin(void *ctx)
 	struct stored_object *stored, *next;
 
 	discard_staged(scope);
-	HASH_ITER(hh, scope->objects, stored, next)
-	stored->listed = false;
+	HASH_ITER (hh, scope->objects, stored, next)
+		stored->listed = false;
 	return 0;
 }
 
@@ -315,14 +314,19 @@ static int sink_replace_item(void *ctx, struct object *object)
 	return rc;
 }
 
-static int sink_replace_keep(void *ctx, const char *namespace, const char *name)
+static struct stored_object *find_object(const struct store_scope *scope, const char *namespace,
+					 const char *name)
 {
-	struct store_scope *scope = ctx;
-	struct stored_object *stored;
 	char key[KEY_SIZE];
 
 	make_key(key, namespace, name);
-	stored = find_stored(scope->objects, key);
+	return find_stored(scope->objects, key);
+}
+
+static int sink_replace_keep(void *ctx, const char *namespace, const char *name)
+{
+	struct stored_object *stored = find_object(ctx, namespace, name);
+
 	if (stored)
 		stored->listed = true;
 	return 0;
@@ -333,13 +337,11 @@ static void sink_replace_commit(void *ctx)
 	struct store_scope *scope = ctx;
 	struct stored_object *stored, *next;
 
-	HASH_ITER(hh, scope->staged, stored, next)
-	{
+	HASH_ITER (hh, scope->staged, stored, next) {
 		HASH_DEL(scope->staged, stored);
 		put_stored(scope, stored);
 	}
-	HASH_ITER(hh, scope->objects, stored, next)
-	{
+	HASH_ITER (hh, scope->objects, stored, next) {
 		if (!stored->listed)
 			drop_stored(scope, stored);
 	}
@@ -352,14 +354,10 @@ static void sink_replace_abort(void *ctx)
 
 static void sink_remove(void *ctx, const char *namespace, const char *name)
 {
-	struct store_scope *scope = ctx;
-	struct stored_object *stored;
-	char key[KEY_SIZE];
+	struct stored_object *stored = find_object(ctx, namespace, name);
 
-	make_key(key, namespace, name);
-	stored = find_stored(scope->objects, key);
 	if (stored)
-		drop_stored(scope, stored);
+		drop_stored(ctx, stored);
 }
 
 static int sink_upsert(void *ctx, struct object *object)
@@ -431,8 +429,8 @@ void store_scope_close(struct store_scope *scope)
 	if (!scope)
 		return;
 	discard_staged(scope);
-	HASH_ITER(hh, scope->objects, stored, next)
-	drop_stored(scope, stored);
+	HASH_ITER (hh, scope->objects, stored, next)
+		drop_stored(scope, stored);
 	for (link = &scope->store->scopes; *link != scope; link = &(*link)->next)
 		;
 	*link = scope->next;
@@ -485,7 +483,7 @@ void store_free(struct store *store)
 		return;
 	while (store->scopes)
 		store_scope_close(store->scopes);
-	HASH_ITER(hh, store->groups, group, next)
-	group_free(store, group);
+	HASH_ITER (hh, store->groups, group, next)
+		group_free(store, group);
 	free(store);
 }

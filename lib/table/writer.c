@@ -252,8 +252,8 @@ static void new_plan(struct table_writer *writer)
 	while (writer->changes)
 		forget_change(writer->changes);
 	arena_plan_start(&writer->plan, &writer->needs);
-	HASH_ITER(hh, writer->services, service, next)
-	arena_plan_place(&writer->plan, service->wire);
+	HASH_ITER (hh, writer->services, service, next)
+		arena_plan_place(&writer->plan, service->wire);
 	writer->plan_number++;
 }
 
@@ -262,8 +262,7 @@ static void write_all(const struct table_writer *writer, const struct arena *are
 	struct written_service *service, *next;
 
 	arena_clear_indexes(arena);
-	HASH_ITER(hh, writer->services, service, next)
-	{
+	HASH_ITER (hh, writer->services, service, next) {
 		arena_write_service(arena, service->wire);
 		arena_index_service(arena, service->wire);
 	}
@@ -368,8 +367,8 @@ void table_writer_free(struct table_writer *writer)
 
 	if (!writer)
 		return;
-	HASH_ITER(hh, writer->services, service, next)
-	take_out(writer, service);
+	HASH_ITER (hh, writer->services, service, next)
+		take_out(writer, service);
 	while (writer->memory) {
 		struct table_memory *memory = writer->memory;
 
