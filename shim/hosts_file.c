@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hosts_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+static bool same_letter(char a, char b)
+{
+	return strncasecmp(&a, &b, 1) == 0;
+}
+
+/* A word ends: true when it is @host, as a name and not as the address. */
+static bool end_word(struct hosts_scan *state, const char *host)
+{
+	bool hit = state->in_word && state->word > 0 && !state->mismatched &&
+		   host[state->matched] == '\0';
+
+	if (state->in_word)
+		state->word++;
+	state->in_word = false;
+	state->mismatched = false;
+	state->matched = 0;
+	return hit;
+}
+
+bool hosts_scan_feed(struct hosts_scan *state, const char *host, const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		char c = text[i];
+
+		if (c == '\n') {
+			if (end_word(state, host))
+				return true;
+			state->word = 0;
+			state->comment = false;
+		} else if (state->comment) {
+			continue;
+		} else if (c == '#' || c == ' ' || c == '\t' || c == '\r') {
+			if (end_word(state, host))
+				return true;
+			state->comment = c == '#';
+		} else {
+			state->in_word = true;
+			if (host[state->matched] == '\0' || !same_letter(host[state->matched], c))
+				state->mismatched = true;
+			else
+				state->matched++;
+		}
+	}
+	return false;
+}
+
+bool hosts_file_names(const char *host)
+{
+	int saved_errno = errno;
+	int fd = open("/etc/hosts", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct hosts_scan state = {0};
+	bool found = false;
+	size_t total = 0;
+	ssize_t got = 1;
+
+	while (fd >= 0 && !found && got > 0 && total < HOSTS_FILE_LIMIT) {
+		char text[4096];
+
+		got = read(fd, text, sizeof(text));
+		if (got > 0) {
+			found = hosts_scan_feed(&state, host, text, (size_t)got);
+			total += (size_t)got;
+		}
+	}
+	if (fd >= 0) {
+		/* The last line may lack its end. */
+		found = found || hosts_scan_feed(&state, host, "\n", 1);
+		close(fd);
+	}
+	errno = saved_errno;
+	return found;
+}
