@@ -232,13 +232,15 @@ class RealCluster(Cluster):
         if service in self._services:
             self._services.remove(service)
         # The garbage collector would do it, in its own time; a Service of the same name may follow at once.
-        path = _slices_path(service)
+        slices = _slices_path(service)
+        endpoints = f"/api/v1/namespaces/{service.namespace}/endpoints/{service.name}"
 
         def gone() -> bool:
-            self._do("DELETE", path)
-            return not self._do("GET", path)["items"]
+            self._do("DELETE", slices)
+            self._do("DELETE", endpoints, but=[404])
+            return not self._do("GET", slices)["items"] and self.request("GET", endpoints)[0] == 404
 
-        wait_until(f"removal of the EndpointSlices of {service.name}", gone, 10, self.logs)
+        wait_until(f"removal of the endpoints of {service.name}", gone, 10, self.logs)
 
     def add_pod(
         self,
