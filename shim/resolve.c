@@ -72,9 +72,7 @@ static bool match_name(const char *host, unsigned nth, struct asked_name *ret_as
 
 static bool has_vip(const struct table_service *service)
 {
-	static const struct ip_address none;
-
-	return !ip_equal(&service->vips[0], &none);
+	return !ip_is_unset(&service->vips[0]);
 }
 
 static void add_address(struct resolved *resolved, const struct ip_address *ip, uint16_t port)
@@ -89,10 +87,8 @@ static void add_address(struct resolved *resolved, const struct ip_address *ip, 
 
 static void add_vips(struct resolved *resolved, const struct table_service *service)
 {
-	static const struct ip_address none;
-
 	for (unsigned i = 0; i < 2; i++) {
-		if (!ip_equal(&service->vips[i], &none))
+		if (!ip_is_unset(&service->vips[i]))
 			add_address(resolved, &service->vips[i], 0);
 	}
 }

@@ -36,6 +36,14 @@ static inline bool ip_equal(const struct ip_address *a, const struct ip_address 
 	return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
 }
 
+/* All zero: how structs and tables of ours say that there is no address. */
+static inline bool ip_is_unset(const struct ip_address *ip)
+{
+	static const struct ip_address unset;
+
+	return ip_equal(ip, &unset);
+}
+
 static inline enum ip_family ip_family_of(const struct ip_address *ip)
 {
 	uint64_t first;

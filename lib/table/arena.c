@@ -8,9 +8,7 @@
 
 static bool has_vip(const struct wire_port *port)
 {
-	static const struct ip_address none;
-
-	return !ip_equal(&port->vip, &none);
+	return !ip_is_unset(&port->vip);
 }
 
 struct arena_needs arena_needs_of(const struct wire_service *service)

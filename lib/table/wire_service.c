@@ -5,10 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool wire_service_is_api_server(const char *namespace, const char *name)
+{
+	return strcmp(namespace, "default") == 0 && strcmp(name, "kubernetes") == 0;
+}
+
 static uint8_t no_endpoint_answer(const char *namespace, const char *name,
 				  const struct selected_port *port)
 {
-	if (strcmp(namespace, "default") == 0 && strcmp(name, "kubernetes") == 0)
+	if (wire_service_is_api_server(namespace, name))
 		return TABLE_LEAVE;
 	/* A wrong guess must not refuse what kube-proxy would serve. */
 	if (port->guessed && port->endpoint_count == 0)

@@ -33,6 +33,9 @@ struct wire_service {
 	struct wire_port *ports; /* record.port_count of them */
 };
 
+/* default/kubernetes: the Service that the API server itself is reached through. */
+bool wire_service_is_api_server(const char *namespace, const char *name);
+
 /* Copies the used endpoints of @selection. Returns NULL when memory is short. Cursors are 0. */
 struct wire_service *wire_service_new(const char *namespace, const char *name,
 				      const struct selection *selection);

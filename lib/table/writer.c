@@ -85,11 +85,6 @@ int table_writer_new(struct table_writer **ret_writer)
 
 /* ---- put ---- */
 
-static bool is_api_server(const char *key)
-{
-	return strcmp(key, "default/kubernetes") == 0;
-}
-
 static void forget_change(struct written_service *service)
 {
 	if (!service->changed_in)
@@ -163,7 +158,7 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 	snprintf(key, sizeof(key), "%s/%s", namespace, name);
 	HASH_FIND_STR(writer->services, key, service);
 	if (selection->port_count == 0 && !selection->headless) {
-		if (!service || is_api_server(key))
+		if (!service || wire_service_is_api_server(namespace, name))
 			return 0;
 		take_out(writer, service);
 		return 1;
@@ -172,7 +167,9 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 	if (!wire)
 		return -ENOMEM;
 	wire_service_take_cursors(wire, service ? service->wire : NULL, &writer->next_cursor);
-	rc = service && is_api_server(key) ? wire_service_keep_endpoints(wire, service->wire) : 0;
+	rc = service && wire_service_is_api_server(namespace, name)
+		     ? wire_service_keep_endpoints(wire, service->wire)
+		     : 0;
 	if (rc == 0 && service && wire_service_equal(wire, service->wire)) {
 		wire_service_free(wire);
 		return 0;
