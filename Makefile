@@ -8,9 +8,16 @@ SOVERSION := 0
 
 # CC=clang works. CFLAGS, CPPFLAGS and LDFLAGS are the caller's and come after ours.
 CFLAGS ?= -O2 -g
-OBJCOPY ?= objcopy
-STRIP ?= strip
-AR ?= ar
+# CROSS=aarch64-linux-gnu: the preload library and the command for that machine, in a folder of their own.
+CROSS ?=
+TOOL_PREFIX := $(CROSS:%=%-)
+ifneq ($(CROSS),)
+CC := $(TOOL_PREFIX)gcc
+AR := $(TOOL_PREFIX)ar
+endif
+NM ?= $(TOOL_PREFIX)nm
+OBJCOPY ?= $(TOOL_PREFIX)objcopy
+STRIP ?= $(TOOL_PREFIX)strip
 PKG_CONFIG ?= pkg-config
 
 PREFIX ?= /usr/local
@@ -21,7 +28,7 @@ MANDIR ?= $(PREFIX)/share/man
 
 # SANITIZE=address,undefined or SANITIZE=thread: a build of its own beside the plain one.
 SANITIZE ?=
-BUILD ?= build$(if $(findstring address,$(SANITIZE)),-asan)$(if $(findstring thread,$(SANITIZE)),-tsan)
+BUILD ?= build$(CROSS:%=-%)$(if $(findstring address,$(SANITIZE)),-asan)$(if $(findstring thread,$(SANITIZE)),-tsan)
 
 # What is expensive and not ours (static parts, Python environment, control plane) is kept here.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/k8slb
@@ -39,6 +46,9 @@ K8SLB_TEST_COUNTS ?= quick
 version_of = $(shell $(1) --version 2>/dev/null | sed 's/^g*cc //;q')
 CC_VERSION := $(call version_of,$(CC))
 CC_IS_CLANG := $(findstring clang,$(CC_VERSION))
+ifneq ($(CROSS),)
+$(if $(CC_VERSION),,$(error $(CC) is not here: `scripts/setup libcs` installs it))
+endif
 
 # -Wno-maybe-uninitialized: gcc cannot know that a result is 0 or negative, so "outputs are untouched on
 # failure" looks like a use of an unset output. clang's analysis and valgrind watch over the real ones.
@@ -60,9 +70,10 @@ OUR_CPPFLAGS := -D_GNU_SOURCE -DK8SLB_VERSION='"$(VERSION)"' -Ilib
 OUR_CFLAGS := -std=gnu11 -pthread $(WARNINGS) $(SANITIZE_FLAGS)
 LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 # The shim runs with the libc of any image: no __tls_get_addr, no fortified calls, no stack
-# protector, whose symbols differ between libcs.
-SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE
-LIBRARY_LDFLAGS := -shared -pthread -static-libgcc -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
+# protector, whose symbols differ between libcs; atomics without libgcc, which asks libc how.
+SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE \
+	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
+LIBRARY_LDFLAGS := -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
 	-Wl,--gc-sections -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,--hash-style=gnu \
 	$(if $(and $(SANITIZE),$(CC_IS_CLANG)),-shared-libsan,-Wl,-z,defs)
 
@@ -120,7 +131,8 @@ ENDPOINTS_STAGES := $(SHARED_STAGES) endpoints
 stage_sources = $(sort $(foreach stage,$(1),$(wildcard lib/$(stage)/*.c)))
 programs = $(patsubst $(1)/%.c,$(BUILD)/$(2)/%,$(sort $(wildcard $(1)/$(3)*.c)))
 
-CLI_SOURCES := $(sort $(wildcard cli/*.c)) $(call stage_sources,$(SHIM_STAGES))
+CLI_SOURCES := $(sort $(wildcard cli/*.c)) \
+	$(filter-out lib/base/raw_getaddrinfo.c,$(call stage_sources,$(SHIM_STAGES)))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
 UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints)
 ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
@@ -140,12 +152,35 @@ ENDPOINTS_FILE := libk8slb-endpoints.so.$(VERSION)
 ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
 ENDPOINTS_ARCHIVE := $(BUILD)/libk8slb-endpoints.a
 UNIT_LIB := $(BUILD)/libk8slb-unit.a
-# A group: curl calls back into our archive (lib/base/raw_calls.c).
+# A group: curl calls back into our archive (third_party/redefine.syms).
 UNIT_LIB_GROUP := -Wl,--start-group $(UNIT_LIB) $(THIRD_PARTY_LIBS) -Wl,--end-group
+
+# What the shim is linked against instead of the build machine's libc: the symbols of glibc 2.17 that it may
+# use, and nothing else. Any other one is an error of the linker. A sanitizer's runtime brings imports of its
+# own and runs on this machine only, so those builds are linked as usual.
+STUBS := $(addprefix $(BUILD)/imports/,libc.so.6 libpthread.so.0 libdl.so.2)
+ifeq ($(SANITIZE),)
+SHIM_LDFLAGS := $(LIBRARY_LDFLAGS) -nostdlib -Wl,-z,defs \
+	$(if $(CC_IS_CLANG),-Wno-unused-command-line-argument)
+SHIM_LIBC := $(STUBS) -lgcc
+# Static: no libc of the build machine to be found in the image. ld warns that getaddrinfo() loads plugins
+# then; ours loads none (cli/raw_getaddrinfo.c).
+CLI_LDFLAGS := -static-pie -Wl,--no-warnings
+else
+SHIM_LDFLAGS := $(LIBRARY_LDFLAGS) -static-libgcc
+SHIM_LIBC :=
+CLI_LDFLAGS := -static-libgcc -Wl,--as-needed
+endif
+
+# The C programs that tests/libcs runs on another libc: by the cross compiler, or on musl by its own.
+LIBCS_PROGRAM_NAMES := connect_loop lookup guest
+LIBCS_PROGRAMS := $(addprefix $(BUILD)/tests/$(if $(CROSS),libcs,musl)/,$(LIBCS_PROGRAM_NAMES))
+ARM64 := aarch64-linux-gnu
 
 EXAMPLES := $(call programs,examples,examples)
 UNIT_TESTS := $(call programs,tests/unit,tests/unit,test_)
-VICTIMS := $(call programs,tests/preload/programs,tests/programs)
+VICTIMS := $(call programs,tests/preload/programs,tests/programs) $(call programs,tests/hazards/programs,tests/programs) \
+	$(patsubst tests/hazards/preload/%.c,$(BUILD)/tests/preload/%.so,$(sort $(wildcard tests/hazards/preload/*.c)))
 BENCHES := $(call programs,tests/bench,bench) \
 	$(patsubst tests/bench/preload/%.c,$(BUILD)/bench/%.so,$(wildcard tests/bench/preload/*.c))
 FUZZERS := $(call programs,tests/fuzz,fuzz,fuzz_)
@@ -159,7 +194,8 @@ INSTALLED := $(SHIM) $(CLI) $(ENDPOINTS) $(ENDPOINTS_ARCHIVE)
 .SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
-all: $(SHIM) $(CLI) lib ## build the preload library, the k8slb command and the endpoints library (default)
+# Another machine's libcurl and cJSON are not here to link the endpoints library against.
+all: $(SHIM) $(CLI) $(if $(CROSS),,lib) ## build the preload library, the k8slb command and the endpoints library (default)
 
 lib: $(ENDPOINTS) $(ENDPOINTS_ARCHIVE) ## build the endpoints library for C programs
 
@@ -183,6 +219,7 @@ test: ## everything: unit tests plain, sanitized and under valgrind, then real p
 	@$(MAKE) -j2 -Otarget pytest-asan pytest-tsan
 	@$(MAKE) -j2 -Otarget test-valgrind test-clang
 	@$(MAKE) -j2 -Otarget pytest-e2e pytest-others
+	@$(MAKE) test-libcs
 
 soak: ## the same tests with every count raised
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
@@ -210,20 +247,28 @@ test-clang: ## build with clang, and run every fuzzer for a moment
 	@$(MAKE) CC=clang BUILD=$(BUILD)-clang all structure
 	@$(MAKE) fuzz FUZZ_SECONDS=$(if $(filter full,$(K8SLB_TEST_COUNTS)),60,3)
 
+test-libcs: ## the preload library on older and newer glibc, on musl and on arm64
+	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,$(ARM64)-gcc)' scripts/setup libcs
+	@$(MAKE) all $(LIBCS_PROGRAMS)
+	@$(MAKE) CROSS=$(ARM64) BUILD=$(BUILD)-$(ARM64) all libcs-programs structure
+	@$(call run_pytest,tests/libcs)
+
+libcs-programs: $(LIBCS_PROGRAMS)
+
 run_pytest = PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest $(1) \
 	--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
 
 # The preload tests alone, of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'
 pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
-	@$(call run_pytest,tests)
+	@$(call run_pytest,tests --ignore=tests/libcs)
 
 # Two halves of about the same time, each in a network namespace of its own: most tests wait.
 pytest-e2e:
 	@$(call run_pytest,tests/e2e)
 
 pytest-others:
-	@$(call run_pytest,tests --ignore=tests/e2e)
+	@$(call run_pytest,tests --ignore=tests/e2e --ignore=tests/libcs)
 
 # The same hooks, watched. Tests that have no meaning then are marked so.
 pytest-asan:
@@ -278,13 +323,13 @@ uninstall: ## remove what install put there
 		rm -f $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page));)
 
 clean: ## remove the build folders (the cache stays)
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan clang fuzz)
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan clang fuzz $(ARM64))
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
-	test-valgrind test-clang pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
+	test-valgrind test-clang test-libcs libcs-programs pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
 	pytest-preload fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------
@@ -310,7 +355,7 @@ VENV = $(eval VENV := $$(shell scripts/setup venv-path))$(VENV)
 # --- rules -----------------------------------------------------------------------------------
 
 $(THIRD_PARTY):
-	$(Q)CC='$(CC)' THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' third_party/build $@
+	$(Q)CC='$(CC)' AR='$(AR)' NM='$(NM)' OBJCOPY='$(OBJCOPY)' THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' third_party/build $@
 
 # Objects depend on how they are made: another compiler or other flags rebuild them.
 $(BUILD)/flags: FORCE
@@ -347,22 +392,25 @@ $(Q)$(OBJCOPY) --add-gnu-debuglink=$@.debug $@.new
 $(Q)mv $@.new $@
 endef
 
+$(STUBS) &: shim/imports/make-stubs shim/imports/symbols $(BUILD)/flags
+	$(Q)CC='$(CC)' $< $(BUILD)/imports
+
 # -z nodelete: our thread runs this code, so a dlclose() must not unmap it.
-$(SHIM): $(SHIM_OBJECTS) shim/shim.map | $(THIRD_PARTY)
+$(SHIM): $(SHIM_OBJECTS) shim/shim.map $(STUBS) | $(THIRD_PARTY)
 	$(call say,LD)
-	$(Q)$(call LINK,$(LIBRARY_LDFLAGS)) -Wl,-z,nodelete -Wl,-soname,libk8slb.so \
-		-Wl,--version-script=shim/shim.map -o $@.debug $(SHIM_OBJECTS) $(THIRD_PARTY_LIBS)
+	$(Q)$(call LINK,$(SHIM_LDFLAGS)) -Wl,-z,nodelete -Wl,-soname,libk8slb.so \
+		-Wl,--version-script=shim/shim.map -o $@.debug $(SHIM_OBJECTS) $(THIRD_PARTY_LIBS) $(SHIM_LIBC)
 	$(strip_to_debug)
 
 $(CLI): $(CLI_OBJECTS) | $(THIRD_PARTY)
 	$(call say,LD)
-	$(Q)$(call LINK) -pthread -static-libgcc -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
-		-Wl,--gc-sections -Wl,--as-needed -o $@.debug $(CLI_OBJECTS) $(THIRD_PARTY_LIBS) -ldl
+	$(Q)$(call LINK,$(CLI_LDFLAGS)) -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
+		-Wl,--gc-sections -o $@.debug $(CLI_OBJECTS) $(THIRD_PARTY_LIBS)
 	$(strip_to_debug)
 
 $(ENDPOINTS): $(ENDPOINTS_OBJECTS) lib/endpoints/k8slb-endpoints.map
 	$(call say,LD)
-	$(Q)$(call LINK,$(LIBRARY_LDFLAGS)) -Wl,-soname,$(ENDPOINTS_SONAME) \
+	$(Q)$(call LINK,$(LIBRARY_LDFLAGS)) -static-libgcc -Wl,-soname,$(ENDPOINTS_SONAME) \
 		-Wl,--version-script=lib/endpoints/k8slb-endpoints.map -o $@ $(ENDPOINTS_OBJECTS) $(SYSTEM_LIBS)
 	$(Q)ln -sf $(ENDPOINTS_FILE) $(BUILD)/$(ENDPOINTS_SONAME)
 	$(Q)ln -sf $(ENDPOINTS_SONAME) $(BUILD)/libk8slb-endpoints.so
@@ -391,16 +439,48 @@ $(BUILD)/tests/programs/%: $(BUILD)/obj/tests/preload/programs/%.o
 	@mkdir -p $(@D)
 	$(Q)$(call LINK) -o $@ $< -ldl
 
+# Of the tests, as another libc runs them.
+define link_guest
+$(call say,LD)
+@mkdir -p $(@D)
+$(Q)$(1) $(OUR_CPPFLAGS) $(CPPFLAGS) -std=gnu11 -pthread $(WARNINGS) $(CFLAGS) -o $@ $<
+endef
+
+$(BUILD)/tests/libcs/%: tests/preload/programs/%.c $(BUILD)/flags
+	$(call link_guest,$(CC))
+
+$(BUILD)/tests/libcs/%: tests/libcs/programs/%.c $(BUILD)/flags
+	$(call link_guest,$(CC))
+
+$(BUILD)/tests/musl/%: tests/preload/programs/%.c $(BUILD)/flags
+	$(call link_guest,musl-gcc)
+
+$(BUILD)/tests/musl/%: tests/libcs/programs/%.c $(BUILD)/flags
+	$(call link_guest,musl-gcc)
+
+# -rdynamic: what a program of the tests defines can stand in for a library's, as a program's own OpenSSL does.
+$(BUILD)/tests/programs/%: $(BUILD)/obj/tests/hazards/programs/%.o
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -rdynamic -o $@ $< -ldl -pthread
+
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(UNIT_LIB)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(call LINK) -o $@ $< $(UNIT_LIB_GROUP) -ldl
 
 # Preloaded beside the shim. No flags of a sanitizer: they go into programs without one.
+PRELOAD_BESIDE = $(CC) $(OUR_CPPFLAGS) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
 $(BUILD)/bench/%.so: tests/bench/preload/%.c $(wildcard tests/bench/preload/*.h) $(BUILD)/flags
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OUR_CPPFLAGS) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -fPIC -shared -o $@ $<
+	$(Q)$(PRELOAD_BESIDE)
+
+$(BUILD)/tests/preload/%.so: tests/hazards/preload/%.c $(BUILD)/flags
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(PRELOAD_BESIDE)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(UNIT_LIB)
 	$(call say,LD)

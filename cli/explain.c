@@ -59,7 +59,7 @@ static int take_world_in(struct explanation *e)
 	const struct config *config = &e->config;
 	const char *path = e->options.from;
 	struct logger logger = cli_logger(COMMAND);
-	struct pipeline_options options = engine_pipeline_options(config, true);
+	struct pipeline_options options = engine_pipeline_options(config);
 	char error[1024];
 	int rc;
 

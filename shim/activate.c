@@ -9,7 +9,12 @@
 
 #include "base/clock.h"
 #include "process.h"
+#include "signal_frame.h"
 #include "state.h"
+
+/* This thread is in pthread_create(): its malloc() may be the program's and call connect(), which
+ * must not wait for what this very thread is to begin. */
+static __thread bool starting;
 
 bool activate_could_match(const struct ip_address *ip, uint16_t port)
 {
@@ -44,13 +49,15 @@ static void start_engine(struct process *process)
 		return;
 	/* A vfork() child or a clone(CLONE_VM) one would start the thread in its own process but
 	 * leave the mark of it in its parent's memory. */
-	if ((uint32_t)getpid() != peek_u32(&process->pid))
+	if ((uint32_t)getpid() != peek_u32(&process->pid) || in_signal_handler())
 		return;
 	if (!claim_u32(&process->engine, PROCESS_ENGINE_NONE, PROCESS_ENGINE_STARTING))
 		return;
 	if (!peek_u64(&process->started_ms))
 		poke_u64(&process->started_ms, now);
+	starting = true;
 	rc = k8slb_engine.start(&shim.config, &shim.link);
+	starting = false;
 	if (rc < 0) {
 		poke_u64(&process->retry_at_ms, now + ACTIVATE_RETRY_MS);
 		k8slb_engine.log_message(&shim.config, LOG_LEVEL_ERROR,
@@ -97,7 +104,7 @@ const struct table_view *activate(uint32_t longest_wait_ms)
 
 	start_engine(process);
 	view = observe_pointer(&shim.link.view);
-	if (!view && longest_wait_ms > 0 &&
+	if (!view && longest_wait_ms > 0 && !starting &&
 	    observe_u32(&process->engine) >= PROCESS_ENGINE_STARTING) {
 		wait_first_sync(process, longest_wait_ms);
 		view = observe_pointer(&shim.link.view);

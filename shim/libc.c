@@ -3,8 +3,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/raw_calls.h"
 
 /* A union, because ISO C has no cast between object and function pointers. */
 #define LIBC_CALL(result, name, ...)         \
@@ -14,6 +17,7 @@
 	} name
 
 static struct {
+	LIBC_CALL(void, pthread_exit, void *);
 	LIBC_CALL(int, connect, int, const struct sockaddr *, socklen_t);
 	LIBC_CALL(int, getpeername, int, struct sockaddr *, socklen_t *);
 	LIBC_CALL(int, getaddrinfo, const char *, const char *, const struct addrinfo *,
@@ -27,6 +31,10 @@ static struct {
 	bool glibc;
 } libc;
 
+/* This thread is in dlsym(), which in glibc before 2.34 may call malloc(), and that of the program
+ * one of our hooks. */
+static __thread bool binding;
+
 /*
  * Threads may do this at once: they find the same address, and the slot changes only from NULL to
  * it. pthread_once would deadlock when dlsym() calls malloc() and that of the program one of our
@@ -35,10 +43,15 @@ static struct {
 static bool bind_symbol(void **slot, const char *name)
 {
 	int saved_errno = errno;
-	void *object = dlsym(RTLD_NEXT, name);
+	void *object = NULL;
 
+	if (!binding) {
+		binding = true;
+		object = dlsym(RTLD_NEXT, name);
+		binding = false;
+		poke_pointer(slot, object);
+	}
 	errno = object ? saved_errno : ENOSYS;
-	poke_pointer(slot, object);
 	return object;
 }
 
@@ -48,6 +61,7 @@ void libc_bind_all(void)
 {
 	/* glibc and musl both have all of these; the result tells nothing that a call would not. */
 	(void)BOUND(connect);
+	(void)BOUND(pthread_exit);
 	(void)BOUND(getpeername);
 	(void)BOUND(getaddrinfo);
 	(void)BOUND(gethostbyname);
@@ -62,14 +76,32 @@ bool libc_is_glibc(void)
 	return libc.glibc;
 }
 
+void libc_pthread_exit(void *result)
+{
+	if (BOUND(pthread_exit))
+		libc.pthread_exit.call(result);
+	for (;;)
+		syscall(SYS_exit, 0);
+}
+
 int libc_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	return BOUND(connect) ? libc.connect.call(fd, addr, len) : -1;
+	int saved_errno = errno;
+
+	if (BOUND(connect))
+		return libc.connect.call(fd, addr, len);
+	errno = saved_errno;
+	return k8slb_raw_connect(fd, addr, len);
 }
 
 int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return BOUND(getpeername) ? libc.getpeername.call(fd, addr, len) : -1;
+	int saved_errno = errno;
+
+	if (BOUND(getpeername))
+		return libc.getpeername.call(fd, addr, len);
+	errno = saved_errno;
+	return k8slb_raw_getpeername(fd, addr, len);
 }
 
 int libc_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,

@@ -17,8 +17,9 @@ void libc_bind_all(void);
 /* The process runs on glibc, whose freeaddrinfo() frees a list node by node. */
 bool libc_is_glibc(void);
 
-/* Same contracts as connect(2), getpeername(2), getaddrinfo(3) and gethostbyname(3); ENOSYS
- * (EAI_SYSTEM) where libc has no such call. */
+/* Same contracts as connect(2), getpeername(2), getaddrinfo(3) and gethostbyname(3). Where libc's
+ * own cannot be looked up, the first two are system calls and the others fail with ENOSYS
+ * (EAI_SYSTEM). */
 int libc_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int libc_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -29,5 +30,8 @@ int libc_gethostbyname_r(const char *name, struct hostent *host, char *buffer, s
 			 struct hostent **ret_host, int *ret_h_errno);
 int libc_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
 			  size_t size, struct hostent **ret_host, int *ret_h_errno);
+
+/* pthread_exit(3); where it cannot be looked up, the end of the calling thread alone. */
+__attribute__((noreturn)) void libc_pthread_exit(void *result);
 
 #endif

@@ -14,6 +14,7 @@ enum process_engine {
 	PROCESS_ENGINE_NONE,
 	PROCESS_ENGINE_STARTING,
 	PROCESS_ENGINE_STARTED,
+	PROCESS_ENGINE_LEFT, /* for good: the first thread has ended */
 };
 
 struct process {

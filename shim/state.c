@@ -59,6 +59,7 @@ bool shim_start(void)
 		return observe_u32(&shim.phase) == SHIM_ACTIVE;
 	source = config_source_process();
 	if (config_parse(&source, keep_message, &messages, &shim.config) == 0) {
+		k8slb_engine.log_init(&shim.config);
 		active = shim.config.service_count > 0 && !shim.config.program_excluded;
 		log_messages(&shim.config, &messages);
 	}

@@ -63,3 +63,7 @@ set(HAVE_SIGACTION 0 CACHE INTERNAL "")
 set(HAVE_SIGNAL 0 CACHE INTERNAL "")
 set(HAVE_SIGSETJMP 0 CACHE INTERNAL "")
 set(HAVE_ALARM 0 CACHE INTERNAL "")
+
+# Functions of new C libraries that curl can do without: off_t has 64 bits without fcntl64() and its kin.
+set(HAVE_FILE_OFFSET_BITS 0 CACHE INTERNAL "")
+set(HAVE_MEMSET_EXPLICIT 0 CACHE INTERNAL "")

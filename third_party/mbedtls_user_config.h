@@ -12,8 +12,11 @@
 
 /* Random numbers from the kernel at every call: see psa_random.c. */
 #define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
+#define MBEDTLS_NO_PLATFORM_ENTROPY
+#define MBEDTLS_ENTROPY_HARDWARE_ALT
 
 /* The program's sockets and files are not ours to touch. */
+#undef MBEDTLS_FS_IO
 #undef MBEDTLS_NET_C
 #undef MBEDTLS_TIMING_C
 #undef MBEDTLS_PSA_CRYPTO_STORAGE_C

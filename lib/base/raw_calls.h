@@ -1,4 +1,4 @@
-/* libc's socket calls for our own HTTP client, past our own hooks. */
+/* libc's socket calls past all hooks, our own included. */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_BASE_RAW_CALLS_H
 #define K8SLB_BASE_RAW_CALLS_H

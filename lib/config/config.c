@@ -231,6 +231,7 @@ static void parse_balancing(struct parser *parser)
 	static const char *const policies[] = {"round_robin", "random", NULL};
 	static const char *const modes[] = {"vip", "endpoint", NULL};
 	static const char *const discoveries[] = {"auto", "endpointslices", "endpoints", NULL};
+	static const char *const meshes[] = {"avoid", "ignore", NULL};
 	struct config *config = parser->config;
 
 	/* The names stand in the order of their enums, the default first. */
@@ -240,6 +241,8 @@ static void parse_balancing(struct parser *parser)
 		(enum resolve_mode)parse_choice(parser, "K8SLB_RESOLVE", modes, "vip or endpoint");
 	config->discovery = (enum discovery_mode)parse_choice(
 		parser, "K8SLB_DISCOVERY", discoveries, "auto, endpointslices or endpoints");
+	config->mesh =
+		(enum mesh_mode)parse_choice(parser, "K8SLB_MESH", meshes, "avoid or ignore");
 	parse_number(parser, "K8SLB_SYNC_TIMEOUT", 0, 60000, 1, &config->sync_timeout_ms);
 	parse_number(parser, "K8SLB_CONNECT_TIMEOUT", 1, 600000, 1, &config->connect_timeout_ms);
 	parse_number(parser, "K8SLB_ATTEMPTS", 1, 16, 1, &config->attempts);

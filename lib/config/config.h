@@ -26,6 +26,11 @@ enum discovery_mode {
 	DISCOVERY_ENDPOINTS,
 };
 
+enum mesh_mode {
+	MESH_AVOID, /* stay out where a mesh's proxy is found */
+	MESH_IGNORE,
+};
+
 /*
  * Strings are never NULL; "" means not set and no default. They live as long as the config. All
  * times in milliseconds. All paths are absolute: they are opened later, when the program may have
@@ -45,6 +50,7 @@ struct config {
 	enum balance_policy policy;
 	enum resolve_mode resolve;
 	enum discovery_mode discovery;
+	enum mesh_mode mesh;
 	uint32_t sync_timeout_ms; /* longest wait for the first table; 0: never wait */
 	uint32_t connect_timeout_ms;
 	uint32_t attempts;

@@ -28,6 +28,8 @@ const struct config_setting config_settings[] = {
 	{"K8SLB_NODE", "", "name of the Node that this Pod runs on; inferred when not set"},
 	{"K8SLB_ZONE", "", "its zone; inferred when not set"},
 	{"K8SLB_TABLE", "", "path of a table that another process keeps"},
+	{"K8SLB_MESH", "avoid",
+	 "where a service mesh's proxy is in the Pod: avoid (stay out) or ignore it"},
 	{"K8SLB_LOG", "off", "off, error, info or debug, with :PATH to a file"},
 	{"K8SLB_ONLY", "", "names of the only programs to act in"},
 	{"K8SLB_SKIP", "", "names of programs to stay out of"},

@@ -178,8 +178,6 @@ int settings_new_pipeline(const struct settings *settings, struct pipeline **ret
 				.poll_interval_ms = settings->sync_interval_ms,
 			},
 		.place = {.node = "", .zone = ""},
-		/* An ordinary library: its descriptors are its program's. */
-		.own_fd_table = true,
 	};
 
 	return pipeline_new(&options, &settings->logger, ret_pipeline, error, error_size);

@@ -38,8 +38,17 @@ struct engine_ops {
 	 */
 	int (*start)(const struct config *config, struct engine_link *link);
 
+	/*
+	 * Ends this process's thread, waiting at most @longest_wait_ms for it, and takes the table
+	 * back. Only after start(), which must not follow.
+	 */
+	void (*stop)(uint32_t longest_wait_ms);
+
 	/* The calling thread is the engine's own. Async-signal-safe. */
 	bool (*is_own_thread)(void);
+
+	/* Before the first line: remembers what standard error is. Keeps errno. */
+	void (*log_init)(const struct config *config);
 
 	/* Writes one line to the log that the config names; for messages of the constructor.
 	 * No malloc, no stdio. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/libc_compat.h"
 
 /* Used by the engine's thread only. */
 static struct {
@@ -19,6 +20,37 @@ static struct {
 	uint32_t dropped;
 	bool started;
 } bucket;
+
+/* What standard error was at the start; only for a log without a path. */
+static struct {
+	bool remembered;
+	dev_t device;
+	ino_t inode;
+} standard_error;
+
+void log_file_init(const struct config *config)
+{
+	int saved_errno = errno;
+	struct stat status;
+
+	if (config->log_level > LOG_LEVEL_OFF && !config->log_path[0] &&
+	    k8slb_fstat(STDERR_FILENO, &status) == 0) {
+		standard_error.device = status.st_dev;
+		standard_error.inode = status.st_ino;
+		standard_error.remembered = true;
+	}
+	errno = saved_errno;
+}
+
+/* A program that was started without descriptor 2, or closes it, gets that number for a file of
+ * its own. */
+static bool is_standard_error(int fd)
+{
+	struct stat status;
+
+	return standard_error.remembered && k8slb_fstat(fd, &status) == 0 &&
+	       status.st_dev == standard_error.device && status.st_ino == standard_error.inode;
+}
 
 /* Civil date of a day count (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms"). gmtime_r
  * would take the time zone's lock and call getenv(), against the host's setenv(). */
@@ -50,7 +82,7 @@ static bool may_grow(int fd, size_t length)
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return true;
-	return fstat(fd, &status) == 0 &&
+	return k8slb_fstat(fd, &status) == 0 &&
 	       (!S_ISREG(status.st_mode) || (rlim_t)status.st_size + length <= limit.rlim_cur);
 }
 
@@ -75,7 +107,8 @@ void log_file_write(const struct config *config, enum log_level level, const cha
 	/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. */
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
 	if (fd >= 0) {
-		if (may_grow(fd, (size_t)length)) {
+		if ((config->log_path[0] || is_standard_error(fd)) &&
+		    may_grow(fd, (size_t)length)) {
 			ssize_t written = write(fd, text, (size_t)length);
 
 			(void)written;

@@ -6,11 +6,16 @@
 #include "base/log.h"
 #include "config/config.h"
 
+/* Remembers what standard error is, for a log without a path. Before the first line, when the
+ * program has not touched its descriptors yet. Keeps errno. */
+void log_file_init(const struct config *config);
+
 /*
  * Appends "TIME k8slb[PID] LEVEL: LINE" by one open, one write and one close, so that lines of
  * many processes do not mix, no descriptor of ours stays in the host, and a rotated file is left
  * behind at once. Without a path: standard error, opened by its path in /proc, because the
- * engine's thread has no descriptors of the host. No malloc, no stdio stream, no lock; keeps
+ * engine's thread has no descriptors of the host, and only while that is what it was at the start.
+ * No malloc, no stdio stream, no lock; keeps
  * errno. A log that cannot be written is silent.
  */
 void log_file_write(const struct config *config, enum log_level level, const char *line);

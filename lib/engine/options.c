@@ -14,7 +14,7 @@ static enum syncer_discovery discovery_of(const struct config *config)
 	return SYNCER_AUTO;
 }
 
-struct pipeline_options engine_pipeline_options(const struct config *config, bool own_fd_table)
+struct pipeline_options engine_pipeline_options(const struct config *config)
 {
 	return (struct pipeline_options){
 		.api_url = config->api_url,
@@ -40,6 +40,5 @@ struct pipeline_options engine_pipeline_options(const struct config *config, boo
 				.node = config->node,
 				.zone = config->zone,
 			},
-		.own_fd_table = own_fd_table,
 	};
 }

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/thread_setup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* TLS handshakes and JSON of bounded depth need less than 64 KiB; the rest is for the libc of the
@@ -23,48 +29,99 @@
 #endif
 #define CLOSE_RANGE_UNSHARE_FLAG (1u << 1) /* linux/close_range.h, Linux 5.9 */
 
-int guest_thread_start(void *(*run)(void *), void *argument)
+int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread)
 {
 	pthread_attr_t attributes;
-	pthread_t thread;
 	sigset_t all;
 	sigset_t before;
 	int rc = pthread_attr_init(&attributes);
 
 	if (rc)
 		return -rc;
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	rc = pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	/* The thread inherits the mask: a handler of the host must never run on it. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (rc == 0)
-		rc = pthread_create(&thread, &attributes, run, argument);
+		rc = pthread_create(ret_thread, &attributes, run, argument);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	return -rc;
 }
 
-bool guest_thread_own_fd_table(void)
+bool guest_thread_end(pthread_t thread, uint32_t longest_wait_ms)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += longest_wait_ms / 1000;
+	deadline.tv_nsec += (long)(longest_wait_ms % 1000) * 1000000;
+	if (deadline.tv_nsec >= 1000000000) {
+		deadline.tv_nsec -= 1000000000;
+		deadline.tv_sec++;
+	}
+	return pthread_cancel(thread) == 0 && pthread_timedjoin_np(thread, NULL, &deadline) == 0;
+}
+
+/* After unshare(): the copies of the host's descriptors, which would keep its pipes from reaching
+ * their end. A directory that changes while it is read is read again. */
+static void close_copies(void)
+{
+	bool closed = true;
+
+	/* Room for the directory's own descriptor where the host has used up its limit. */
+	for (int fd = 0; fd <= 2; fd++)
+		close(fd);
+	while (closed) {
+		DIR *directory = opendir("/proc/thread-self/fd");
+		const struct dirent *entry;
+
+		closed = false;
+		while (directory && (entry = readdir(directory))) {
+			int fd = atoi(entry->d_name);
+
+			if (entry->d_name[0] != '.' && fd != dirfd(directory))
+				closed = close(fd) == 0 || closed;
+		}
+		if (directory)
+			closedir(directory);
+	}
+}
+
+int guest_thread_own_fd_table(void)
 {
 #if defined(__SANITIZE_THREAD__)
 	/* ThreadSanitizer takes equal numbers of two tables for one descriptor. */
-	return false;
+	return 0;
 #endif
 	/*
 	 * With a shared table a host that closes all descriptors (daemons, ssh) would close ours
-	 * and get their numbers again: TLS records in its files. Copies of the host's would keep
-	 * pipes from reaching their end.
+	 * and get their numbers again: TLS records in its files.
 	 */
-	if (syscall(SYS_close_range, 0u, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) < 0)
-		return false;
+	if (syscall(SYS_close_range, 0u, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) < 0) {
+		/* Without /proc the copies could not be found. */
+		if (access("/proc/thread-self/fd", X_OK) < 0 || unshare(CLONE_FILES) < 0)
+			return -errno;
+		close_copies();
+	}
 	/* Whatever code of the host's libc prints here (malloc's "corrupted ..."), it must not go
 	 * to a socket that got number 2. */
 	for (int fd = 0; fd <= 2; fd++) {
 		if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
 			break;
 	}
-	return true;
+	return 0;
+}
+
+void guest_thread_yield_priority(void)
+{
+	static const struct sched_param none = {0};
+	long policy = syscall(SYS_sched_getscheduler, 0); /* musl's functions say ENOSYS */
+
+	if (policy == SCHED_FIFO || policy == SCHED_RR)
+		syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
+	if (getpriority(PRIO_PROCESS, 0) < 0)
+		setpriority(PRIO_PROCESS, 0, 0);
 }
 
 void guest_thread_name(const char *name)

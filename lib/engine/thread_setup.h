@@ -3,20 +3,33 @@
 #ifndef K8SLB_ENGINE_THREAD_SETUP_H
 #define K8SLB_ENGINE_THREAD_SETUP_H
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
- * Starts a detached thread with all signals blocked and a stack of its own size, whatever defaults
+ * Starts a joinable thread with all signals blocked and a stack of its own size, whatever defaults
  * the host has set. Returns 0 or -errno.
  */
-int guest_thread_start(void *(*run)(void *), void *argument);
+int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);
 
 /*
- * Gives the calling thread a file descriptor table of its own, empty but for /dev/null at 0 to 2.
- * Returns false where the kernel or a seccomp filter does not allow that (Linux < 5.9, valgrind):
- * the table is then still the host's, and untouched.
+ * Ends the thread at its next cancellation point and waits until libc counts it no more, at most
+ * @longest_wait_ms. What it holds is lost. False when it was not gone in time.
  */
-bool guest_thread_own_fd_table(void);
+bool guest_thread_end(pthread_t thread, uint32_t longest_wait_ms);
+
+/*
+ * Gives the calling thread a file descriptor table of its own, empty but for /dev/null at 0 to 2:
+ * by close_range(2) (Linux 5.9), else by unshare(2), which container runtimes' seccomp filters
+ * refuse. Returns 0, or -errno where neither is allowed: the table is then still the host's, and
+ * untouched.
+ */
+int guest_thread_own_fd_table(void);
+
+/* Gives up a realtime policy and a negative nice value that the calling thread got from the one
+ * that started it: background work must not compete with what they are meant for. */
+void guest_thread_yield_priority(void);
 
 /* As shown by ps -L and top -H. */
 void guest_thread_name(const char *name);

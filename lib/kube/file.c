@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/libc_compat.h"
+
 #define READ_SIZE (64 * 1024)
 
 /* A ConfigMap's file is a link to a file in a linked folder; more links than this are a loop. */
@@ -44,7 +46,7 @@ struct file_identity file_identify(const char *path)
 	struct file_identity identity = {{0}};
 	struct stat status;
 
-	if (stat(path, &status) == 0)
+	if (k8slb_stat(path, &status) == 0)
 		identity = (struct file_identity){
 			{(uint64_t)status.st_dev, (uint64_t)status.st_ino, (uint64_t)status.st_size,
 			 (uint64_t)status.st_mtim.tv_sec, (uint64_t)status.st_mtim.tv_nsec,
@@ -84,7 +86,7 @@ int file_read(const char *path, struct buffer *content)
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &status) < 0)
+	if (k8slb_fstat(fd, &status) < 0)
 		rc = -errno;
 	else if (!S_ISREG(status.st_mode))
 		rc = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;

@@ -7,15 +7,12 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/address.h"
 #include "base/buffer.h"
@@ -26,9 +23,7 @@
 #define KEEPALIVE_IDLE_S     30
 #define KEEPALIVE_INTERVAL_S 15
 /* Idle connections kept for the next list or watch. */
-#define IDLE_CONNECTIONS 4
-/* Programs expect small descriptor numbers, use select() on them or close them blindly. */
-#define FIRST_OWN_FD	  512
+#define IDLE_CONNECTIONS  4
 #define RETRY_AFTER_MAX_S 86400
 #define MESSAGE_SIZE	  (CURL_ERROR_SIZE + 128)
 
@@ -63,18 +58,10 @@ struct http_client {
 	char *user_agent;
 	bool https;
 	bool may_send_token;
-	bool own_fd_table;
 	bool in_curl; /* curl is calling our functions and refuses changes of its handles */
 };
 
 /* ---- Making a client ---- */
-
-static CURLcode global_result;
-
-static void global_init(void)
-{
-	global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 /* A name that ends at this machine whatever the resolver says: curl answers localhost itself. */
 static bool is_loopback(const char *host)
@@ -156,22 +143,23 @@ out:
 int http_client_new(const struct http_options *options, struct http_client **ret_client,
 		    char *error, size_t error_size)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct http_client *client;
+	CURLcode global;
 	CURLU *url;
 	int rc = -ENOMEM;
 
 	snprintf(error, error_size, "out of memory");
-	pthread_once(&once, global_init);
-	if (global_result != CURLE_OK) {
-		snprintf(error, error_size, "libcurl: %s", curl_easy_strerror(global_result));
-		return -EIO;
-	}
 	client = calloc(1, sizeof(*client));
 	if (!client)
 		return -ENOMEM;
+	/* curl counts these calls, and locks around them. */
+	global = curl_global_init(CURL_GLOBAL_DEFAULT);
+	if (global != CURLE_OK) {
+		snprintf(error, error_size, "libcurl: %s", curl_easy_strerror(global));
+		free(client);
+		return -EIO;
+	}
 	client->credentials = options->credentials;
-	client->own_fd_table = options->own_fd_table;
 	client->user_agent = strdup(options->user_agent);
 	client->multi = curl_multi_init();
 	url = curl_url();
@@ -208,20 +196,13 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 {
 	struct http_transfer *transfer = ctx;
 	int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
-	int high;
 
 	(void)purpose;
 	if (fd < 0) {
 		transfer->socket_errno = errno;
 		return CURL_SOCKET_BAD;
 	}
-	if (transfer->client->own_fd_table)
-		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
-	if (high < 0)
-		return fd; /* RLIMIT_NOFILE is lower */
-	close(fd);
-	return high;
+	return fd;
 }
 
 /* The value of header @name in @line (no NUL at its end), trimmed; NULL when it is another one. */
@@ -672,4 +653,5 @@ void http_client_free(struct http_client *client)
 	free(client->base_url);
 	free(client->user_agent);
 	free(client);
+	curl_global_cleanup();
 }

@@ -22,10 +22,6 @@ struct http_options {
 	const char *user_agent; /* copied; must not begin with curl, Wget or Mozilla/5.0, for
 				   which the API server pretty-prints its lists */
 	struct credentials *credentials; /* borrowed, outlives the client; may be NULL */
-	bool own_fd_table; /* the calling thread shares its file descriptors with nobody;
-			      otherwise every socket is moved above the numbers that a
-			      host program may expect to get (curl's own wakeup descriptor
-			      cannot be), and is close-on-exec anyway */
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/libc_compat.h"
 
 #define FOLDER_FORMAT "/dev/shm/k8slb-%u"
 #define FILE_NAME     "hints"
@@ -19,7 +20,7 @@ static int check_owner(int fd, mode_t type)
 {
 	struct stat status;
 
-	if (fstat(fd, &status) < 0)
+	if (k8slb_fstat(fd, &status) < 0)
 		return -errno;
 	if ((status.st_mode & S_IFMT) != type || status.st_uid != geteuid() ||
 	    (status.st_mode & (S_IRWXG | S_IRWXO)))

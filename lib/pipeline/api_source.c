@@ -246,7 +246,6 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 	struct http_options http_options = {
 		.base_url = options->api_url,
 		.user_agent = USER_AGENT,
-		.own_fd_table = options->own_fd_table,
 	};
 	int rc;
 

@@ -26,7 +26,6 @@ struct pipeline_options {
 	struct credentials_options credentials;
 	struct syncer_options sync; /* its refs are borrowed */
 	struct select_place place;  /* "" where not known: place.h then infers; copied */
-	bool own_fd_table;	    /* http.h */
 };
 
 /*

@@ -113,6 +113,7 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_int_equal(config->policy, POLICY_ROUND_ROBIN);
 	assert_int_equal(config->resolve, RESOLVE_VIP);
 	assert_int_equal(config->discovery, DISCOVERY_AUTO);
+	assert_int_equal(config->mesh, MESH_AVOID);
 	assert_int_equal(config->sync_timeout_ms, 2000);
 	assert_int_equal(config->connect_timeout_ms, 1000);
 	assert_int_equal(config->attempts, 3);
@@ -188,6 +189,7 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"K8SLB_RESOLVE", "VIP", "K8SLB_RESOLVE=\"VIP\": expected vip or endpoint"},
 		{"K8SLB_DISCOVERY", "dns",
 		 "K8SLB_DISCOVERY=\"dns\": expected auto, endpointslices or endpoints"},
+		{"K8SLB_MESH", "off", "K8SLB_MESH=\"off\": expected avoid or ignore"},
 		{"K8SLB_SYNC_TIMEOUT", "2s", "K8SLB_SYNC_TIMEOUT=\"2s\": expected 0 to 60000"},
 		{"K8SLB_SYNC_TIMEOUT", "-1", "K8SLB_SYNC_TIMEOUT=\"-1\": expected 0 to 60000"},
 		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 1 to 600000"},

@@ -1,0 +1,37 @@
+/* What the oldest libc that we run with lacks, and what our static parts must not find in any. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_BASE_LIBC_COMPAT_H
+#define K8SLB_BASE_LIBC_COMPAT_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/*
+ * stat(2) and fstat(2): glibc has functions of these names since 2.33 only, older ones have others
+ * that no newer header can ask for.
+ */
+int k8slb_stat(const char *path, struct stat *ret_status);
+int k8slb_fstat(int fd, struct stat *ret_status);
+
+/* explicit_bzero(3), in glibc since 2.25; for curl and Mbed TLS (third_party/redefine.syms). */
+void k8slb_explicit_bzero(void *memory, size_t size);
+
+/* strerror_r(3) as glibc has it, for curl: musl's function of that name returns an int. */
+char *k8slb_strerror_r(int number, char *text, size_t size);
+
+/*
+ * curl's calls of stdio become these (third_party/redefine.syms). It makes them for features that
+ * we do not use, but the references are there: buffered streams and the program's stdin, stdout and
+ * stderr stay out of reach. Each does nothing and fails as its original does.
+ */
+extern FILE *k8slb_no_stdin, *k8slb_no_stdout, *k8slb_no_stderr;
+FILE *k8slb_no_fopen(const char *path, const char *mode);
+int k8slb_no_fclose(FILE *stream);
+size_t k8slb_no_fread(void *data, size_t size, size_t count, FILE *stream);
+size_t k8slb_no_fwrite(const void *data, size_t size, size_t count, FILE *stream);
+int k8slb_no_fseek(FILE *stream, long offset, int whence);
+long k8slb_no_ftell(FILE *stream);
+int k8slb_no_fputc(int c, FILE *stream);
+
+#endif
