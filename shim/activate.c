@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/raw_syscall.h"
 #include "process.h"
 #include "signal_frame.h"
 #include "state.h"
@@ -88,8 +88,8 @@ static void wait_first_sync(const struct process *process, uint32_t longest_wait
 
 		/* A handler ran, so the program may be in a hurry. EINTR would be wrong: the
 		 * connection has not begun, and who gets EINTR from connect() polls for its end. */
-		if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left, NULL,
-			    0) < 0 &&
+		if (raw_syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left,
+				NULL, 0) < 0 &&
 		    errno == EINTR)
 			break;
 		now = clock_monotonic_ms();

@@ -22,7 +22,7 @@ static char found_domain[CLUSTER_DOMAIN_SIZE] = "cluster.local";
 static void read_domain(void)
 {
 	struct config_source source = config_source_process();
-	char text[RESOLV_CONF_SIZE];
+	static char text[RESOLV_CONF_SIZE]; /* one thread reads, once; too much for a small stack */
 
 	if (source.read_file(source.ctx, "/etc/resolv.conf", text, sizeof(text)) == 0)
 		cluster_domain_from_resolv_conf(text, found_domain, sizeof(found_domain));

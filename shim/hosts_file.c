@@ -63,7 +63,7 @@ bool hosts_file_names(const char *host)
 	ssize_t got = 1;
 
 	while (fd >= 0 && !found && got > 0 && total < HOSTS_FILE_LIMIT) {
-		char text[4096];
+		char text[1024];
 
 		got = read(fd, text, sizeof(text));
 		if (got > 0) {

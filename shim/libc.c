@@ -3,11 +3,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/raw_calls.h"
+#include "base/raw_syscall.h"
 
 /* A union, because ISO C has no cast between object and function pointers. */
 #define LIBC_CALL(result, name, ...)         \
@@ -81,7 +81,7 @@ void libc_pthread_exit(void *result)
 	if (BOUND(pthread_exit))
 		libc.pthread_exit.call(result);
 	for (;;)
-		syscall(SYS_exit, 0);
+		raw_syscall(SYS_exit, 0);
 }
 
 int libc_connect(int fd, const struct sockaddr *addr, socklen_t len)

@@ -9,11 +9,11 @@
  * libc's and kube-proxy serves the VIP.
  */
 #include <pthread.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/raw_syscall.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"
@@ -22,7 +22,7 @@
 
 static bool is_first_thread(void)
 {
-	return syscall(SYS_gettid) == getpid();
+	return raw_syscall(SYS_gettid) == getpid();
 }
 
 static void leave_engine(void)

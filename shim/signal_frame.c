@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/raw_syscall.h"
 
 #define SIGNALS		  64
 #define SA_NODEFER_FLAG	  0x40000000ul /* asm-generic/signal-defs.h */
@@ -48,13 +49,13 @@ static struct handlers find_handlers(void)
 	struct handlers handlers = {.blocked = 0};
 	uint64_t blocked = 0;
 
-	if (syscall(SYS_rt_sigprocmask, 0, NULL, &blocked, sizeof(blocked)) < 0)
+	if (raw_syscall(SYS_rt_sigprocmask, 0, NULL, &blocked, sizeof(blocked)) < 0)
 		return handlers;
 	for (unsigned signal = 1; signal <= SIGNALS; signal++) {
 		struct kernel_action action = {.handler = 0};
 
 		/* 0 and 1: SIG_DFL and SIG_IGN. */
-		if (syscall(SYS_rt_sigaction, signal, NULL, &action, sizeof(action.mask)) < 0 ||
+		if (raw_syscall(SYS_rt_sigaction, signal, NULL, &action, sizeof(action.mask)) < 0 ||
 		    action.handler <= 1)
 			continue;
 		if (action.flags & SA_NODEFER_FLAG)
@@ -71,7 +72,8 @@ static struct handlers find_handlers(void)
 static bool is_readable(uintptr_t address)
 {
 	const int no_such_operation = -1;
-	long rc = syscall(SYS_rt_sigprocmask, no_such_operation, address, NULL, sizeof(uint64_t));
+	long rc =
+		raw_syscall(SYS_rt_sigprocmask, no_such_operation, address, NULL, sizeof(uint64_t));
 
 	return rc == 0 || errno != EFAULT;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libc.h"
 #include "process.h"
@@ -53,6 +54,10 @@ bool shim_start(void)
 	int saved_errno = errno;
 	bool active = false;
 
+	/* A call out of .preinit_array: libc has no environment yet, and "no settings" would be the
+	 * answer for good. */
+	if (!environ)
+		return false;
 	/* Whoever comes while this runs, a signal handler on this very thread included, finds
 	 * SHIM_RUNNING and passes: waiting here could deadlock. */
 	if (!claim_u32(&shim.phase, SHIM_NEW, SHIM_RUNNING))

@@ -2,11 +2,11 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/raw_syscall.h"
 
 #define GETRANDOM_NONBLOCK 1 /* GRND_NONBLOCK; sys/random.h is younger than the oldest libc */
 
@@ -31,7 +31,7 @@ uint64_t random_u64(void)
 	int saved_errno = errno;
 	uint64_t value;
 
-	if (syscall(SYS_getrandom, &value, sizeof(value), GETRANDOM_NONBLOCK) !=
+	if (raw_syscall(SYS_getrandom, &value, sizeof(value), GETRANDOM_NONBLOCK) !=
 	    (long)sizeof(value)) {
 		struct timespec now = {0, 0};
 

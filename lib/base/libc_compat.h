@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /*
  * stat(2) and fstat(2): glibc has functions of these names since 2.33 only, older ones have others
@@ -19,6 +20,13 @@ void k8slb_explicit_bzero(void *memory, size_t size);
 
 /* strerror_r(3) as glibc has it, for curl: musl's function of that name returns an int. */
 char *k8slb_strerror_r(int number, char *text, size_t size);
+
+/*
+ * gmtime_r(3), for curl and Mbed TLS: libc's takes the lock of the time zone, which a fork() of the
+ * program would leave taken in the child, and reads the environment, against the program's
+ * setenv(). NULL before the year 1970.
+ */
+struct tm *k8slb_gmtime_r(const time_t *time, struct tm *ret_time);
 
 /*
  * curl's calls of stdio become these (third_party/redefine.syms). It makes them for features that

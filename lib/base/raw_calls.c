@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/raw_calls.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "base/raw_syscall.h"
 
 int k8slb_raw_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	return (int)syscall(SYS_connect, fd, addr, len);
+	return (int)raw_syscall(SYS_connect, fd, addr, len);
 }
 
 int k8slb_raw_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return (int)syscall(SYS_getpeername, fd, addr, len);
+	return (int)raw_syscall(SYS_getpeername, fd, addr, len);
 }

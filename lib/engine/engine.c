@@ -4,11 +4,11 @@
 #include <limits.h>
 #include <string.h>
 #include <linux/futex.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/raw_syscall.h"
 #include "engine/fork_state.h"
 #include "engine/log_file.h"
 #include "engine/mesh.h"
@@ -36,7 +36,8 @@ static void set_first_sync(uint32_t state)
 		return;
 	/* Pairs with observe_u32() of the waiting hooks. */
 	publish_u32(&engine_link->first_sync, state);
-	syscall(SYS_futex, &engine_link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	raw_syscall(SYS_futex, &engine_link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL,
+		    0);
 }
 
 /* A view once published is never freed: a hook may hold it for as long as its thread is stopped. */

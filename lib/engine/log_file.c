@@ -52,26 +52,16 @@ static bool is_standard_error(int fd)
 	       status.st_dev == standard_error.device && status.st_ino == standard_error.inode;
 }
 
-/* Civil date of a day count (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms"). gmtime_r
- * would take the time zone's lock and call getenv(), against the host's setenv(). */
 static void format_utc(char *text, size_t size)
 {
-	uint64_t now = clock_realtime_s();
-	unsigned days = (unsigned)(now / 86400) + 719468;
-	unsigned era = days / 146097;
-	unsigned day_of_era = days - era * 146097;
-	unsigned year_of_era =
-		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	unsigned day_of_year =
-		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	unsigned shifted_month = (5 * day_of_year + 2) / 153;
-	unsigned day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-	unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-	unsigned year = year_of_era + era * 400 + (month <= 2);
-	unsigned seconds = (unsigned)(now % 86400);
+	time_t now = (time_t)clock_realtime_s();
+	struct tm utc;
 
-	snprintf(text, size, "%04u-%02u-%02uT%02u:%02u:%02uZ", year, month, day, seconds / 3600,
-		 seconds / 60 % 60, seconds % 60);
+	if (k8slb_gmtime_r(&now, &utc))
+		snprintf(text, size, "%04d-%02d-%02dT%02d:%02d:%02dZ", utc.tm_year + 1900,
+			 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+	else
+		text[0] = '\0';
 }
 
 /* Beyond RLIMIT_FSIZE the kernel raises SIGXFSZ, which ends most programs. */
@@ -90,8 +80,8 @@ void log_file_write(const struct config *config, enum log_level level, const cha
 {
 	int saved_errno = errno;
 	const char *path = config->log_path[0] ? config->log_path : "/dev/stderr";
-	char text[LOG_LINE_SIZE + 64];
-	char when[32];
+	char text[LOG_LINE_SIZE + 128];
+	char when[80];
 	int length;
 	int fd;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/thread_setup.h"
+#include "base/raw_syscall.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,17 +88,19 @@ static void close_copies(void)
 	}
 }
 
+/* Defined in a program that was built with ThreadSanitizer, as our own sanitized build is. */
+extern void __tsan_init(void) __attribute__((weak));
+
 int guest_thread_own_fd_table(void)
 {
-#if defined(__SANITIZE_THREAD__)
-	/* ThreadSanitizer takes equal numbers of two tables for one descriptor. */
-	return 0;
-#endif
+	/* It takes equal numbers of two tables for one descriptor, and reports the program. */
+	if (__tsan_init)
+		return 0;
 	/*
 	 * With a shared table a host that closes all descriptors (daemons, ssh) would close ours
 	 * and get their numbers again: TLS records in its files.
 	 */
-	if (syscall(SYS_close_range, 0u, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) < 0) {
+	if (raw_syscall(SYS_close_range, 0u, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) < 0) {
 		/* Without /proc the copies could not be found. */
 		if (access("/proc/thread-self/fd", X_OK) < 0 || unshare(CLONE_FILES) < 0)
 			return -errno;
@@ -116,10 +118,10 @@ int guest_thread_own_fd_table(void)
 void guest_thread_yield_priority(void)
 {
 	static const struct sched_param none = {0};
-	long policy = syscall(SYS_sched_getscheduler, 0); /* musl's functions say ENOSYS */
+	long policy = raw_syscall(SYS_sched_getscheduler, 0); /* musl's functions say ENOSYS */
 
 	if (policy == SCHED_FIFO || policy == SCHED_RR)
-		syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
+		raw_syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
 	if (getpriority(PRIO_PROCESS, 0) < 0)
 		setpriority(PRIO_PROCESS, 0, 0);
 }

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/raw_syscall.h"
 
 #define MEMFD_CLOEXEC 1u /* MFD_CLOEXEC; the libc wrapper is younger than the oldest libc */
 
@@ -16,7 +16,7 @@ static int new_file(size_t size)
 	int fd = -1;
 
 #ifdef SYS_memfd_create
-	fd = (int)syscall(SYS_memfd_create, "k8slb", MEMFD_CLOEXEC);
+	fd = (int)raw_syscall(SYS_memfd_create, "k8slb", MEMFD_CLOEXEC);
 #endif
 	if (fd < 0)
 		return -errno;
