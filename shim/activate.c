@@ -66,7 +66,8 @@ static void start_engine(struct process *process)
 	publish_u32(&process->engine, rc < 0 ? PROCESS_ENGINE_NONE : PROCESS_ENGINE_STARTED);
 }
 
-static void wait_first_sync(const struct process *process, uint32_t longest_wait_ms)
+static void wait_first_sync(const struct process *process, uint32_t longest_wait_ms,
+			    bool ends_by_signal)
 {
 	uint32_t *word = &shim.link.first_sync;
 	uint64_t now = clock_monotonic_ms();
@@ -90,13 +91,13 @@ static void wait_first_sync(const struct process *process, uint32_t longest_wait
 		 * connection has not begun, and who gets EINTR from connect() polls for its end. */
 		if (raw_syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, ENGINE_SYNC_PENDING, &left,
 				NULL, 0) < 0 &&
-		    errno == EINTR)
+		    ends_by_signal && errno == EINTR)
 			break;
 		now = clock_monotonic_ms();
 	}
 }
 
-const struct table_view *activate(uint32_t longest_wait_ms)
+static const struct table_view *start_and_wait(uint32_t longest_wait_ms, bool ends_by_signal)
 {
 	int saved_errno = errno;
 	struct process *process = process_current();
@@ -106,9 +107,19 @@ const struct table_view *activate(uint32_t longest_wait_ms)
 	view = observe_pointer(&shim.link.view);
 	if (!view && longest_wait_ms > 0 && !starting &&
 	    observe_u32(&process->engine) >= PROCESS_ENGINE_STARTING) {
-		wait_first_sync(process, longest_wait_ms);
+		wait_first_sync(process, longest_wait_ms, ends_by_signal);
 		view = observe_pointer(&shim.link.view);
 	}
 	errno = saved_errno;
 	return view;
+}
+
+const struct table_view *activate(uint32_t longest_wait_ms)
+{
+	return start_and_wait(longest_wait_ms, true);
+}
+
+const struct table_view *activate_for_lookup(void)
+{
+	return start_and_wait(UINT32_MAX, false);
 }

@@ -18,11 +18,14 @@ bool activate_could_match(const struct ip_address *ip, uint16_t port);
 
 /*
  * For a call that could match. Starts the engine when this process has none, but not from within
- * a signal handler: the next call does. Without a table it
- * waits for the first one, at most @longest_wait_ms and never beyond K8SLB_SYNC_TIMEOUT after the
- * engine's start; it stops waiting when the first attempt failed or a signal handler ran.
+ * a signal handler: the next call does. Without a table it waits for the first one, at most
+ * @longest_wait_ms and never beyond K8SLB_SYNC_TIMEOUT after the engine's start; it stops waiting
+ * when the first attempt failed or a signal handler ran.
  * Returns the table or NULL. Keeps errno.
  */
 const struct table_view *activate(uint32_t longest_wait_ms);
+
+/* The same for a name lookup, which no signal ends. */
+const struct table_view *activate_for_lookup(void);
 
 #endif

@@ -12,7 +12,7 @@
  * Keyed by SO_COOKIE, a number that the kernel gives to one socket and never again (Linux 4.12):
  * the same through dup() and fork(), another one for every new socket. So no close(), dup() or
  * fork() must be watched, and an old entry can never meet a new socket.
- * Fixed size, lossy, lock-free: a newer socket may take an older one's place; then getpeername()
+ * Fixed size, lossy, lock-free: newer sockets take the place of older ones; then getpeername()
  * tells the endpoint.
  */
 struct peer {

@@ -274,7 +274,7 @@ static enum resolve_result resolve_in_table(const struct asked_name *asked,
 					    const struct resolve_query *query,
 					    struct resolved *resolved)
 {
-	const struct table_view *view = activate(UINT32_MAX);
+	const struct table_view *view = activate_for_lookup();
 
 	if (!view)
 		return RESOLVE_LEAVE;

@@ -59,3 +59,23 @@ def test_an_endpoint_dialled_directly_is_shown_as_it_is(cluster: Cluster, run_sh
     result = run_shim(python(code, service.vip, pods[0].ip), env=cluster.env("web"))
 
     expect(result.stdout, f"{service.vip} 80\n{pods[0].ip} 8080\n{service.vip} 80\n", result)
+
+
+@DOUBLE
+def test_many_sockets_at_once(cluster: Cluster, run_shim: ShimRunner) -> None:
+    """An event loop connects to the same Service over and over and asks for the peer when each connection is there."""
+    service, _pods = web(cluster)
+    code = (
+        "import select, socket, sys\n"
+        "sockets = [socket.socket() for _ in range(64)]\n"
+        "for s in sockets:\n"
+        "    s.setblocking(False)\n"
+        "    s.connect_ex((sys.argv[1], 80))\n"
+        "for s in sockets:\n"
+        "    select.select([], [s], [], 5)\n"
+        "print(*sorted({s.getpeername() for s in sockets}))\n"
+    )
+
+    result = run_shim(python(code, service.vip), env=cluster.env("web", K8SLB_SYNC_TIMEOUT="10000"))
+
+    expect((result.stdout, result.stderr), (f"('{service.vip}', 80)\n", ""), result)

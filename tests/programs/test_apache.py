@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Apache httpd: processes of many threads (event MPM) that give up root, connect by mod_proxy, and are replaced gracefully."""
+import os
+import re
+import signal
+from typing import Set
+
+import pytest
+
+from tests.harness import counts, wait_until
+from tests.programs.common import MODES, World, expect_alike, files_of_tree, tree
+from tests.programs.load import ask_often, asking, expect_only
+from tests.programs.servers import needs_real_root
+
+pytestmark = [pytest.mark.clusters("double"), needs_real_root]
+
+ADDRESS = ("127.0.0.1", 18302)
+COUNT = counts(30, 300)
+PROCESSES = 2
+CONFIG = """
+ServerName localhost
+ServerRoot {directory}
+PidFile {directory}/pid
+DefaultRuntimeDir {directory}
+ErrorLog /dev/stderr
+LogLevel notice
+User nobody
+Group nogroup
+Listen {address[0]}:{address[1]}
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+StartServers {processes}
+ServerLimit 8
+ThreadsPerChild 5
+MinSpareThreads 1
+MaxSpareThreads 40
+MaxRequestWorkers 40
+ProxyPass / http://{host}:{port}/ disablereuse=on
+"""
+
+
+@pytest.mark.parametrize("by", ["vip", "name"])
+def test_mod_proxy(world: World, by: str) -> None:
+    web = world.web()
+    seen = []
+    for preload in MODES:
+        directory = world.public_directory() / str(preload)
+        directory.mkdir()
+        config = CONFIG.format(directory=directory, address=ADDRESS, processes=PROCESSES, host=getattr(web, by), port=web.port)
+        (directory / "httpd.conf").write_text(config)
+        with world.mode(preload):
+            command = ["apache2", "-D", "FOREGROUND", "-f", directory / "httpd.conf"]
+            server = world.start(command, preload, env=world.public_env(), cwd=directory, listening=ADDRESS)
+            wait_until("its processes", lambda: len(children(server.pid)) == PROCESSES, 10, server.result)
+            with world.counting({web: COUNT}, preload, uneven=PROCESSES, shown=server.result):
+                expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
+            files = [files_of_tree(server.pid, numbered=False)]
+            before = children(server.pid)
+            with asking(ADDRESS) as found:
+                os.kill(server.pid, signal.SIGUSR1)
+                wait_until("other processes", lambda: replaced(server.pid, before), 20, server.result)
+                wait_until("requests", lambda: sum(found.values()) >= COUNT, 20, server.result)
+            expect_only(found, web.pod_names, server.result())
+            with world.counting({web: COUNT}, preload, uneven=PROCESSES, shown=server.result):
+                expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
+            files.append(files_of_tree(server.pid, numbered=False))
+            os.kill(server.pid, signal.SIGTERM)
+            result = server.wait(10)
+        told = re.sub(r"^\[.*?\] |\[pid \d+:tid \d+\] ", "", result.stderr, flags=re.MULTILINE)
+        told = told.replace(str(directory), "DIRECTORY")
+        seen.append((files, told, result.stdout, result.returncode))
+    expect_alike(seen)
+
+
+def children(parent: int) -> Set[int]:
+    return set(tree(parent)[1:])
+
+
+def replaced(parent: int, before: Set[int]) -> bool:
+    now = children(parent)
+    return len(now) == PROCESSES and not now & before
