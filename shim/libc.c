@@ -28,6 +28,16 @@ static struct {
 		  struct hostent **, int *);
 	LIBC_CALL(int, gethostbyname2_r, const char *, int, struct hostent *, char *, size_t,
 		  struct hostent **, int *);
+	LIBC_CALL(int, setuid, uid_t);
+	LIBC_CALL(int, setgid, gid_t);
+	LIBC_CALL(int, seteuid, uid_t);
+	LIBC_CALL(int, setegid, gid_t);
+	LIBC_CALL(int, setreuid, uid_t, uid_t);
+	LIBC_CALL(int, setregid, gid_t, gid_t);
+	LIBC_CALL(int, setresuid, uid_t, uid_t, uid_t);
+	LIBC_CALL(int, setresgid, gid_t, gid_t, gid_t);
+	LIBC_CALL(int, setgroups, size_t, const gid_t *);
+	LIBC_CALL(int, initgroups, const char *, gid_t);
 	bool glibc;
 } libc;
 
@@ -68,6 +78,16 @@ void libc_bind_all(void)
 	(void)BOUND(gethostbyname2);
 	(void)BOUND(gethostbyname_r);
 	(void)BOUND(gethostbyname2_r);
+	(void)BOUND(setuid);
+	(void)BOUND(setgid);
+	(void)BOUND(seteuid);
+	(void)BOUND(setegid);
+	(void)BOUND(setreuid);
+	(void)BOUND(setregid);
+	(void)BOUND(setresuid);
+	(void)BOUND(setresgid);
+	(void)BOUND(setgroups);
+	(void)BOUND(initgroups);
 	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
 }
 
@@ -135,4 +155,54 @@ int libc_gethostbyname2_r(const char *name, int family, struct hostent *host, ch
 	return BOUND(gethostbyname2_r) ? libc.gethostbyname2_r.call(name, family, host, buffer,
 								    size, ret_host, ret_h_errno)
 				       : ENOSYS;
+}
+
+int libc_setuid(uid_t uid)
+{
+	return BOUND(setuid) ? libc.setuid.call(uid) : -1;
+}
+
+int libc_setgid(gid_t gid)
+{
+	return BOUND(setgid) ? libc.setgid.call(gid) : -1;
+}
+
+int libc_seteuid(uid_t uid)
+{
+	return BOUND(seteuid) ? libc.seteuid.call(uid) : -1;
+}
+
+int libc_setegid(gid_t gid)
+{
+	return BOUND(setegid) ? libc.setegid.call(gid) : -1;
+}
+
+int libc_setreuid(uid_t real, uid_t effective)
+{
+	return BOUND(setreuid) ? libc.setreuid.call(real, effective) : -1;
+}
+
+int libc_setregid(gid_t real, gid_t effective)
+{
+	return BOUND(setregid) ? libc.setregid.call(real, effective) : -1;
+}
+
+int libc_setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+	return BOUND(setresuid) ? libc.setresuid.call(real, effective, saved) : -1;
+}
+
+int libc_setresgid(gid_t real, gid_t effective, gid_t saved)
+{
+	return BOUND(setresgid) ? libc.setresgid.call(real, effective, saved) : -1;
+}
+
+int libc_setgroups(size_t count, const gid_t *groups)
+{
+	return BOUND(setgroups) ? libc.setgroups.call(count, groups) : -1;
+}
+
+int libc_initgroups(const char *user, gid_t group)
+{
+	return BOUND(initgroups) ? libc.initgroups.call(user, group) : -1;
 }

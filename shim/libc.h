@@ -31,6 +31,18 @@ int libc_gethostbyname_r(const char *name, struct hostent *host, char *buffer, s
 int libc_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
 			  size_t size, struct hostent **ret_host, int *ret_h_errno);
 
+/* The calls that change the user and group ids of a process; ENOSYS as above. */
+int libc_setuid(uid_t uid);
+int libc_setgid(gid_t gid);
+int libc_seteuid(uid_t uid);
+int libc_setegid(gid_t gid);
+int libc_setreuid(uid_t real, uid_t effective);
+int libc_setregid(gid_t real, gid_t effective);
+int libc_setresuid(uid_t real, uid_t effective, uid_t saved);
+int libc_setresgid(gid_t real, gid_t effective, gid_t saved);
+int libc_setgroups(size_t count, const gid_t *groups);
+int libc_initgroups(const char *user, gid_t group);
+
 /* pthread_exit(3); where it cannot be looked up, the end of the calling thread alone. */
 __attribute__((noreturn)) void libc_pthread_exit(void *result);
 

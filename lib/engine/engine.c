@@ -27,6 +27,7 @@ static const struct config *engine_config;
 static struct engine_link *engine_link;
 
 static pthread_t engine_thread;
+static uint32_t engine_tid; /* 0: it has not begun yet */
 
 static __thread bool own_thread;
 
@@ -97,6 +98,7 @@ static void *engine_run(void *unused)
 	int rc;
 
 	own_thread = true;
+	poke_u32(&engine_tid, (uint32_t)raw_syscall(SYS_gettid));
 	guest_thread_name("k8slb");
 	guest_thread_yield_priority();
 	fork_state_forget();
@@ -124,6 +126,7 @@ static int engine_start(const struct config *config, struct engine_link *link)
 {
 	engine_config = config;
 	engine_link = link;
+	poke_u32(&engine_tid, 0);
 	return guest_thread_start(engine_run, NULL, &engine_thread);
 }
 
@@ -134,6 +137,14 @@ static void engine_stop(uint32_t longest_wait_ms)
 	set_first_sync(ENGINE_SYNC_FAILED);
 }
 
+static bool engine_shares_capabilities(void)
+{
+	uint32_t tid = peek_u32(&engine_tid);
+
+	/* One that has not begun has those of the thread that started it. */
+	return !tid || guest_thread_same_capabilities((pid_t)tid);
+}
+
 static bool engine_is_own_thread(void)
 {
 	return own_thread;
@@ -142,6 +153,7 @@ static bool engine_is_own_thread(void)
 const struct engine_ops k8slb_engine = {
 	.start = engine_start,
 	.stop = engine_stop,
+	.shares_capabilities = engine_shares_capabilities,
 	.is_own_thread = engine_is_own_thread,
 	.log_init = log_file_init,
 	.log_message = log_file_write,

@@ -40,9 +40,12 @@ struct engine_ops {
 
 	/*
 	 * Ends this process's thread, waiting at most @longest_wait_ms for it, and takes the table
-	 * back. Only after start(), which must not follow.
+	 * back. Only after start(), which may follow again; what the thread had is left to itself.
 	 */
 	void (*stop)(uint32_t longest_wait_ms);
+
+	/* The thread's capabilities are the calling thread's (capget(2)); false when not known. */
+	bool (*shares_capabilities)(void);
 
 	/* The calling thread is the engine's own. Async-signal-safe. */
 	bool (*is_own_thread)(void);

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -113,6 +115,19 @@ int guest_thread_own_fd_table(void)
 			break;
 	}
 	return 0;
+}
+
+bool guest_thread_same_capabilities(pid_t tid)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct ours[_LINUX_CAPABILITY_U32S_3];
+	struct __user_cap_data_struct theirs[_LINUX_CAPABILITY_U32S_3];
+
+	if (raw_syscall(SYS_capget, &header, ours) < 0)
+		return false;
+	header.pid = tid;
+	return raw_syscall(SYS_capget, &header, theirs) == 0 &&
+	       memcmp(ours, theirs, sizeof(ours)) == 0;
 }
 
 void guest_thread_yield_priority(void)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Starts a joinable thread with all signals blocked and a stack of its own size, whatever defaults
@@ -26,6 +27,10 @@ bool guest_thread_end(pthread_t thread, uint32_t longest_wait_ms);
  * untouched.
  */
 int guest_thread_own_fd_table(void);
+
+/* The calling thread and thread @tid have the same capabilities: permitted, effective, inheritable.
+ * False when the kernel does not tell. Async-signal-safe; changes errno. */
+bool guest_thread_same_capabilities(pid_t tid);
 
 /* Gives up a realtime policy and a negative nice value that the calling thread got from the one
  * that started it: background work must not compete with what they are meant for. */
