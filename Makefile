@@ -219,7 +219,7 @@ test: ## everything: unit tests plain, sanitized and under valgrind, then real p
 	@$(MAKE) -j2 -Otarget pytest-asan pytest-tsan
 	@$(MAKE) -j2 -Otarget test-valgrind test-clang
 	@$(MAKE) -j2 -Otarget pytest-e2e pytest-others
-	@$(MAKE) test-libcs
+	@$(MAKE) -j2 -Otarget test-libcs hazards
 
 soak: ## the same tests with every count raised
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
@@ -252,6 +252,10 @@ test-libcs: ## the preload library on older and newer glibc, on musl and on arm6
 	@$(MAKE) all $(LIBCS_PROGRAMS)
 	@$(MAKE) CROSS=$(ARM64) BUILD=$(BUILD)-$(ARM64) all libcs-programs structure
 	@$(call run_pytest,tests/libcs)
+
+hazards: all programs ## take out one defence at a time: its test must fail
+	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
+	@scripts/check-hazards --build $(BUILD)
 
 libcs-programs: $(LIBCS_PROGRAMS)
 
@@ -329,7 +333,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
-	test-valgrind test-clang test-libcs libcs-programs pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
+	test-valgrind test-clang test-libcs libcs-programs hazards pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
 	pytest-preload fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------

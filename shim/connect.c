@@ -188,7 +188,7 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	uint16_t port;
 	struct picked picked;
 
-	if (!shim_active() || is_impossible_pointer(addr) || len > sizeof(copy) ||
+	if (is_impossible_pointer(addr) || len > sizeof(copy) ||
 	    sockaddr_read(addr, len, &ip, &port) < 0)
 		return libc_connect(fd, addr, len);
 
@@ -211,5 +211,5 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *addr,
 						   socklen_t len)
 {
-	return shim_connect(fd, addr, len);
+	return shim_active() ? shim_connect(fd, addr, len) : libc_connect(fd, addr, len);
 }

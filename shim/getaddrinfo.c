@@ -115,7 +115,7 @@ static int shim_getaddrinfo(const char *node, const char *service, const struct 
 	struct resolve_query query;
 	struct resolved resolved;
 
-	if (shim_active() && make_query(node, service, hints, &query)) {
+	if (make_query(node, service, hints, &query)) {
 		switch (resolve(&query, &resolved)) {
 		case RESOLVE_FOUND:
 			/* A failure is the caller's (bad service, bad flags): libc says which. */
@@ -138,5 +138,6 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
 						       const struct addrinfo *hints,
 						       struct addrinfo **ret_list)
 {
-	return shim_getaddrinfo(node, service, hints, ret_list);
+	return shim_active() ? shim_getaddrinfo(node, service, hints, ret_list)
+			     : libc_getaddrinfo(node, service, hints, ret_list);
 }

@@ -49,7 +49,7 @@ static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 	struct peer peer;
 	socklen_t vip_len;
 	socklen_t room;
-	bool ours = shim_active() && find_peer(fd, &peer);
+	bool ours = find_peer(fd, &peer);
 
 	errno = entry_errno;
 	if (!ours || !addr || is_impossible_pointer(len))
@@ -69,5 +69,5 @@ static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 __attribute__((visibility("default"))) int getpeername(int fd, struct sockaddr *addr,
 						       socklen_t *len)
 {
-	return shim_getpeername(fd, addr, len);
+	return shim_active() ? shim_getpeername(fd, addr, len) : libc_getpeername(fd, addr, len);
 }

@@ -61,7 +61,7 @@ static bool bind_symbol(void **slot, const char *name)
 		binding = false;
 		poke_pointer(slot, object);
 	}
-	errno = object ? saved_errno : ENOSYS;
+	errno = saved_errno;
 	return object;
 }
 
@@ -106,29 +106,22 @@ void libc_pthread_exit(void *result)
 
 int libc_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	int saved_errno = errno;
-
-	if (BOUND(connect))
-		return libc.connect.call(fd, addr, len);
-	errno = saved_errno;
-	return k8slb_raw_connect(fd, addr, len);
+	return BOUND(connect) ? libc.connect.call(fd, addr, len) : k8slb_raw_connect(fd, addr, len);
 }
 
 int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	int saved_errno = errno;
-
-	if (BOUND(getpeername))
-		return libc.getpeername.call(fd, addr, len);
-	errno = saved_errno;
-	return k8slb_raw_getpeername(fd, addr, len);
+	return BOUND(getpeername) ? libc.getpeername.call(fd, addr, len)
+				  : k8slb_raw_getpeername(fd, addr, len);
 }
 
 int libc_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		     struct addrinfo **ret_list)
 {
-	return BOUND(getaddrinfo) ? libc.getaddrinfo.call(node, service, hints, ret_list)
-				  : EAI_SYSTEM;
+	if (BOUND(getaddrinfo))
+		return libc.getaddrinfo.call(node, service, hints, ret_list);
+	errno = ENOSYS;
+	return EAI_SYSTEM;
 }
 
 struct hostent *libc_gethostbyname(const char *name)

@@ -149,7 +149,8 @@ class ShimRunner:
         """Start a program; preload=False for the same without the shim."""
         base = self._directory / f"run{len(self._processes)}"
         log = base.with_suffix(".log")
-        settings: Dict[str, Optional[str]] = {"K8SLB_LOG": f"debug:{log}"}
+        # The longer wait: a machine that is busy with other tests must not show the way without a table.
+        settings: Dict[str, Optional[str]] = {"K8SLB_LOG": f"debug:{log}", "K8SLB_SYNC_TIMEOUT": "10000"}
         settings.update(env or {})
         process = ShimProcess([str(word) for word in cmd], self.env(settings, preload), base, log, cwd, stdin)
         self._processes.append(process)

@@ -41,9 +41,11 @@ void value_wrong(const struct value_reporter *reporter, const char *variable, co
 		 const char *format, ...)
 {
 	const char *secret_end = strrchr(value, '@');
+	bool url = strcmp(variable, "K8SLB_API") == 0;
 	char message[LOG_LINE_SIZE];
 	char quoted[SHOWN_BYTES + 4];
 	va_list args;
+	size_t shown;
 	int length;
 
 	if (!reporter->report)
@@ -54,9 +56,11 @@ void value_wrong(const struct value_reporter *reporter, const char *variable, co
 	} else if (secret_end) {
 		value = secret_end;
 	}
-	quote(quoted, value, strlen(value));
-	length = snprintf(message, sizeof(message), "%s=\"%s%s\": expected ", variable,
-			  secret_end ? "..." : "", quoted);
+	/* A query may hold a token, as the part before an @ may hold a password. */
+	shown = url ? strcspn(value, "?#") : strlen(value);
+	quote(quoted, value, shown);
+	length = snprintf(message, sizeof(message), "%s=\"%s%s%s\": expected ", variable,
+			  secret_end ? "..." : "", quoted, value[shown] ? "..." : "");
 	va_start(args, format);
 	vsnprintf(message + length, sizeof(message) - (size_t)length, format, args);
 	va_end(args);

@@ -211,6 +211,11 @@ const char *credentials_token(struct credentials *credentials, uint64_t now_ms)
 	return credentials->token.text;
 }
 
+const char *credentials_last_token(const struct credentials *credentials)
+{
+	return credentials->token.text;
+}
+
 void credentials_forget_token(struct credentials *credentials)
 {
 	credentials->token.stale = true;

@@ -26,8 +26,9 @@ struct api_source {
 	struct sync_io io;
 	struct syncer *syncer;
 	struct request *requests;
-	struct logger logger;
-	char told[512]; /* the problem of the credentials that was logged last */
+	struct logger outer;  /* the one that was given */
+	struct logger logger; /* the same without our token */
+	char told[512];	      /* the problem of the credentials that was logged last */
 };
 
 static struct api_source *of(struct source *source)
@@ -41,6 +42,33 @@ static const struct api_source *of_const(const struct source *source)
 }
 
 /* ---- the world of lib/sync ---- */
+
+/* So much of the token's beginning in a row is no chance. Answers are cut, so its end may be
+ * missing. */
+#define TOKEN_TELLTALE 12
+
+/* A server, or a proxy before it, may tell back in its answer what it was sent. */
+static void write_without_token(void *ctx, enum log_level level, const char *line)
+{
+	struct api_source *api = ctx;
+	const char *token = credentials_last_token(api->credentials);
+	char text[LOG_LINE_SIZE];
+	char *found = text;
+
+	snprintf(text, sizeof(text), "%s", line);
+	while (token && *found) {
+		size_t same = 0;
+
+		while (token[same] && found[same] == token[same])
+			same++;
+		if (same < TOKEN_TELLTALE)
+			same = 1;
+		else
+			memset(found, '*', same);
+		found += same;
+	}
+	api->outer.write(api->outer.ctx, level, text);
+}
 
 static uint64_t io_now_ms(void *ctx)
 {
@@ -253,7 +281,12 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 	if (!api)
 		return -ENOMEM;
 	api->source.ops = &api_ops;
-	api->logger = *logger;
+	api->outer = *logger;
+	api->logger = (struct logger){
+		.level = logger->level,
+		.write = logger->write ? write_without_token : NULL,
+		.ctx = api,
+	};
 	api->io = (struct sync_io){
 		.now_ms = io_now_ms,
 		.random = io_random,
@@ -268,7 +301,7 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 		rc = http_client_new(&http_options, &api->http, error, error_size);
 	}
 	if (rc == 0)
-		rc = syncer_new(&options->sync, &api->io, logger, &api->syncer);
+		rc = syncer_new(&options->sync, &api->io, &api->logger, &api->syncer);
 	if (rc < 0) {
 		api_free(&api->source);
 		return rc;

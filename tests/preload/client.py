@@ -6,12 +6,15 @@ Prints one line for each connection: the pod that answered, or the name of the e
 import argparse
 import errno
 import socket
+import struct
 
 
 def ask(family: int, host: str, port: int, show_peer: bool) -> str:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.settimeout(5)
+            # Not settimeout(), which makes the socket non-blocking: its first connect() waits for the table 300 ms at most.
+            for bound in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                connection.setsockopt(socket.SOL_SOCKET, bound, struct.pack("@ll", 5, 0))
             connection.connect((host, port))
             connection.sendall(b"WHO\n")
             pod = connection.makefile().readline().strip()

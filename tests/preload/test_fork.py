@@ -12,7 +12,7 @@ ASK = """
 import os, socket, subprocess, sys, time
 def ask(count):
     for _ in range(count):
-        with socket.create_connection((sys.argv[1], 80), timeout=5) as s:
+        with socket.create_connection((sys.argv[1], 80)) as s:
             s.sendall(b"WHO\\n")
             os.write(1, s.recv(100))
 """

@@ -67,6 +67,7 @@ def test_many_sockets_at_once(cluster: Cluster, run_shim: ShimRunner) -> None:
     service, _pods = web(cluster)
     code = (
         "import select, socket, sys\n"
+        "socket.create_connection((sys.argv[1], 80)).close()\n"  # waits for the table
         "sockets = [socket.socket() for _ in range(64)]\n"
         "for s in sockets:\n"
         "    s.setblocking(False)\n"
@@ -76,6 +77,6 @@ def test_many_sockets_at_once(cluster: Cluster, run_shim: ShimRunner) -> None:
         "print(*sorted({s.getpeername() for s in sockets}))\n"
     )
 
-    result = run_shim(python(code, service.vip), env=cluster.env("web", K8SLB_SYNC_TIMEOUT="10000"))
+    result = run_shim(python(code, service.vip), env=cluster.env("web"))
 
     expect((result.stdout, result.stderr), (f"('{service.vip}', 80)\n", ""), result)

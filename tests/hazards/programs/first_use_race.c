@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * first_use_race VIP PORT THREADS: so many threads wait at a barrier and then make the first
+ * connection of the process, all at once. Prints "race POD" for each, "engines N" with the number
+ * of threads of the process that are called k8slb, and "end"; then it stays until it is killed.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dial.h"
+
+#define STACK_SIZE (64 * 1024)
+
+static struct sockaddr_in vip;
+static pthread_barrier_t barrier;
+
+static void *race(void *unused)
+{
+	pthread_barrier_wait(&barrier);
+	dial_and_tell("race", &vip);
+	return unused;
+}
+
+static int engines(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	int found = 0;
+
+	while (tasks && (task = readdir(tasks))) {
+		char path[300];
+		char name[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+		file = fopen(path, "r");
+		found += file && fgets(name, sizeof(name), file) && strcmp(name, "k8slb\n") == 0;
+		if (file)
+			fclose(file);
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned count = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
+	pthread_t *threads = calloc(count, sizeof(*threads));
+	pthread_attr_t attributes;
+
+	if (count == 0 || !threads)
+		return 2;
+	vip = dial_address(argv[1], argv[2]);
+	pthread_barrier_init(&barrier, NULL, count);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	for (unsigned i = 0; i < count; i++) {
+		if (pthread_create(&threads[i], &attributes, race, NULL))
+			return 3;
+	}
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	free(threads);
+	printf("engines %d\nend\n", engines());
+	fflush(stdout);
+	for (;;)
+		pause();
+}

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""connect() is a cancellation point: a naive shim's lock stays held, or its files open, when the thread is cancelled in the
+hook. Our hooks hold nothing while they wait, and everybody else goes on."""
+import pytest
+
+from tests.e2e.common import stand_in
+from tests.harness import Build, ShimRunner, expect
+from tests.hazards.guests import expect_balanced, names
+from tests.kube.double_cluster import DoubleCluster
+from tests.preload.common import web
+
+pytestmark = [
+    pytest.mark.clusters("double"),
+    pytest.mark.unsanitized("the sanitizers intercept cancellation and hold descriptors of their own"),
+]
+
+THREADS = 16
+SYNC_TIMEOUT_MS = 5000
+SLACK_MS = 400  # for a busy machine
+
+
+@pytest.mark.parametrize("how", ["deferred", "async", "pending"])
+@pytest.mark.parametrize("affinity", ["None", "ClientIP"])
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_cancelled_threads_leave_nothing_behind(
+    cluster: DoubleCluster, run_shim: ShimRunner, build: Build, how: str, affinity: str, when: str
+) -> None:
+    service, pods = web(cluster, sessionAffinity=affinity)
+    stand_in(cluster, service)
+    if when == "first":
+        cluster.server.fault("slow_handshake", seconds=0.3)
+    env = cluster.env("web", K8SLB_SYNC_TIMEOUT=str(SYNC_TIMEOUT_MS), K8SLB_RETRY_DELAY="1")
+    command = [build.programs / "cancelled", service.vip, 80, when, how, THREADS]
+
+    bare = run_shim(command, preload=False)
+    shimmed = run_shim(command, env=env)
+
+    expect((shimmed.returncode, shimmed.stderr), (0, ""), shimmed)
+    lines = shimmed.stdout.splitlines()[1 if when == "later" else 0 :]
+    cancelled, slowest_ms, left = map(int, lines[0].split())
+    bare_left = int(bare.stdout.splitlines()[1 if when == "later" else 0].split()[2])
+    expect((cancelled, left, bare_left), (THREADS, 0, 0), shimmed, bare)
+    # The wait for the first table is none of libc's cancellation points: it ends by its own bound at the latest.
+    assert slowest_ms <= (SYNC_TIMEOUT_MS if when == "first" else 0) + SLACK_MS, shimmed
+    answers, memory = lines[1:-1], lines[-1]
+    # Cancelled while it maps the file of affinity, a thread would leave the program alone with choices of its own.
+    expect(memory, "shared" if affinity == "ClientIP" else "alone", shimmed)
+    if affinity == "None":
+        expect_balanced(answers, pods, shimmed)
+    else:
+        expect((len(set(answers)), set(answers) <= names(pods)), (1, True), shimmed)

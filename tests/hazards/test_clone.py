@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hazard: clone() without CLONE_VM by the bare system call, as container runtimes and sandboxes make children.
+
+libc knows nothing of such a child: no pthread_atfork() handler runs, and a process number that was kept is the parent's.
+A naive shim goes on to believe that its engine runs.
+Defence: the kernel wipes the page that tells the process, whoever asked for the copy.
+"""
+import pytest
+
+from tests.harness import Build, ShimRunner, expect
+from tests.hazards.lifecycle import answers, three_and_vip
+from tests.kube.double_cluster import DoubleCluster
+
+pytestmark = pytest.mark.clusters("double")
+
+
+def test_child_starts_its_own_engine(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
+    service, pods = three_and_vip(cluster)
+
+    result = run_shim([build.programs / "spawn", service.vip, 80, "clone"], env=cluster.env("web"))
+
+    expect((result.returncode, result.stderr), (0, ""), result)
+    for tag in ("before", "clone", "after"):
+        expect(answers(result.stdout, tag), {pod.name: 2 for pod in pods}, result)
+    # One line for each engine, with its process's number.
+    engines = {line.partition("[")[2].partition("]")[0] for line in result.log.splitlines() if "syncing from" in line}
+    expect(len(engines), 2, result)
