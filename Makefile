@@ -179,7 +179,7 @@ ARM64 := aarch64-linux-gnu
 
 EXAMPLES := $(call programs,examples,examples)
 UNIT_TESTS := $(call programs,tests/unit,tests/unit,test_)
-VICTIMS := $(call programs,tests/preload/programs,tests/programs) $(call programs,tests/hazards/programs,tests/programs) \
+VICTIMS := $(foreach folder,preload hazards failover,$(call programs,tests/$(folder)/programs,tests/programs)) \
 	$(patsubst tests/hazards/preload/%.c,$(BUILD)/tests/preload/%.so,$(sort $(wildcard tests/hazards/preload/*.c)))
 BENCHES := $(call programs,tests/bench,bench) \
 	$(patsubst tests/bench/preload/%.c,$(BUILD)/bench/%.so,$(wildcard tests/bench/preload/*.c))
@@ -285,7 +285,7 @@ pytest-tsan:
 	@$(MAKE) SANITIZE=thread pytest-preload
 
 pytest-preload: $(SHIM) $(CLI) programs
-	@$(call run_pytest,tests/preload --cluster=double -m 'not unsanitized')
+	@$(call run_pytest,tests/preload tests/failover --cluster=double -m 'not unsanitized')
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (needs clang)
 	@command -v clang > /dev/null || { echo "fuzz: clang is needed (scripts/setup test)" >&2; exit 1; }
@@ -437,6 +437,11 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(UNIT_LIB
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(call LINK) -o $@ $< $(SUPPORT_OBJECTS) $(UNIT_LIB_GROUP) -lcmocka
+
+$(BUILD)/tests/programs/%: $(BUILD)/obj/tests/failover/programs/%.o
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -o $@ $< -pthread
 
 $(BUILD)/tests/programs/%: $(BUILD)/obj/tests/preload/programs/%.o
 	$(call say,LD)

@@ -21,6 +21,9 @@ struct logger cli_logger(const char *command);
  * lost: a full disk must not look like a short answer. */
 int cli_finish_output(const char *command);
 
+/* k8slb agent; argv[0] is "agent". Returns an exit status. */
+int agent_command(int argc, char **argv);
+
 /* k8slb explain; argv[0] is "explain". Returns an exit status. */
 int explain_command(int argc, char **argv);
 

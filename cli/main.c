@@ -11,6 +11,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
+	{"agent", agent_command, "keep a table for the programs of a Pod or a node"},
 	{"explain", explain_command, "which endpoints of a Service are used, and why"},
 };
 

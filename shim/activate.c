@@ -6,11 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach.h"
 #include "base/clock.h"
 #include "base/raw_syscall.h"
 #include "process.h"
 #include "signal_frame.h"
 #include "state.h"
+#include "view.h"
 
 /* This thread is in pthread_create(): its malloc() may be the program's and call connect(), which
  * must not wait for what this very thread is to begin. */
@@ -104,22 +106,37 @@ static const struct table_view *start_and_wait(uint32_t longest_wait_ms, bool en
 	const struct table_view *view;
 
 	start_engine(process);
-	view = observe_pointer(&shim.link.view);
+	view = current_view();
 	if (!view && longest_wait_ms > 0 && !starting &&
 	    observe_u32(&process->engine) >= PROCESS_ENGINE_STARTING) {
 		wait_first_sync(process, longest_wait_ms, ends_by_signal);
-		view = observe_pointer(&shim.link.view);
+		view = current_view();
 	}
 	errno = saved_errno;
 	return view;
 }
 
+bool activate_is_done(const struct table_view *view)
+{
+	return attach_is_used() ? !attach_is_due(view) : process_has_engine();
+}
+
+bool activate_may_refuse(const struct table_view *view)
+{
+	return attach_is_used() ? attach_is_live(view)
+				: !process_inherited(view) && table_is_live(view);
+}
+
 const struct table_view *activate(uint32_t longest_wait_ms)
 {
+	if (attach_is_used())
+		return attach();
 	return start_and_wait(longest_wait_ms, true);
 }
 
 const struct table_view *activate_for_lookup(void)
 {
+	if (attach_is_used())
+		return attach();
 	return start_and_wait(UINT32_MAX, false);
 }

@@ -3,7 +3,8 @@
  * connect(2): a connection to a Service VIP goes to one of the Service's endpoints.
  *
  * The fd, its flags and the caller's socket address are never touched: the endpoint goes into a
- * copy on the stack, in the family and form that the caller used, and libc connects to that.
+ * copy on the stack, in the family and form that the caller used, and libc connects to that; to
+ * another one when that one is dead and the socket is blocking (failover.h).
  * An event loop that registered the fd, a program that reuses its address, and one that polls the
  * same connect() again all see what they would see without us.
  */
@@ -16,13 +17,16 @@
 #include <sys/time.h>
 
 #include "activate.h"
+#include "attach.h"
 #include "base/address.h"
+#include "failover.h"
 #include "libc.h"
-#include "peer_cache.h"
+#include "pending.h"
 #include "pick/pick.h"
 #include "pointer.h"
 #include "process.h"
 #include "state.h"
+#include "view.h"
 
 /* The three things that can become of a call. */
 enum decision {
@@ -82,22 +86,23 @@ static bool socket_takes(int fd, const struct sockaddr *addr, const struct ip_ad
 }
 
 /* The next endpoint of what was found (NULL: nothing yet), or of what the table says by now. */
-static enum pick_result take_endpoint(const struct table_view *view, const struct found_port *found,
-				      const struct ip_address *ip, uint16_t port,
-				      struct picked *ret_picked)
+static enum pick_result take_endpoint(const struct found_port *found, const struct ip_address *ip,
+				      uint16_t port, struct dial *dial)
 {
-	struct pick_state state = process_pick_state(process_current());
-
-	if (found && pick_take(found, &state, ip, port, ret_picked) == 0)
+	if (pending_any())
+		pending_look(&dial->state); /* one of them may be the next in turn */
+	dial->endpoint_count = found ? found->port.endpoint_count : 0;
+	if (found && pick_take(found, &dial->state, ip, port, &dial->picked) == 0)
 		return PICK_ENDPOINT;
-	return pick_by_vip(view, &state, ip, port, IPPROTO_TCP, ret_picked);
+	return pick_by_vip(dial->view, &dial->state, ip, port, IPPROTO_TCP, &dial->picked);
 }
 
-/* What to do; on DECISION_FAIL errno is set, otherwise its value is of no use. */
+/* What to do, and on DECISION_ENDPOINT all of *@dial but the address. On DECISION_FAIL errno is
+ * set, otherwise its value is of no use. */
 static enum decision decide(int fd, const struct sockaddr *addr, const struct ip_address *ip,
-			    uint16_t port, struct picked *ret_picked)
+			    uint16_t port, struct dial *dial)
 {
-	const struct table_view *seen = observe_pointer(&shim.link.view); /* engine's publish */
+	const struct table_view *seen = current_view();
 	const struct table_view *view = seen;
 	enum pick_result result = PICK_NO_TABLE;
 	struct found_port found;
@@ -106,9 +111,13 @@ static enum decision decide(int fd, const struct sockaddr *addr, const struct ip
 
 	if (seen)
 		result = pick_find(seen, ip, port, IPPROTO_TCP, &found);
+	/* An agent's table has Services that this program does not ask for. */
+	if (result != PICK_NO_TABLE && result != PICK_NOT_OURS &&
+	    !attach_covers_vip(seen, ip, port))
+		result = PICK_NOT_OURS;
 	if (result == PICK_NOT_OURS || result == PICK_NO_TABLE) {
 		/* What most calls of most programs are: no system call up to here. */
-		if (result == PICK_NOT_OURS && process_has_engine())
+		if (result == PICK_NOT_OURS && activate_is_done(seen))
 			return DECISION_PASS;
 		if (!activate_could_match(ip, port))
 			return DECISION_PASS;
@@ -116,13 +125,16 @@ static enum decision decide(int fd, const struct sockaddr *addr, const struct ip
 	if (!is_unconnected_tcp(fd) || k8slb_engine.is_own_thread())
 		return DECISION_PASS;
 	process_current(); /* adopts a forked child, which has no engine yet */
-	if (!seen || !process_has_engine())
+	if (!seen || !activate_is_done(seen))
 		view = activate(seen ? 0 : longest_wait(fd));
-	if (!view)
+	if (!view || (view != seen && !attach_covers_vip(view, ip, port)))
 		return DECISION_PASS;
 
 	found_endpoint = result == PICK_ENDPOINT && view == seen;
-	switch (take_endpoint(view, found_endpoint ? &found : NULL, ip, port, ret_picked)) {
+	dial->fd = fd;
+	dial->view = view;
+	dial->state = process_pick_state(process_current());
+	switch (take_endpoint(found_endpoint ? &found : NULL, ip, port, dial)) {
 	case PICK_ENDPOINT:
 		return DECISION_ENDPOINT;
 	case PICK_UNREACHABLE:
@@ -133,42 +145,15 @@ static enum decision decide(int fd, const struct sockaddr *addr, const struct ip
 	case PICK_NOT_OURS:
 	case PICK_NO_TABLE:
 	case PICK_LEAVE:
+	case PICK_EXHAUSTED:
 		return DECISION_PASS;
 	}
 	/* "No endpoint" is an answer only while the API server is heard; else kube-proxy may know
 	 * better and libc gets the VIP. */
-	if (process_inherited(view) || !table_is_live(view) || !socket_takes(fd, addr, ip))
+	if (!activate_may_refuse(view) || !socket_takes(fd, addr, ip))
 		return DECISION_PASS;
 	errno = error;
 	return DECISION_FAIL;
-}
-
-static void remember_peer(int fd, const struct picked *picked)
-{
-	struct peer peer = {
-		.cookie = peer_cookie(fd),
-		.vip = picked->vip,
-		.vip_port = picked->vip_port,
-		.endpoint = picked->endpoint.address,
-		.endpoint_port = picked->endpoint.port,
-	};
-
-	if (peer.cookie)
-		peer_cache_put(&peer);
-}
-
-/* One connect() to one endpoint. @addr is our copy. Result and errno are libc's. */
-static int attempt(int fd, struct sockaddr_storage *addr, socklen_t len,
-		   const struct picked *picked)
-{
-	int rc = libc_connect(fd, (struct sockaddr *)addr, len);
-	int result_errno = errno;
-
-	/* EINTR: the connection goes on without the caller (connect(2)). */
-	if (rc == 0 || result_errno == EINPROGRESS || result_errno == EINTR)
-		remember_peer(fd, picked);
-	errno = result_errno;
-	return rc;
 }
 
 /* For the usual size without a copy of any size, which would cost more than the lookup. */
@@ -183,24 +168,25 @@ static void copy_address(struct sockaddr_storage *copy, const struct sockaddr *a
 static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int entry_errno = errno;
-	struct sockaddr_storage copy;
 	struct ip_address ip;
 	uint16_t port;
-	struct picked picked;
+	struct dial dial;
 
-	if (is_impossible_pointer(addr) || len > sizeof(copy) ||
+	if (is_impossible_pointer(addr) || len > sizeof(dial.address) ||
 	    sockaddr_read(addr, len, &ip, &port) < 0)
 		return libc_connect(fd, addr, len);
 
-	switch (decide(fd, addr, &ip, port, &picked)) {
+	switch (decide(fd, addr, &ip, port, &dial)) {
 	case DECISION_FAIL:
 		return -1;
 	case DECISION_ENDPOINT:
-		copy_address(&copy, addr, len);
-		if (sockaddr_rewrite(&copy, &picked.endpoint.address, picked.endpoint.port) < 0)
+		copy_address(&dial.address, addr, len);
+		dial.length = len;
+		if (sockaddr_rewrite(&dial.address, &dial.picked.endpoint.address,
+				     dial.picked.endpoint.port) < 0)
 			break;
 		errno = entry_errno;
-		return attempt(fd, &copy, len, &picked);
+		return failover_connect(&dial);
 	case DECISION_PASS:
 		break;
 	}

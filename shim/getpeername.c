@@ -10,7 +10,9 @@
 #include "base/address.h"
 #include "libc.h"
 #include "peer_cache.h"
+#include "pending.h"
 #include "pointer.h"
+#include "process.h"
 #include "state.h"
 
 /* The socket is one of ours. Nothing of the caller's is read before that is sure. */
@@ -58,6 +60,11 @@ static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 	room = *len;
 	if (libc_getpeername(fd, addr, len) < 0)
 		return -1;
+	if (pending_any()) {
+		struct pick_state state = process_pick_state(process_current());
+
+		pending_settle(&state, peer.cookie, true);
+	}
 	/* *len is the full length now, whatever fitted (getpeername(2)); that stays true, since the
 	 * VIP has the endpoint's form. */
 	if (read_as_vip(fd, &peer, &vip, &vip_len))

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -29,7 +28,10 @@ static struct {
 				    cannot be told from a forked one: its parent would start a
 				    second engine. Linux before 4.14, some sandboxes. */
 	const struct table_view *inherited_view;
-	uint32_t cursors[PICK_CURSORS]; /* pages that no Service uses are never touched */
+	/* Pages of these that no Service uses are never touched. */
+	struct hints private_hints; /* when the shared ones cannot be had */
+	struct cursor_slot rounds[CURSOR_SLOTS];
+	uint32_t cursors[PICK_CURSORS];
 } own = {.page = &own.fallback};
 
 /*
@@ -46,6 +48,7 @@ static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 	poke_u64(&process->started_ms, 0);
 	poke_u64(&process->retry_at_ms, 0);
 	poke_u64(&process->seed, random_u64());
+	poke_u64(&own.private_hints.seed, peek_u64(&process->seed));
 	publish_u32(&process->engine, PROCESS_ENGINE_NONE); /* observed by start_engine() */
 }
 
@@ -87,51 +90,31 @@ bool process_has_engine(void)
 	return peek_u32(&own.page->engine) == PROCESS_ENGINE_STARTED;
 }
 
-/*
- * All processes of the Pod are one client, and a Pod's name is unique in its namespace; on the
- * host network it is the node's, which is right there too: those Pods share an address.
- */
-static uint64_t client_number(void)
+void process_attach_hints(void)
 {
-	struct utsname host;
+	struct hints *hints;
 
-	return uname(&host) == 0 ? hash_text(0, host.nodename) : 0;
-}
-
-/* Maps the shared slots at the first Service with affinity, so that nobody else has the file; where
- * that fails the process's own do. */
-static struct affinity_slot *affinity_slots(uint64_t *ret_client)
-{
-	static struct affinity_slot private_slots[AFFINITY_SLOTS];
-	static struct affinity_slot *slots;
-	static uint64_t client;
-	static uint32_t state; /* 0: new, 1: one thread maps, 2: slots and client are set */
-
-	if (claim_u32(&state, 0, 1)) {
-		int saved_errno = errno;
-		struct hints *hints;
-
-		slots = hints_map(&hints) == 0 ? hints->affinity : private_slots;
-		client = client_number();
-		publish_u32(&state, 2); /* observed below */
-		errno = saved_errno;
-	}
-	if (observe_u32(&state) != 2) {
-		/* The thread that maps is another one, or was when this process was forked. */
-		*ret_client = client_number();
-		return private_slots;
-	}
-	*ret_client = client;
-	return slots;
+	poke_u64(&shim.link.client, affinity_client());
+	if (!observe_pointer(&shim.link.hints) && hints_attach(&hints) == 0)
+		publish_pointer(&shim.link.hints, hints); /* observed in process_pick_state() */
 }
 
 struct pick_state process_pick_state(const struct process *process)
 {
+	struct hints *hints = observe_pointer(&shim.link.hints); /* engine's publish */
+	struct health_rules rules = HEALTH_DEFAULTS;
+
+	/* No try is bounded more closely than that (failover.c). */
+	rules.probe_ms =
+		shim.config.connect_timeout_ms > 1000 ? shim.config.connect_timeout_ms : 1000;
 	return (struct pick_state){
+		.hints = hints ? hints : &own.private_hints,
+		.client = peek_u64(&shim.link.client),
+		.rules = rules,
+		.rounds = own.rounds,
 		.cursors = own.cursors,
 		.seed = peek_u64(&process->seed),
 		.policy = shim.config.policy == POLICY_RANDOM ? PICK_RANDOM : PICK_ROUND_ROBIN,
-		.affinity = affinity_slots,
 	};
 }
 

@@ -36,7 +36,11 @@ struct process *process_current(void);
  * no system call. */
 bool process_has_engine(void);
 
-/* What pick_by_vip() needs. */
+/* Attaches the hints (pick/hints.h) where no engine does: for a table of an agent. Async-signal-
+ * safe, keeps errno. */
+void process_attach_hints(void);
+
+/* What pick_by_vip() needs; without hints those of this process alone. Async-signal-safe. */
 struct pick_state process_pick_state(const struct process *process);
 
 /*

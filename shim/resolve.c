@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "activate.h"
+#include "attach.h"
 #include "config/values.h"
 #include "hosts_file.h"
 #include "libc.h"
@@ -101,15 +102,27 @@ static const struct ip_address *vip_of(const struct table_service *service,
 									       : &service->vips[1];
 }
 
+/* The key of the port's round: that of connect() where the Service has a VIP. */
+static uint64_t key_of(const struct asked_name *asked, const struct table_service *service,
+		       const struct table_port *port)
+{
+	const struct ip_address *vip = vip_of(service, port);
+
+	if (ip_is_unset(vip))
+		return cursor_key_of_name(asked->service.namespace, asked->service.name, port);
+	return cursor_key_of_vip(vip, port->port, port->protocol);
+}
+
 /* The endpoints of a port, the next one first. */
-static void add_endpoints(const struct table_read *read, const struct table_service *service,
-			  const struct table_port *port, bool with_port, struct resolved *resolved)
+static void add_endpoints(const struct table_read *read, const struct asked_name *asked,
+			  const struct table_service *service, const struct table_port *port,
+			  bool with_port, struct resolved *resolved)
 {
 	struct pick_state state = process_pick_state(process_current());
 	unsigned count = port->endpoint_count;
 	/* As connect() chooses: a turn of the same round, or the endpoint of the client's affinity.
 	 * A read that has to be repeated takes one turn more. */
-	unsigned first = count ? pick_index(&state, read, vip_of(service, port), port) : 0;
+	unsigned first = count ? pick_index(&state, read, key_of(asked, service, port), port) : 0;
 
 	for (unsigned i = 0; i < count && i < RESOLVE_ADDRESSES; i++) {
 		struct table_endpoint endpoint;
@@ -148,8 +161,15 @@ static void add_pod(const struct table_read *read, const struct table_port *port
 	}
 }
 
+static bool is_covered(const struct table_read *read, const struct asked_name *asked,
+		       const struct table_port *port)
+{
+	return attach_covers_port(read, asked->service.namespace, asked->service.name, port);
+}
+
 static enum resolve_result look_up_pod(const struct table_read *read,
-				       const struct table_service *service, const char *pod,
+				       const struct table_service *service,
+				       const struct asked_name *asked,
 				       const struct resolve_query *query, struct resolved *resolved)
 {
 	struct table_port port;
@@ -157,12 +177,14 @@ static enum resolve_result look_up_pod(const struct table_read *read,
 	if (!(service->flags & TABLE_SERVICE_HEADLESS))
 		return RESOLVE_LEAVE;
 	for (unsigned i = 0; query->port && table_service_port(read, service, i, &port) == 0; i++) {
-		if (is_asked_port(read, &port, query->port))
-			add_pod(read, &port, pod, true, resolved);
+		if (is_asked_port(read, &port, query->port) && is_covered(read, asked, &port))
+			add_pod(read, &port, asked->pod, true, resolved);
 	}
 	if (resolved->count == 0) {
-		for (unsigned i = 0; table_service_port(read, service, i, &port) == 0; i++)
-			add_pod(read, &port, pod, false, resolved);
+		for (unsigned i = 0; table_service_port(read, service, i, &port) == 0; i++) {
+			if (is_covered(read, asked, &port))
+				add_pod(read, &port, asked->pod, false, resolved);
+		}
 	}
 	return resolved->count > 0 ? RESOLVE_FOUND : RESOLVE_LEAVE;
 }
@@ -179,7 +201,7 @@ static enum resolve_result look_up(const struct table_read *read, const struct a
 	if (table_find_service(read, asked->service.namespace, asked->service.name, &service) < 0)
 		return RESOLVE_LEAVE;
 	if (asked->pod[0])
-		return look_up_pod(read, &service, asked->pod, query, resolved);
+		return look_up_pod(read, &service, asked, query, resolved);
 	if (has_vip(&service) && shim.config.resolve == RESOLVE_VIP) {
 		add_vips(resolved, &service);
 		return RESOLVE_FOUND;
@@ -187,14 +209,16 @@ static enum resolve_result look_up(const struct table_read *read, const struct a
 	headless = service.flags & TABLE_SERVICE_HEADLESS;
 	for (unsigned i = 0; query->port && table_service_port(read, &service, i, &port) == 0;
 	     i++) {
-		if (is_asked_port(read, &port, query->port))
-			add_endpoints(read, &service, &port, true, resolved);
+		if (is_asked_port(read, &port, query->port) && is_covered(read, asked, &port))
+			add_endpoints(read, asked, &service, &port, true, resolved);
 	}
 	if (resolved->count == 0 && has_vip(&service))
 		add_vips(resolved, &service);
 	else if (resolved->count == 0 && headless) {
-		for (unsigned i = 0; table_service_port(read, &service, i, &port) == 0; i++)
-			add_endpoints(read, &service, &port, false, resolved);
+		for (unsigned i = 0; table_service_port(read, &service, i, &port) == 0; i++) {
+			if (is_covered(read, asked, &port))
+				add_endpoints(read, asked, &service, &port, false, resolved);
+		}
 	}
 	/* Without an endpoint DNS has the last word: it may publish those that are not ready. */
 	return resolved->count > 0 ? RESOLVE_FOUND : RESOLVE_LEAVE;

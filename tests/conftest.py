@@ -13,6 +13,7 @@ from typing import Any, Callable, Generator, Iterator, List, Optional, Set
 import pytest
 
 from tests.harness import Build, ShimRunner, counts, expect  # noqa: F401: tests may import them from here
+from tests import shared
 from tests.kube import namespace
 from tests.kube.cluster import Cluster
 
@@ -130,6 +131,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture
 def run_shim(build: Build, tmp_path: Path) -> Iterator[ShimRunner]:
     """run_shim(cmd, env=cluster.env("web")) runs a program under the shim to its end; run_shim.start() in background."""
+    shared.forget()
     runner = ShimRunner(build, tmp_path)
     try:
         yield runner

@@ -76,8 +76,25 @@ static inline uint32_t take_ticket_u32(uint32_t *counter)
 	return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
+static inline void add_u32(uint32_t *counter, uint32_t more)
+{
+	__atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+}
+
+/* For what is counted for people to read. */
+static inline void add_u64(uint64_t *counter, uint64_t more)
+{
+	__atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+}
+
 /* One winner changes @word from @from to @to; the winner sees all that was published before. */
 static inline bool claim_u32(uint32_t *word, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+static inline bool claim_u64(uint64_t *word, uint64_t from, uint64_t to)
 {
 	return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL,
 					   __ATOMIC_ACQUIRE);

@@ -23,6 +23,25 @@ void object_clear(struct object *object)
 	memset(object, 0, sizeof(*object));
 }
 
+bool object_name_valid(const char *name)
+{
+	char before = '.';
+	size_t length = strlen(name);
+
+	if (length >= OBJECT_NAME_SIZE)
+		return false;
+	for (const char *c = name; *c; c++) {
+		bool alphanumeric = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+
+		if (!alphanumeric && *c != '-' && *c != '.')
+			return false;
+		if ((*c == '.' && before == '-') || (!alphanumeric && before == '.'))
+			return false;
+		before = *c;
+	}
+	return before != '-' && before != '.';
+}
+
 const char *object_kind_name(enum object_kind kind)
 {
 	switch (kind) {

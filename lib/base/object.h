@@ -107,6 +107,9 @@ void object_clear(struct object *object);
 /* Frees a Service with its ports. Takes NULL. */
 void service_free(struct service *service);
 
+/* A DNS subdomain (RFC 1123): labels of a-z, 0-9 and '-', joined by dots, at most 253 bytes. */
+bool object_name_valid(const char *name);
+
 /* "Service", "EndpointSlice" or "Endpoints". */
 const char *object_kind_name(enum object_kind kind);
 

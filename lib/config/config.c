@@ -190,6 +190,7 @@ static struct config config_defaults(void)
 		.attempts = 3,
 		.sync_interval_ms = 30 * SECOND_MS,
 		.retry_delay_ms = 5 * SECOND_MS,
+		.max_age_s = 3600,
 		.node = "",
 		.zone = "",
 		.table_path = "",
@@ -248,6 +249,7 @@ static void parse_balancing(struct parser *parser)
 	parse_number(parser, "K8SLB_ATTEMPTS", 1, 16, 1, &config->attempts);
 	parse_number(parser, "K8SLB_SYNC_INTERVAL", 1, 86400, SECOND_MS, &config->sync_interval_ms);
 	parse_number(parser, "K8SLB_RETRY_DELAY", 1, 3600, SECOND_MS, &config->retry_delay_ms);
+	parse_number(parser, "K8SLB_MAX_AGE", 0, 31536000, 1, &config->max_age_s);
 }
 
 int config_parse(const struct config_source *source, void (*report)(void *ctx, const char *message),

@@ -56,6 +56,7 @@ struct config {
 	uint32_t attempts;
 	uint32_t sync_interval_ms;
 	uint32_t retry_delay_ms;
+	uint32_t max_age_s; /* of a table of which nothing is heard; 0: no limit */
 	const char *node;
 	const char *zone;
 	const char *table_path;
@@ -111,6 +112,12 @@ struct config_source config_source_process(void);
  */
 int config_parse(const struct config_source *source, void (*report)(void *ctx, const char *message),
 		 void *report_ctx, struct config *ret_config);
+
+/*
+ * A hash of all settings that decide what a table says: processes with the same one share a table.
+ * Never 0.
+ */
+uint64_t config_table_identity(const struct config *config);
 
 /* Unmaps. Takes a zeroed struct. */
 void config_free(struct config *config);

@@ -25,6 +25,8 @@ const struct config_setting config_settings[] = {
 	 "time between two reads where the API server allows no watch, s, 1 to 86400"},
 	{"K8SLB_RETRY_DELAY", "5",
 	 "where the pause after an error starts to be capped, s, 1 to 3600"},
+	{"K8SLB_MAX_AGE", "3600",
+	 "how long a table is good of which nothing is heard, s, 0 to 31536000; 0: for ever"},
 	{"K8SLB_NODE", "", "name of the Node that this Pod runs on; inferred when not set"},
 	{"K8SLB_ZONE", "", "its zone; inferred when not set"},
 	{"K8SLB_TABLE", "", "path of a table that another process keeps"},

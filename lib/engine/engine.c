@@ -2,25 +2,18 @@
 #include "engine/engine.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <linux/futex.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
-#include "base/clock.h"
 #include "base/raw_syscall.h"
 #include "engine/fork_state.h"
 #include "engine/log_file.h"
 #include "engine/mesh.h"
-#include "engine/options.h"
+#include "engine/role.h"
 #include "engine/thread_setup.h"
-#include "pipeline/pipeline.h"
-
-/* Nothing is due for so long only when the network is silent; then a round is free. */
-#define LONGEST_WAIT_MS (60 * 1000)
-
-/* A mesh's proxy may come up after the program, and seldom leaves. */
-#define MESH_CHECK_MS (60 * 1000)
 
 /* A forked child starts again with its own link; the parent's thread is not in it. */
 static const struct config *engine_config;
@@ -49,52 +42,36 @@ static void publish_view(const struct table_view *view)
 		publish_pointer(&engine_link->view, view);
 }
 
-static void run_round(struct pipeline *pipeline)
+static void show_table(const struct table_view *view)
 {
-	const struct table_view *view;
-
-	pipeline_run(pipeline, LONGEST_WAIT_MS);
-	view = pipeline_view(pipeline);
-	if (view) {
-		publish_view(view);
-		set_first_sync(ENGINE_SYNC_DONE);
-	} else if (pipeline_attempted(pipeline)) {
-		set_first_sync(ENGINE_SYNC_FAILED);
-	}
+	publish_view(view);
+	set_first_sync(ENGINE_SYNC_DONE);
 }
 
-/* Until a mesh's proxy is there, else to the end of the process: nobody joins this thread, and
- * nothing of it runs at exit. */
-static void run(struct pipeline *pipeline, const struct logger *logger)
+static void no_table_yet(void)
 {
-	uint64_t checked_ms = 0;
+	set_first_sync(ENGINE_SYNC_FAILED);
+}
 
-	for (;;) {
-		uint64_t now_ms = clock_monotonic_ms();
+/*
+ * Here and not in the hook that needs them first: a program may have put its threads behind a
+ * filter of system calls by then, and a thread may be cancelled there. A forked child has its
+ * parent's.
+ */
+static void attach_hints(void)
+{
+	struct hints *hints;
 
-		if (engine_config->mesh == MESH_AVOID &&
-		    (!checked_ms || now_ms - checked_ms >= MESH_CHECK_MS)) {
-			const char *mesh = mesh_detect();
-
-			checked_ms = now_ms;
-			if (mesh) {
-				log_error(logger,
-					  "%s's proxy is in this Pod: nothing is balanced "
-					  "(K8SLB_MESH=ignore would)",
-					  mesh);
-				return;
-			}
-		}
-		run_round(pipeline);
-	}
+	poke_u64(&engine_link->client, affinity_client());
+	if (!peek_pointer(&engine_link->hints) && hints_attach(&hints) == 0)
+		publish_pointer(&engine_link->hints, hints); /* observed in shim/process.c */
 }
 
 static void *engine_run(void *unused)
 {
-	struct pipeline_options options = engine_pipeline_options(engine_config);
-	struct pipeline *pipeline = NULL;
+	static const struct role_sink sink = {.publish_view = show_table,
+					      .no_table_yet = no_table_yet};
 	struct logger logger = log_file_logger(engine_config);
-	char error[256];
 	int rc;
 
 	own_thread = true;
@@ -102,20 +79,15 @@ static void *engine_run(void *unused)
 	guest_thread_name("k8slb");
 	guest_thread_yield_priority();
 	fork_state_forget();
+	attach_hints();
 	rc = guest_thread_own_fd_table();
-	if (rc < 0) {
+	if (rc < 0)
 		log_error(&logger,
 			  "no sync: neither close_range nor unshare is allowed here: %s; the "
 			  "program could close or reuse our descriptors",
 			  strerror(-rc));
-	} else if (pipeline_new(&options, &logger, &pipeline, error, sizeof(error)) < 0) {
-		log_error(&logger, "no sync: %s", error);
-	} else {
-		log_info(&logger, "syncing from %s",
-			 engine_config->api_file[0] ? engine_config->api_file
-						    : engine_config->api_url);
-		run(pipeline, &logger);
-	}
+	else
+		role_run(engine_config, &logger, &sink);
 	/* What the thread had stays: a hook may be reading the table. */
 	publish_view(NULL);
 	set_first_sync(ENGINE_SYNC_FAILED);
@@ -150,11 +122,24 @@ static bool engine_is_own_thread(void)
 	return own_thread;
 }
 
+static bool engine_stays_out(const struct config *config)
+{
+	const char *mesh = config->mesh == MESH_AVOID ? mesh_detect() : NULL;
+	char line[128];
+
+	if (!mesh)
+		return false;
+	snprintf(line, sizeof(line), MESH_MESSAGE, mesh);
+	log_file_write(config, LOG_LEVEL_ERROR, line);
+	return true;
+}
+
 const struct engine_ops k8slb_engine = {
 	.start = engine_start,
 	.stop = engine_stop,
 	.shares_capabilities = engine_shares_capabilities,
 	.is_own_thread = engine_is_own_thread,
+	.stays_out = engine_stays_out,
 	.log_init = log_file_init,
 	.log_message = log_file_write,
 };

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "pick/hints.h"
 #include "table/reader.h"
 
 /* First-sync states of engine_link.first_sync, a futex word. */
@@ -22,6 +23,8 @@ enum {
  */
 struct engine_link {
 	const struct table_view *view; /* newest table or NULL; what it points to is never freed */
+	struct hints *hints;	       /* set before the first table; NULL: could not be had */
+	uint64_t client;	       /* affinity_client(), set with @hints */
 	uint32_t first_sync;	       /* woken by FUTEX_WAKE when it leaves PENDING */
 };
 
@@ -49,6 +52,10 @@ struct engine_ops {
 
 	/* The calling thread is the engine's own. Async-signal-safe. */
 	bool (*is_own_thread)(void);
+
+	/* A mesh's proxy is in this Pod and @config says to stay out then: nothing is to be
+	 * balanced, which the log says. Async-signal-safe; for a process without the thread. */
+	bool (*stays_out)(const struct config *config);
 
 	/* Before the first line: remembers what standard error is. Keeps errno. */
 	void (*log_init)(const struct config *config);

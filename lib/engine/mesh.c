@@ -7,6 +7,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +35,12 @@ const char *mesh_by_ports(bool (*listens)(const void *ctx, uint16_t port), const
 /* One bit for each TCP port that has a listener. */
 struct listeners {
 	uint8_t bits[65536 / 8];
+};
+
+/* Not on the stack, which may be one of the program's small ones. */
+struct scratch {
+	struct listeners listeners;
+	unsigned char answer[ANSWER_SIZE];
 };
 
 static bool listens_at(const void *ctx, uint16_t port)
@@ -67,7 +74,7 @@ static bool take_answer(const unsigned char *answer, size_t size, struct listene
  * sock_diag(7). Not /proc/net/tcp, which holds the listeners too: reading it walks through all of
  * the kernel's table of connections, 5 ms during which the thread, and so the process, cannot end.
  */
-static void find_listeners(int fd, uint8_t family, struct listeners *listeners)
+static void find_listeners(int fd, uint8_t family, struct scratch *scratch)
 {
 	const struct {
 		struct nlmsghdr header;
@@ -86,25 +93,31 @@ static void find_listeners(int fd, uint8_t family, struct listeners *listeners)
 				.idiag_states = 1u << TCP_LISTEN,
 			},
 	};
-	unsigned char answer[ANSWER_SIZE];
 	ssize_t size;
 
 	if (send(fd, &dump, sizeof(dump), 0) != (ssize_t)sizeof(dump))
 		return;
 	do {
-		size = recv(fd, answer, sizeof(answer), 0);
-	} while (size > 0 && take_answer(answer, (size_t)size, listeners));
+		size = recv(fd, scratch->answer, sizeof(scratch->answer), 0);
+	} while (size > 0 && take_answer(scratch->answer, (size_t)size, &scratch->listeners));
 }
 
 const char *mesh_detect(void)
 {
-	struct listeners listeners = {.bits = {0}};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	struct scratch *scratch = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const char *mesh = NULL;
+	int fd;
 
-	if (fd < 0)
+	if (scratch == MAP_FAILED)
 		return NULL;
-	find_listeners(fd, AF_INET, &listeners);
-	find_listeners(fd, AF_INET6, &listeners);
-	close(fd);
-	return mesh_by_ports(listens_at, &listeners);
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (fd >= 0) {
+		find_listeners(fd, AF_INET, scratch);
+		find_listeners(fd, AF_INET6, scratch);
+		close(fd);
+		mesh = mesh_by_ports(listens_at, &scratch->listeners);
+	}
+	munmap(scratch, sizeof(*scratch));
+	return mesh;
 }

@@ -19,10 +19,14 @@
  *   Consul: 15001 and 20000 (https://developer.hashicorp.com/consul/docs/reference/proxy)
  */
 
+/* What the log says then; its name is to be put in. */
+#define MESH_MESSAGE "%s's proxy is in this Pod: nothing is balanced (K8SLB_MESH=ignore would)"
+
 /* @listens: whether anything listens at a TCP port. Returns the mesh's name, or NULL. */
 const char *mesh_by_ports(bool (*listens)(const void *ctx, uint16_t port), const void *ctx);
 
-/* The same for the calling thread's network namespace. NULL also when the kernel does not tell. */
+/* The same for the calling thread's network namespace. NULL also when the kernel does not tell.
+ * System calls only, and little of the stack; changes errno. */
 const char *mesh_detect(void);
 
 #endif

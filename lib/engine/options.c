@@ -35,6 +35,8 @@ struct pipeline_options engine_pipeline_options(const struct config *config)
 				.retry_delay_ms = config->retry_delay_ms,
 				.poll_interval_ms = config->sync_interval_ms,
 			},
+		/* A file is there or not; it does not age. */
+		.max_age_s = config->api_file[0] ? 0 : config->max_age_s,
 		.place =
 			{
 				.node = config->node,

@@ -246,26 +246,6 @@ static bool is_integer(const cJSON *item, long min, long max, long *ret_value)
 
 /* ---- Metadata and Status ---- */
 
-/* A DNS subdomain (RFC 1123): labels of a-z, 0-9 and '-', joined by dots, at most 253 bytes. */
-static bool subdomain_valid(const char *name)
-{
-	char before = '.';
-	size_t length = strlen(name);
-
-	if (length >= OBJECT_NAME_SIZE)
-		return false;
-	for (const char *c = name; *c; c++) {
-		bool alphanumeric = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
-
-		if (!alphanumeric && *c != '-' && *c != '.')
-			return false;
-		if ((*c == '.' && before == '-') || (!alphanumeric && before == '.'))
-			return false;
-		before = *c;
-	}
-	return before != '-' && before != '.';
-}
-
 /* Copies a name that @valid bounds to less than @size bytes. */
 static void get_name(struct decoder *decoder, const cJSON *metadata, const char *field,
 		     bool (*valid)(const char *), char *copy, size_t size)
@@ -328,8 +308,8 @@ static const cJSON *read_metadata(struct decoder *decoder, const cJSON *root, st
 	get_name(decoder, metadata, "metadata.namespace", dns_label_valid, object->namespace,
 		 sizeof(object->namespace));
 	get_name(decoder, metadata, "metadata.name",
-		 decoder->kind == OBJECT_SERVICE ? dns_label_valid : subdomain_valid, object->name,
-		 sizeof(object->name));
+		 decoder->kind == OBJECT_SERVICE ? dns_label_valid : object_name_valid,
+		 object->name, sizeof(object->name));
 	snprintf(decoder->where, sizeof(decoder->where),
 		 "%s %s/%s: ", object_kind_name(decoder->kind), object->namespace, object->name);
 	get_resource_version(decoder, metadata, object->resource_version);
@@ -1060,7 +1040,7 @@ int json_decode_identity(const char *text, size_t size, char *namespace, char *n
 	metadata = get_object(&decoder, root, "metadata");
 	get_name(&decoder, metadata, "metadata.namespace", dns_label_valid, found_namespace,
 		 sizeof(found_namespace));
-	get_name(&decoder, metadata, "metadata.name", subdomain_valid, found_name,
+	get_name(&decoder, metadata, "metadata.name", object_name_valid, found_name,
 		 sizeof(found_name));
 	cJSON_Delete(root);
 	if (decoder.rc < 0)

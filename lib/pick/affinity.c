@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pick/affinity.h"
 
+#include <sys/utsname.h>
+
 #include "base/atomic.h"
 #include "base/hash.h"
 
-static uint64_t port_key_of(const struct ip_address *vip, const struct table_port *port)
-{
-	uint64_t key = hash_bytes((uint64_t)port->port << 8 | port->protocol, vip->bytes,
-				  sizeof(vip->bytes));
+/* The best endpoint of one standing. */
+struct candidate {
+	uint64_t weight; /* 0: there is none */
+	struct table_endpoint endpoint;
+	uint32_t index;
+};
 
-	return key ? key : 1;
-}
+/* What the client took last weighs more than any hash. */
+#define WEIGHT_REMEMBERED UINT64_MAX
 
 static uint64_t endpoint_key_of(const struct table_endpoint *endpoint)
 {
@@ -34,37 +38,75 @@ static void remember(struct affinity_slot *slot, uint64_t port_key, uint64_t end
 	poke_u64(&slot->port_key, port_key);
 }
 
-uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
-			 const struct table_read *read, const struct ip_address *vip,
-			 const struct table_port *port, uint64_t now_ms)
+static const struct candidate *heavier(const struct candidate *a, const struct candidate *b)
 {
-	uint64_t port_key = port_key_of(vip, port);
-	struct affinity_slot *slot = &slots[port_key & (AFFINITY_SLOTS - 1)];
-	uint64_t remembered = remembered_endpoint(slot, port_key, now_ms);
-	uint64_t best_weight = 0;
-	uint64_t best_key = 0;
-	uint32_t best = 0;
+	return b->weight > a->weight ? b : a;
+}
+
+/* Fills @best, one for each standing. Returns how many are ejected. */
+static uint32_t find_best(const struct table_read *read, const struct table_port *port,
+			  uint64_t client, uint64_t remembered, const struct avoidance *avoid,
+			  struct candidate *best)
+{
+	uint32_t ejected = 0;
 
 	for (uint32_t i = 0; i < port->endpoint_count; i++) {
 		struct table_endpoint endpoint;
-		uint64_t key;
+		enum standing standing;
 		uint64_t weight;
+		uint64_t key;
 
 		if (table_port_endpoint(read, port, i, &endpoint) < 0)
 			break;
 		key = endpoint_key_of(&endpoint);
-		if (key == remembered) {
-			best = i;
-			best_key = key;
+		standing = avoid_look(avoid, &endpoint);
+		ejected += standing == STANDING_EJECTED;
+		weight = key == remembered ? WEIGHT_REMEMBERED : hash_mix(client ^ key) | 1;
+		if (weight > best[standing].weight)
+			best[standing] = (struct candidate){weight, endpoint, i};
+		if (key == remembered && standing == STANDING_GOOD)
 			break;
-		}
-		weight = hash_mix(client ^ key);
-		if (i == 0 || weight > best_weight) {
-			best = i;
-			best_key = key;
-			best_weight = weight;
-		}
 	}
-	remember(slot, port_key, best_key, now_ms + (uint64_t)port->affinity_timeout_s * 1000);
-	return best;
+	return ejected;
+}
+
+struct chosen affinity_choose(struct affinity_slot *slots, uint64_t client,
+			      const struct table_read *read, uint64_t key,
+			      const struct table_port *port, const struct avoidance *avoid)
+{
+	uint64_t port_key = key ? key : 1;
+	struct affinity_slot *slot = &slots[port_key & (AFFINITY_SLOTS - 1)];
+	struct candidate best[STANDINGS] = {{.weight = 0}};
+	const struct candidate *usual;
+	const struct candidate *taken = &best[STANDING_GOOD];
+	struct chosen chosen = {0};
+	uint32_t ejected =
+		find_best(read, port, client, remembered_endpoint(slot, port_key, avoid->now_ms),
+			  avoid, best);
+
+	/* A failover prefers what is good in any case. */
+	if (avoid->tried_count == 0 && ejected > port->endpoint_count / 2)
+		taken = heavier(taken, &best[STANDING_EJECTED]);
+	if (best[STANDING_HALF_OPEN].weight > taken->weight &&
+	    avoid_claim_probe(avoid, &best[STANDING_HALF_OPEN].endpoint)) {
+		taken = &best[STANDING_HALF_OPEN];
+		chosen.probe = true;
+	}
+	for (int i = 0; taken->weight == 0 && i < STANDINGS; i++)
+		taken = &best[i];
+	usual = heavier(&best[STANDING_HALF_OPEN],
+			heavier(&best[STANDING_EJECTED], &best[STANDING_GOOD]));
+	chosen.index = taken->index;
+	chosen.avoided = taken->weight < usual->weight;
+	if (taken->weight)
+		remember(slot, port_key, endpoint_key_of(&taken->endpoint),
+			 avoid->now_ms + (uint64_t)port->affinity_timeout_s * 1000);
+	return chosen;
+}
+
+uint64_t affinity_client(void)
+{
+	struct utsname host;
+
+	return uname(&host) == 0 ? hash_text(0, host.nodename) : 0;
 }

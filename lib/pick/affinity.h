@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "pick/avoid.h"
 #include "table/reader.h"
 
 /*
@@ -31,12 +32,21 @@ struct affinity_slot {
 };
 
 /*
- * Index of the endpoint of @port (which has at least one) for @client, any stable number of the
- * client. @slots: AFFINITY_SLOTS of them. Lock-free, async-signal-safe; what it read is right only
- * if table_read_valid() says so afterwards.
+ * Chooses the endpoint of @port (which has at least one) for @client, any stable number of the
+ * client. @slots: AFFINITY_SLOTS of them; @key: of the port (cursor.h). One that is to be avoided
+ * is passed over for the next best, and the client stays there: coming back would move it once
+ * more. Lock-free, async-signal-safe; what it read is right only if table_read_valid() says so
+ * afterwards.
  */
-uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
-			 const struct table_read *read, const struct ip_address *vip,
-			 const struct table_port *port, uint64_t now_ms);
+struct chosen affinity_choose(struct affinity_slot *slots, uint64_t client,
+			      const struct table_read *read, uint64_t key,
+			      const struct table_port *port, const struct avoidance *avoid);
+
+/*
+ * This process's number as a client: that of its host name. All processes of the Pod are one
+ * client, and a Pod's name is unique in its namespace; on the host network it is the node's, which
+ * is right there too: those Pods share an address.
+ */
+uint64_t affinity_client(void);
 
 #endif

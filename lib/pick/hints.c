@@ -2,109 +2,97 @@
 #include "pick/hints.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
+#include <stdint.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
-#include "base/libc_compat.h"
+#include "base/clock.h"
+#include "base/hash.h"
 
-#define FOLDER_FORMAT "/dev/shm/k8slb-%u"
-#define FILE_NAME     "hints"
+/* The segment comes and goes between our calls only when somebody removes it on purpose. */
+#define MAKE_TRIES 3
 
-/* Ours alone, or somebody else could put a shorter file in the place of a mapped one. */
-static int check_owner(int fd, mode_t type)
+key_t hints_key(uid_t uid)
 {
-	struct stat status;
+	key_t key = (key_t)(hash_text(uid, HINTS_VERSION) & INT32_MAX);
 
-	if (k8slb_fstat(fd, &status) < 0)
+	return key == IPC_PRIVATE ? 1 : key;
+}
+
+/* The id of the segment with this key, which is made when it is missing; -errno. */
+static int find_or_make(key_t key)
+{
+	for (int tries = 0; tries < MAKE_TRIES; tries++) {
+		int id = shmget(key, 0, 0); /* the usual case first: somebody was here */
+
+		if (id >= 0 || errno != ENOENT)
+			return id >= 0 ? id : -errno;
+		id = shmget(key, sizeof(struct hints), IPC_CREAT | IPC_EXCL | S_IRUSR | S_IWUSR);
+		if (id >= 0 || errno != EEXIST)
+			return id >= 0 ? id : -errno;
+	}
+	return -EAGAIN;
+}
+
+/* Ours alone, and of the size that goes with the version in its key. */
+static int check_segment(int id)
+{
+	struct shmid_ds status;
+	uid_t user = geteuid();
+
+	if (shmctl(id, IPC_STAT, &status) < 0)
 		return -errno;
-	if ((status.st_mode & S_IFMT) != type || status.st_uid != geteuid() ||
-	    (status.st_mode & (S_IRWXG | S_IRWXO)))
+	if (status.shm_perm.uid != user || status.shm_perm.cuid != user ||
+	    (status.shm_perm.mode & (S_IRWXG | S_IRWXO)) ||
+	    status.shm_segsz != sizeof(struct hints))
 		return -EPERM;
 	return 0;
 }
 
-static int open_folder(void)
+static int attach(int id, struct hints **ret_hints)
 {
-	char path[sizeof(FOLDER_FORMAT) + 16];
-	int fd;
-	int rc;
-
-	snprintf(path, sizeof(path), FOLDER_FORMAT, (unsigned)geteuid());
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	rc = check_owner(fd, S_IFDIR);
-	if (rc < 0) {
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-static int open_file(int folder)
-{
-	int fd = openat(folder, FILE_NAME,
-			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
-	struct rlimit limit;
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = check_owner(fd, S_IFREG);
-	/* Beyond the limit the kernel raises SIGXFSZ, which ends most programs. */
-	if (rc == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-	    limit.rlim_cur < sizeof(struct hints))
-		rc = -EFBIG;
-	/* Grows a new file and leaves an old one as it is. */
-	if (rc == 0 && fallocate(fd, 0, 0, (off_t)sizeof(struct hints)) < 0)
-		rc = -errno;
-	if (rc < 0) {
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-static int map_file(int fd, struct hints **ret_hints)
-{
-	struct hints *hints = mmap(NULL, sizeof(*hints), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct hints *hints = shmat(id, NULL, 0);
 	uint64_t magic;
 
-	if (hints == MAP_FAILED)
+	if ((intptr_t)hints == -1)
 		return -errno;
 	magic = peek_u64(&hints->magic);
 	if (magic != 0 && magic != HINTS_MAGIC) {
-		munmap(hints, sizeof(*hints));
+		shmdt(hints);
 		return -EPROTO;
 	}
+	/* Who comes first draws the seed, and the magic says no more than that somebody came. */
+	claim_u64(&hints->seed, 0, random_u64() | 1);
 	poke_u64(&hints->magic, HINTS_MAGIC);
 	*ret_hints = hints;
 	return 0;
 }
 
-int hints_map(struct hints **ret_hints)
+int hints_attach_key(key_t key, struct hints **ret_hints)
 {
 	int saved_errno = errno;
-	int folder = open_folder();
-	int rc = folder;
+	int id = find_or_make(key);
+	int rc = id < 0 ? id : check_segment(id);
 
-	if (folder >= 0) {
-		int fd = open_file(folder);
-
-		rc = fd;
-		if (fd >= 0) {
-			rc = map_file(fd, ret_hints);
-			close(fd);
-		}
-		close(folder);
-	}
+	if (rc == 0)
+		rc = attach(id, ret_hints);
 	errno = saved_errno;
-	return rc < 0 ? rc : 0;
+	return rc;
+}
+
+int hints_attach(struct hints **ret_hints)
+{
+	return hints_attach_key(hints_key(geteuid()), ret_hints);
+}
+
+uint64_t hints_connections(const struct hints *hints)
+{
+	uint64_t turns = 0;
+
+	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
+		turns += peek_u32(&hints->cursors[i].ticket);
+	return turns - peek_u64(&hints->counters[HINTS_SPARE_TURNS]);
 }

@@ -3,28 +3,74 @@
 #ifndef K8SLB_PICK_HINTS_H
 #define K8SLB_PICK_HINTS_H
 
+#include <sys/types.h>
+
 #include "pick/affinity.h"
+#include "pick/cursor.h"
+#include "pick/health.h"
 
 /*
- * /dev/shm/k8slb-UID/hints: a small file that every process of the user maps writable. Anybody who
- * may write to it may write anything: each reader must be safe with any content, and nothing is
- * lost when all of it is.
+ * A segment of System V shared memory, which every process of the user attaches writable.
+ * Why not a file in /dev/shm: anybody with the same uid can truncate a file, and the next load from
+ * its mapping is a SIGBUS in a program that is not ours; a segment cannot shrink. /dev/shm may be
+ * missing, read-only or full, and is one for each container; the containers of a Pod share one IPC
+ * namespace, so a segment is known in the whole Pod.
+ * It is never removed: it ends with the Pod's namespace, and only touched pages take memory.
+ *
+ * Whoever may write to it may write anything at any time. So no value is trusted: each is masked,
+ * compared with what is known from elsewhere, or bounded; and nothing is lost when all of it is.
  */
-#define HINTS_MAGIC 0x31544e4948384bULL /* "K8HINT1" little endian */
+#define HINTS_MAGIC   0x32544e4948384bULL /* "K8HINT2" little endian */
+#define HINTS_VERSION "k8slb hints 2"	  /* goes with the magic: both name this layout */
+
+/*
+ * What happened since the segment was made, in all processes. For people to read.
+ * Connections have no counter of their own, which would add 6 ns to each: the tickets of the
+ * cursors count them, but for the difference that HINTS_SPARE_TURNS keeps (hints_connections()).
+ */
+enum hints_counter {
+	HINTS_SPARE_TURNS, /* tickets that were taken, less connections; below 0 it wraps */
+	HINTS_AVOIDED,	   /* connections that would have gone to an ejected endpoint */
+	HINTS_FAILOVERS,
+	HINTS_EJECTIONS,
+	HINTS_PROBES,
+	HINTS_ALL_FAILED, /* connections that no endpoint took */
+	HINTS_COUNTERS,
+};
 
 struct hints {
-	uint64_t magic; /* 0 in a new file; another value: of another version, do not use */
-	uint64_t reserved[7];
+	uint64_t magic; /* 0 in a new segment; another value: not ours */
+	uint64_t seed;	/* drawn once: where the shared rounds begin, for all processes alike */
+	uint64_t reserved[6];
+	uint64_t counters[8]; /* by enum hints_counter, in a cache line of their own */
+	struct health health; /* its first line is read by every pick, seldom written */
+	struct cursor_slot cursors[CURSOR_SLOTS];
 	struct affinity_slot affinity[AFFINITY_SLOTS];
 };
 
+_Static_assert(sizeof(struct hints) <= 200 * 1024, "small enough for any container");
+_Static_assert(HINTS_COUNTERS <= 8, "one cache line");
+
 /*
- * Maps the file, making it and its folder (mode 0700) when they are missing. Refused: a folder or
- * file of another owner, with rights for others, or that is a symbolic link; a file system that is
- * full (a store into a hole of a full tmpfs would be SIGBUS). No malloc, no lock; keeps errno. The
- * mapping is for the life of the process, forked children included.
- * Returns 0 or -errno.
+ * Attaches the segment of the effective user, making it when it is missing. For the life of the
+ * process; forked children have it too. System calls only: no malloc, no lock, keeps errno.
+ * Returns 0; -EPERM: it is another user's, others have rights to it, or its size is wrong; -EPROTO:
+ * it holds something else; or another -errno. On success the seed is set.
  */
-int hints_map(struct hints **ret_hints);
+int hints_attach(struct hints **ret_hints);
+
+/* The same with another key, for tests. */
+int hints_attach_key(key_t key, struct hints **ret_hints);
+
+/* The segment's key: of the layout and of @uid; never IPC_PRIVATE. */
+key_t hints_key(uid_t uid);
+
+static inline void hints_count(struct hints *hints, enum hints_counter counter)
+{
+	add_u64(&hints->counters[counter], 1);
+}
+
+/* Connections that were given an endpoint, failovers not counted again. */
+uint64_t hints_connections(const struct hints *hints);
 
 #endif

@@ -5,35 +5,10 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
-#include "base/hash.h"
+#include "pick/choose.h"
 
 /* The writer would have to publish three times within one lookup, this often in a row. */
 #define READ_TRIES 64
-
-uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t count)
-{
-	uint32_t ticket = take_ticket_u32(&state->cursors[cursor & (PICK_CURSORS - 1)]);
-
-	if (state->policy == PICK_RANDOM)
-		return (uint32_t)(hash_mix(state->seed ^
-					   hash_mix((uint64_t)cursor << 32 | ticket)) %
-				  count);
-	/* The start of the round differs from port to port and from process to process: the hash's
-	 * upper half scaled to @count, which costs no division. */
-	return (ticket + (uint32_t)((hash_mix(state->seed ^ cursor) >> 32) * count >> 32)) % count;
-}
-
-uint32_t pick_index(const struct pick_state *state, const struct table_read *read,
-		    const struct ip_address *vip, const struct table_port *port)
-{
-	struct affinity_slot *slots;
-	uint64_t client;
-
-	if (!port->affinity_timeout_s || !state->affinity)
-		return pick_turn(state, port->cursor, port->endpoint_count);
-	slots = state->affinity(&client);
-	return affinity_choose(slots, client, read, vip, port, clock_monotonic_ms());
-}
 
 static enum pick_result without_endpoint(const struct table_port *port)
 {
@@ -50,6 +25,7 @@ static enum pick_result without_endpoint(const struct table_port *port)
 enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
 			   uint16_t port, uint8_t protocol, struct found_port *ret_found)
 {
+	ret_found->protocol = protocol;
 	for (int tries = 0; tries < READ_TRIES; tries++) {
 		int rc = table_read_begin(view, &ret_found->read);
 
@@ -68,10 +44,11 @@ enum pick_result pick_find(const struct table_view *view, const struct ip_addres
 	return PICK_NO_TABLE;
 }
 
-int pick_take(const struct found_port *found, const struct pick_state *state,
-	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked)
+/* Copies endpoint @index of what was found. Returns as pick_take(). */
+static inline int copy_endpoint(const struct found_port *found, uint32_t index,
+				const struct ip_address *vip, uint16_t port,
+				struct picked *ret_picked)
 {
-	uint32_t index = pick_index(state, &found->read, vip, &found->port);
 	int rc = table_port_endpoint(&found->read, &found->port, index, &ret_picked->endpoint);
 
 	if (!table_read_valid(&found->read))
@@ -84,6 +61,24 @@ int pick_take(const struct found_port *found, const struct pick_state *state,
 	return 0;
 }
 
+static void count(const struct pick_state *state, enum hints_counter counter)
+{
+	if (state->hints)
+		hints_count(state->hints, counter);
+}
+
+int pick_take(const struct found_port *found, const struct pick_state *state,
+	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked)
+{
+	uint64_t key = cursor_key_of_vip(vip, port, found->protocol);
+	struct chosen chosen =
+		choose_next(state, &found->read, key, &found->port, STANDING_HALF_OPEN);
+
+	choose_count(state, &chosen, 1);
+	ret_picked->probe = chosen.probe;
+	return copy_endpoint(found, chosen.index, vip, port, ret_picked);
+}
+
 enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
 			     const struct ip_address *vip, uint16_t port, uint8_t protocol,
 			     struct picked *ret_picked)
@@ -91,7 +86,6 @@ enum pick_result pick_by_vip(const struct table_view *view, const struct pick_st
 	for (int tries = 0; tries < READ_TRIES; tries++) {
 		struct found_port found;
 		enum pick_result result = pick_find(view, vip, port, protocol, &found);
-
 		int rc;
 
 		if (result != PICK_ENDPOINT)
@@ -103,4 +97,55 @@ enum pick_result pick_by_vip(const struct table_view *view, const struct pick_st
 			return PICK_NO_TABLE;
 	}
 	return PICK_NO_TABLE;
+}
+
+enum pick_result pick_other(const struct table_view *view, const struct pick_state *state,
+			    const struct ip_address *vip, uint16_t port, uint8_t protocol,
+			    const struct table_endpoint *tried, unsigned tried_count,
+			    struct picked *ret_picked)
+{
+	uint64_t key = cursor_key_of_vip(vip, port, protocol);
+
+	for (int tries = 0; tries < READ_TRIES; tries++) {
+		struct found_port found;
+		enum pick_result result = pick_find(view, vip, port, protocol, &found);
+		struct chosen chosen;
+		int rc;
+
+		if (result != PICK_ENDPOINT)
+			return result;
+		chosen = choose_other(state, &found.read, key, &found.port, tried, tried_count);
+		choose_count(state, &chosen, 0);
+		rc = copy_endpoint(&found, chosen.index, vip, port, ret_picked);
+		if (rc == -EAGAIN)
+			continue;
+		if (rc < 0)
+			return PICK_NO_TABLE;
+		if (avoid_was_tried(tried, tried_count, &ret_picked->endpoint))
+			return PICK_EXHAUSTED;
+		ret_picked->probe = false;
+		count(state, HINTS_FAILOVERS);
+		return PICK_ENDPOINT;
+	}
+	return PICK_NO_TABLE;
+}
+
+void pick_failed(const struct pick_state *state, const struct table_endpoint *endpoint)
+{
+	uint64_t now_ms = state->now_ms ? state->now_ms : clock_monotonic_ms();
+
+	if (state->hints && health_failure(&state->hints->health, &state->rules,
+					   health_key(endpoint), now_ms, random_u64()))
+		count(state, HINTS_EJECTIONS);
+}
+
+void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint)
+{
+	if (state->hints && !health_is_quiet(&state->hints->health))
+		health_success(&state->hints->health, health_key(endpoint));
+}
+
+void pick_gave_up(const struct pick_state *state)
+{
+	count(state, HINTS_ALL_FAILED);
 }

@@ -6,11 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pick/affinity.h"
+#include "pick/hints.h"
 #include "table/reader.h"
 
-/* Cursor numbers of a table are taken modulo this: a process maps 256 KiB that stay untouched
- * but for the pages of the services in use. A power of two. */
+/* A process's own cursors, where the shared ones cannot be had. Cursor numbers of a table are taken
+ * modulo this: 256 KiB that stay untouched but for the pages of the Services in use. A power of
+ * two. */
 #define PICK_CURSORS 65536u
 
 enum pick_policy {
@@ -20,19 +21,32 @@ enum pick_policy {
 
 /* What the picks of one process share; all zero cursors are a valid start. */
 struct pick_state {
-	uint32_t *cursors; /* PICK_CURSORS words, shared by all threads */
-	uint64_t seed;	   /* random, another one in each process, forked ones included: where
-			      the rounds begin. Without it the first connection of every process
-			      goes to the same pod (kubernetes/kubernetes#3640). */
+	struct hints *hints; /* NULL: no shared cursors, no affinity, no health */
+	uint64_t client;     /* of affinity: any stable number */
+	uint64_t now_ms;     /* CLOCK_MONOTONIC; 0: read the clock when it is needed, which most
+				picks do not */
+	struct health_rules rules;
+	/*
+	 * CURSOR_SLOTS of this process alone, all zero at first, for the rounds that it has begun:
+	 * the shared cursor tells where each begins, and from there the process goes round by
+	 * itself. So the connections of one program are even, whatever others do meanwhile, and so
+	 * are those of many short ones, which begin one after the other. NULL: each connection
+	 * takes a turn of the shared cursor.
+	 */
+	struct cursor_slot *rounds;
+	uint32_t *cursors; /* PICK_CURSORS words, shared by all threads; for ports that find no
+			      shared cursor */
+	uint64_t seed;	   /* of these: random, another one in each process, forked ones included:
+			      where the rounds begin. Without it the first connection of every
+			      process goes to the same pod (kubernetes/kubernetes#3640). */
 	enum pick_policy policy;
-	/* Called only for a port with session affinity: the slots to note it in, and the client's
-	 * number. NULL: affinity is not observed. Async-signal-safe, never returns NULL. */
-	struct affinity_slot *(*affinity)(uint64_t *ret_client);
 };
 
 struct picked {
 	struct ip_address vip; /* of the Service port that was asked for */
 	uint16_t vip_port;
+	bool probe; /* this connection decides for all whether an ejected endpoint is back: it is to
+		       be given rules.probe_ms and its outcome reported */
 	struct table_endpoint endpoint;
 	uint64_t generation; /* of the snapshot that it came from */
 };
@@ -44,19 +58,29 @@ enum pick_result {
 	PICK_REFUSE,	  /* no endpoint: ECONNREFUSED */
 	PICK_UNREACHABLE, /* none on this node with internalTrafficPolicy Local: EHOSTUNREACH */
 	PICK_LEAVE,	  /* no endpoint, but that may not be the truth: leave it to libc */
+	PICK_EXHAUSTED,	  /* of pick_other() only: each endpoint was tried */
 };
 
 /*
- * The index of the endpoint of @port, which has at least one, for the next connection to @vip: the
- * client's own where the port has session affinity, else the next one, which takes a turn. @vip is
- * where affinity is noted. What was read is right only if table_read_valid() says so afterwards.
+ * How endpoints are chosen, in this order:
+ *   affinity	the client's own (affinity.h);
+ *   policy	the next turn of the port's round, or a random one.
+ * One that is ejected (health.h) is passed over by taking further turns, so that the rest of the
+ * round stays even; the next one in the list would get a double share. Where more than half of the
+ * port's endpoints are ejected, and where there is one alone, health is not asked.
  */
-uint32_t pick_index(const struct pick_state *state, const struct table_read *read,
-		    const struct ip_address *vip, const struct table_port *port);
 
 /*
- * The index, below @count (not 0), of the next endpoint of the port with this cursor: for a caller
- * that has read the port itself. Takes a turn.
+ * The index of the endpoint of @port, which has at least one, for a caller that cannot see what
+ * becomes of it (a lookup): never a probe; one whose ejection is over is good. @key: of the port
+ * (cursor.h). What was read is right only if table_read_valid() says so afterwards.
+ */
+uint32_t pick_index(const struct pick_state *state, const struct table_read *read, uint64_t key,
+		    const struct table_port *port);
+
+/*
+ * The index, below @count (not 0), of the next endpoint by the process's own cursor: for a caller
+ * without hints that has read the port itself. Takes a turn.
  */
 uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t count);
 
@@ -64,6 +88,7 @@ uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t cou
 struct found_port {
 	struct table_read read;
 	struct table_port port;
+	uint8_t protocol; /* as asked for: what depends on it need not wait for @port */
 };
 
 /* All that follows is lock-free, async-signal-safe, bounded and allocates nothing. */
@@ -87,5 +112,31 @@ int pick_take(const struct found_port *found, const struct pick_state *state,
 enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
 			     const struct ip_address *vip, uint16_t port, uint8_t protocol,
 			     struct picked *ret_picked);
+
+/* Most endpoints that a failover can have tried. */
+#define PICK_TRIED 16u
+
+/*
+ * Failover: another endpoint for the same address, none of the @tried_count ones in @tried (at most
+ * PICK_TRIED; compared by address and port), from the newest snapshot. A good one if there is any,
+ * else one that is ejected. Takes a turn; a client with affinity stays with it. Never a probe.
+ * PICK_EXHAUSTED: no other endpoint is left; else as pick_by_vip().
+ */
+enum pick_result pick_other(const struct table_view *view, const struct pick_state *state,
+			    const struct ip_address *vip, uint16_t port, uint8_t protocol,
+			    const struct table_endpoint *tried, unsigned tried_count,
+			    struct picked *ret_picked);
+
+/*
+ * Reports for all processes what became of a connection to @endpoint (address, port and uid_hash as
+ * picked). Failed: refused, unreachable or timed out, and nothing that the caller's own socket or
+ * limits brought about (EADDRNOTAVAIL, EACCES, EINTR). Both keep errno; pick_succeeded() is one
+ * load when nothing was ever wrong.
+ */
+void pick_failed(const struct pick_state *state, const struct table_endpoint *endpoint);
+void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint);
+
+/* All attempts of one connection failed: counts it. */
+void pick_gave_up(const struct pick_state *state);
 
 #endif

@@ -16,6 +16,7 @@ struct request {
 	struct api_source *source;
 	struct reflector *reflector;
 	struct http_transfer *transfer;
+	bool failed;
 	struct request *next;
 };
 
@@ -24,8 +25,12 @@ struct api_source {
 	struct credentials *credentials;
 	struct http_client *http;
 	struct sync_io io;
+	struct journal_file *journal; /* NULL: none */
 	struct syncer *syncer;
+	bool has_run;
 	struct request *requests;
+	uint64_t request_count;
+	uint64_t error_count;
 	struct logger outer;  /* the one that was given */
 	struct logger logger; /* the same without our token */
 	char told[512];	      /* the problem of the credentials that was logged last */
@@ -103,6 +108,7 @@ static void on_status(void *ctx, int status, long retry_after_s)
 {
 	struct request *request = ctx;
 
+	request->failed = status >= 400;
 	reflector_on_status(request->reflector, status, retry_after_s);
 }
 
@@ -118,6 +124,8 @@ static void on_end(void *ctx, int error, const char *message)
 	struct request *request = ctx;
 	struct reflector *reflector = request->reflector;
 
+	if (request->failed || error)
+		request->source->error_count++;
 	/* First: the reflector starts its next request from here. */
 	forget_request(request);
 	reflector_on_end(reflector, error, message);
@@ -148,6 +156,7 @@ static int io_start(void *ctx, struct reflector *reflector, const char *path,
 	}
 	request->next = source->requests;
 	source->requests = request;
+	source->request_count++;
 	return 0;
 }
 
@@ -190,14 +199,17 @@ static int api_run(struct source *source, int max_wait_ms)
 	syncer_tick(api->syncer);
 	now_ms = clock_monotonic_ms();
 	due_ms = syncer_deadline_ms(api->syncer);
-	if (due_ms <= now_ms)
+	/* What the last writer left is there to be taken before anything is waited for. */
+	if (due_ms <= now_ms || (!api->has_run && syncer_restored(api->syncer)))
 		max_wait_ms = 0;
 	else if (due_ms - now_ms < (uint64_t)max_wait_ms)
 		max_wait_ms = (int)(due_ms - now_ms);
+	api->has_run = true;
 	rc = http_client_run(api->http, max_wait_ms);
 	/* Again: a refusal may have called for a stand-in, which must be tried before the first
 	 * table counts as complete. */
 	syncer_tick(api->syncer);
+	syncer_save(api->syncer);
 	log_credentials_problem(api);
 	return rc;
 }
@@ -232,6 +244,14 @@ static uint64_t api_last_heard_ms(const struct source *source)
 	return syncer_last_heard_ms(of_const(source)->syncer);
 }
 
+static void api_count(const struct source *source, uint64_t *ret_requests, uint64_t *ret_errors)
+{
+	const struct api_source *api = of_const(source);
+
+	*ret_requests = api->request_count;
+	*ret_errors = api->error_count;
+}
+
 static const char *api_problem(const struct source *source)
 {
 	const char *problem = credentials_problem(of_const(source)->credentials);
@@ -249,6 +269,7 @@ static void api_free(struct source *source)
 	struct api_source *api = of(source);
 
 	syncer_free(api->syncer);
+	journal_file_free(api->journal);
 	http_client_free(api->http);
 	credentials_free(api->credentials);
 	free(api);
@@ -262,6 +283,7 @@ static const struct source_ops api_ops = {
 	.attempted = api_attempted,
 	.live = api_live,
 	.last_heard_ms = api_last_heard_ms,
+	.count = api_count,
 	.problem = api_problem,
 	.wakeup = api_wakeup,
 	.free = api_free,
@@ -275,6 +297,8 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 		.base_url = options->api_url,
 		.user_agent = USER_AGENT,
 	};
+	struct syncer_options sync = options->sync;
+	struct journal_options journal;
 	int rc;
 
 	snprintf(error, error_size, "out of memory");
@@ -300,8 +324,18 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 		http_options.credentials = api->credentials;
 		rc = http_client_new(&http_options, &api->http, error, error_size);
 	}
+	if (rc == 0 && options->journal) {
+		rc = journal_file_new(options->journal, &api->journal);
+		if (rc == 0)
+			journal = (struct journal_options){
+				.io = journal_file_io(api->journal),
+				.config_hash = options->journal->config_hash,
+				.start_delay_ms = options->journal->start_delay_ms,
+			};
+		sync.journal = &journal;
+	}
 	if (rc == 0)
-		rc = syncer_new(&options->sync, &api->io, &api->logger, &api->syncer);
+		rc = syncer_new(&sync, &api->io, &api->logger, &api->syncer);
 	if (rc < 0) {
 		api_free(&api->source);
 		return rc;

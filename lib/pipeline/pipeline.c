@@ -21,7 +21,16 @@ struct pipeline {
 	const struct service_ref *refs;
 	unsigned ref_count;
 	struct table_writer *writer;
+	uint32_t max_age_s;
+	uint64_t made_ms;
+	bool (*may_publish)(void *ctx);
+	void *may_publish_ctx;
+	uint64_t publishes;
+	bool live;
+	bool refused;
+	bool published; /* by us: a shared table may have been there before */
 	bool unpublished;
+	bool expired;
 };
 
 /* Ports that no entry asks for are kube-proxy's. A made-up Service has only what its entries say.
@@ -81,42 +90,99 @@ static void put_changed(struct pipeline *pipeline)
 static void publish(struct pipeline *pipeline)
 {
 	struct table_writer_size size;
-	int rc = table_writer_publish(pipeline->writer);
+	int rc;
 
+	if (pipeline->may_publish && !pipeline->may_publish(pipeline->may_publish_ctx)) {
+		pipeline->refused = true;
+		return;
+	}
+	rc = table_writer_publish(pipeline->writer);
 	if (rc < 0) {
 		/* Tried again in each round; the last snapshot goes on to serve. */
 		log_error(&pipeline->logger, "the table cannot be published: %s", strerror(-rc));
 		return;
 	}
 	pipeline->unpublished = false;
+	pipeline->published = true;
+	pipeline->publishes++;
 	size = table_writer_size(pipeline->writer);
 	log_debug(&pipeline->logger, "table %llu: %u Services, %u ports, %u endpoints, %llu bytes",
 		  (unsigned long long)size.generation, size.services, size.ports, size.endpoints,
 		  (unsigned long long)size.bytes);
 }
 
+bool pipeline_was_heard(const struct pipeline *pipeline)
+{
+	return pipeline->source->ops->last_heard_ms(pipeline->source) > pipeline->made_ms;
+}
+
+static bool is_too_old(const struct pipeline *pipeline, uint64_t heard_s)
+{
+	uint64_t now_s = clock_realtime_s();
+
+	return pipeline->max_age_s && (heard_s > now_s || now_s - heard_s > pipeline->max_age_s);
+}
+
+/* When the API server was last heard: by us, or by who wrote the table before. */
+static uint64_t last_heard_s(const struct pipeline *pipeline)
+{
+	const struct source *source = pipeline->source;
+
+	/* What was restored says it in seconds, and each of a chain of writers would round it up.
+	 */
+	if (!source->ops->synced(source) ||
+	    (!pipeline_was_heard(pipeline) && table_writer_heard_s(pipeline->writer)))
+		return table_writer_heard_s(pipeline->writer);
+	return clock_realtime_s() -
+	       (clock_monotonic_ms() - source->ops->last_heard_ms(source)) / 1000;
+}
+
+static void set_live(struct pipeline *pipeline, bool live)
+{
+	uint64_t heard_s = last_heard_s(pipeline);
+	enum table_live state = live				? TABLE_LIVE
+				: is_too_old(pipeline, heard_s) ? TABLE_EXPIRED
+								: TABLE_UNHEARD;
+
+	if (!table_writer_view(pipeline->writer)) {
+		if (pipeline->source->ops->attempted(pipeline->source))
+			table_writer_set_live(pipeline->writer, TABLE_FAILED, 0);
+		return;
+	}
+	if (state == TABLE_EXPIRED && !pipeline->expired)
+		log_error(&pipeline->logger,
+			  "nothing heard for more than %u s: connections are left to kube-proxy",
+			  pipeline->max_age_s);
+	if (state != TABLE_EXPIRED && pipeline->expired)
+		log_info(&pipeline->logger, "the API server is heard again");
+	pipeline->expired = state == TABLE_EXPIRED;
+	pipeline->live = live;
+	table_writer_set_live(pipeline->writer, state, heard_s);
+}
+
 static void update_table(struct pipeline *pipeline)
 {
 	const struct source *source = pipeline->source;
-	bool first = table_writer_view(pipeline->writer) == NULL;
-	uint64_t silence_ms;
-	uint64_t heard_s;
 	bool live;
 
-	if (!source->ops->synced(source) || (first && !source->ops->attempted(source)))
+	if (pipeline->refused)
 		return;
+	if (!source->ops->synced(source) ||
+	    (!table_writer_view(pipeline->writer) && !source->ops->attempted(source))) {
+		set_live(pipeline, false);
+		return;
+	}
 	put_changed(pipeline);
-	silence_ms = clock_monotonic_ms() - source->ops->last_heard_ms(source);
-	heard_s = clock_realtime_s() - silence_ms / 1000;
 	live = source->ops->live(source);
 	/* "Not live" before the publish and "live" after it: nobody may take an old snapshot for a
 	 * fresh one. */
 	if (!live)
-		table_writer_set_live(pipeline->writer, false, heard_s);
-	if (pipeline->unpublished || first)
+		set_live(pipeline, false);
+	if (pipeline->unpublished || !pipeline->published)
 		publish(pipeline);
 	/* What could not be published is not what readers see. */
-	table_writer_set_live(pipeline->writer, live && !pipeline->unpublished, heard_s);
+	if (!pipeline->refused)
+		set_live(pipeline, live && !pipeline->unpublished);
 }
 
 int pipeline_new(const struct pipeline_options *options, const struct logger *logger,
@@ -132,7 +198,19 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->refs = options->sync.refs;
 	pipeline->ref_count = options->sync.ref_count;
 	place_init(&pipeline->place, &options->place);
-	rc = table_writer_new(&pipeline->writer);
+	pipeline->max_age_s = options->max_age_s;
+	pipeline->made_ms = clock_monotonic_ms();
+	pipeline->may_publish = options->may_publish;
+	pipeline->may_publish_ctx = options->may_publish_ctx;
+	rc = table_writer_new(options->table_identity, &pipeline->writer);
+	if (rc < 0 && options->table_identity) {
+		log_error(logger, "the shared table cannot be had: %s: this process has its own",
+			  strerror(-rc));
+		rc = table_writer_new(0, &pipeline->writer);
+	}
+	if (rc == 0 && options->new_region)
+		table_writer_set_memory(pipeline->writer, options->new_region,
+					options->new_region_ctx);
 	if (rc == 0 && options->api_file[0])
 		rc = file_source_new(options, logger, &pipeline->source, error, error_size);
 	else if (rc == 0)
@@ -141,6 +219,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 		pipeline_free(pipeline);
 		return rc;
 	}
+	set_live(pipeline, false);
 	*ret_pipeline = pipeline;
 	return 0;
 }
@@ -165,7 +244,8 @@ void pipeline_run(struct pipeline *pipeline, int max_wait_ms)
 
 const struct table_view *pipeline_view(const struct pipeline *pipeline)
 {
-	return table_writer_view(pipeline->writer);
+	return pipeline->expired && !pipeline->published ? NULL
+							 : table_writer_view(pipeline->writer);
 }
 
 bool pipeline_attempted(const struct pipeline *pipeline)
@@ -173,9 +253,40 @@ bool pipeline_attempted(const struct pipeline *pipeline)
 	return pipeline->source->ops->attempted(pipeline->source);
 }
 
+struct pipeline_state pipeline_state(const struct pipeline *pipeline)
+{
+	const struct source *source = pipeline->source;
+	struct table_writer_size size = table_writer_size(pipeline->writer);
+	struct pipeline_state state = {
+		.generation = size.generation,
+		.services = size.services,
+		.ports = size.ports,
+		.endpoints = size.endpoints,
+		.bytes = size.bytes,
+		.publishes = pipeline->publishes,
+		.heard_s = last_heard_s(pipeline),
+		.live = pipeline->live,
+	};
+
+	if (source->ops->count)
+		source->ops->count(source, &state.requests, &state.errors);
+	return state;
+}
+
 const char *pipeline_problem(const struct pipeline *pipeline)
 {
 	return pipeline->source->ops->problem(pipeline->source);
+}
+
+bool pipeline_was_refused(const struct pipeline *pipeline)
+{
+	return pipeline->refused;
+}
+
+void pipeline_abandon(struct pipeline *pipeline)
+{
+	pipeline->source->ops->free(pipeline->source);
+	free(pipeline);
 }
 
 void pipeline_wakeup(struct pipeline *pipeline)

@@ -7,9 +7,11 @@
 
 #include "base/log.h"
 #include "kube/credentials.h"
+#include "pipeline/journal_file.h"
 #include "select/select.h"
 #include "sync/syncer.h"
 #include "table/reader.h"
+#include "table/region.h"
 
 /*
  *   kube/http -> sync/syncer -> select -> table/writer
@@ -26,6 +28,17 @@ struct pipeline_options {
 	struct credentials_options credentials;
 	struct syncer_options sync; /* its refs are borrowed */
 	struct select_place place;  /* "" where not known: place.h then infers; copied */
+	const struct journal_file_options *journal; /* NULL: none; copied. Not for @api_file */
+	uint64_t table_identity;		    /* table_writer_new() */
+	/* table_writer_set_memory(); NULL: region_new(). Not with an identity. */
+	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
+	void *new_region_ctx;
+	/* Asked before each publish: false means that another writer may have taken the table.
+	 * NULL: yes. */
+	bool (*may_publish)(void *ctx);
+	void *may_publish_ctx;
+	uint32_t max_age_s; /* a table of which nothing was heard for so long says
+			       TABLE_EXPIRED; 0: never */
 };
 
 /*
@@ -44,11 +57,36 @@ void pipeline_run(struct pipeline *pipeline, int max_wait_ms);
 /* The newest table, or NULL. It stays mapped until pipeline_free(). */
 const struct table_view *pipeline_view(const struct pipeline *pipeline);
 
+/* The API server has answered this pipeline, so that its table is not only what was left. */
+bool pipeline_was_heard(const struct pipeline *pipeline);
+
 /* Every collection was tried at least once: without a table by now, there is none to wait for. */
 bool pipeline_attempted(const struct pipeline *pipeline);
 
+/* For people to read. */
+struct pipeline_state {
+	uint64_t generation; /* of the table; 0: none yet */
+	unsigned services;
+	unsigned ports;
+	unsigned endpoints;
+	uint64_t bytes;	    /* of the last snapshot */
+	uint64_t publishes; /* by this pipeline */
+	uint64_t heard_s;   /* CLOCK_REALTIME of the last word of the API server; 0: none yet */
+	bool live;	    /* what is published is the truth now */
+	uint64_t requests;  /* to the API server; a file counts none */
+	uint64_t errors;    /* of these: without answer, or with a status of 400 and more */
+};
+struct pipeline_state pipeline_state(const struct pipeline *pipeline);
+
 /* What keeps it from being in sync; "" when nothing does. Valid until the next pipeline_run(). */
 const char *pipeline_problem(const struct pipeline *pipeline);
+
+/* may_publish() said no: nothing is written any more, and the pipeline is of no use. */
+bool pipeline_was_refused(const struct pipeline *pipeline);
+
+/* In place of pipeline_free() where hooks may be reading the table: closes all connections, and
+ * leaves the table mapped for ever. */
+void pipeline_abandon(struct pipeline *pipeline);
 
 /* Ends the wait of pipeline_run(). Any thread. */
 void pipeline_wakeup(struct pipeline *pipeline);

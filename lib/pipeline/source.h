@@ -25,6 +25,8 @@ struct source_ops {
 	bool (*attempted)(const struct source *source);
 	bool (*live)(const struct source *source);
 	uint64_t (*last_heard_ms)(const struct source *source);
+	/* How many requests were made, and how many failed. NULL: none ever. */
+	void (*count)(const struct source *source, uint64_t *ret_requests, uint64_t *ret_errors);
 	/* "" when there is none; valid until the next run(). */
 	const char *(*problem)(const struct source *source);
 	/* Ends the wait of run(). Any thread. */

@@ -47,6 +47,10 @@ struct reflector_sink {
 	void (*replace_abort)(void *ctx);
 	int (*upsert)(void *ctx, struct object *object);
 	void (*remove)(void *ctx, const char *namespace, const char *name);
+	/* All up to this version was taken in: by the commit, upsert or remove before it, or there
+	 * was nothing. "": a list that gives no version to watch from. NULL: nobody wants to know.
+	 */
+	void (*advance)(void *ctx, const char *resource_version);
 	void *ctx;
 };
 
@@ -166,6 +170,21 @@ struct reflector {
 int reflector_init(struct reflector *reflector, const struct reflector_options *options,
 		   const struct sync_io *io, const struct reflector_sink *sink,
 		   const struct logger *logger);
+
+/* What an earlier process knew of the collection. */
+struct reflector_resume {
+	bool listed; /* its objects are in the sink, as they were at @resource_version */
+	bool denied; /* it was refused and never listed: tried again after the longest pause */
+	const char *resource_version; /* "": there is none to watch from */
+	uint32_t delay_ms;	      /* before the first request of a listed one */
+	uint64_t last_heard_ms;	      /* monotonic */
+};
+
+/*
+ * Before the first reflector_tick(): goes on from there. As after a lost connection the server's
+ * version is asked for first, and the watch follows.
+ */
+void reflector_resume(struct reflector *reflector, const struct reflector_resume *resume);
 
 /* Does what is due. */
 void reflector_tick(struct reflector *reflector);

@@ -6,17 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/collection.h"
+#include "sync/journal.h"
 #include "sync/made_up.h"
-
-/* More names than this in one label selector make a URL that proxies refuse; then all slices of
- * the namespace are followed and the others dropped here. */
-#define SELECTOR_NAMES_MAX 50
-
-/* One list and watch with the objects that came from it. */
-struct collection {
-	struct reflector reflector;
-	struct store_scope *scope; /* NULL: not running */
-};
+#include "sync/selector.h"
 
 /* What is followed in one namespace ("*": in all). */
 struct namespace_sync {
@@ -39,6 +32,10 @@ struct syncer {
 	struct logger logger;
 	struct namespace_sync *namespaces;
 	unsigned namespace_count;
+	struct journal_options journal_options;
+	struct journal *journal; /* NULL: none */
+	uint64_t saved_heard_ms; /* syncer_last_heard_ms() as the journal has it */
+	bool restored;
 };
 
 /* ---- what to ask for ---- */
@@ -51,95 +48,36 @@ static bool is_wanted(void *ctx, const char *namespace, const char *service)
 	return service_refs_cover(options->refs, options->ref_count, namespace, service);
 }
 
-static int append_path(struct buffer *path, const char *group_version, const char *namespace,
-		       const char *resource)
-{
-	if (strcmp(namespace, "*") == 0)
-		return buffer_printf(path, "%s/%s", group_version, resource);
-	return buffer_printf(path, "%s/namespaces/%s/%s", group_version, namespace, resource);
-}
-
-/* "labelSelector=kubernetes.io/service-name in (a,b)", or nothing where it would not do. */
-static int slice_selector(const struct namespace_sync *ns, struct buffer *selector)
-{
-	struct buffer expression = {0};
-	int rc;
-
-	if (ns->all || ns->name_count > SELECTOR_NAMES_MAX)
-		return buffer_append_text(selector, "");
-	if (ns->name_count == 1) {
-		rc = buffer_printf(&expression, "kubernetes.io/service-name=%s", ns->names[0]);
-	} else {
-		rc = buffer_append_text(&expression, "kubernetes.io/service-name in (");
-		for (unsigned i = 0; rc == 0 && i < ns->name_count; i++)
-			rc = buffer_printf(&expression, "%s%s", i ? "," : "", ns->names[i]);
-		if (rc == 0)
-			rc = buffer_append_text(&expression, ")");
-	}
-	if (rc == 0)
-		rc = buffer_append_text(selector, "labelSelector=");
-	if (rc == 0)
-		rc = buffer_append_url_encoded(selector, expression.data);
-	buffer_free(&expression);
-	return rc;
-}
-
-/* A field selector takes one name and no set of them. */
-static int name_selector(const char *name, struct buffer *selector)
-{
-	int rc;
-
-	if (!name)
-		return buffer_append_text(selector, "");
-	rc = buffer_append_text(selector, "fieldSelector=");
-	if (rc == 0)
-		rc = buffer_append_url_encoded(selector, "metadata.name=");
-	if (rc == 0)
-		rc = buffer_append_url_encoded(selector, name);
-	return rc;
-}
-
 /* ---- collections ---- */
 
-static void collection_stop(struct collection *collection)
-{
-	if (!collection->scope)
-		return;
-	reflector_stop(&collection->reflector);
-	store_scope_close(collection->scope);
-	memset(collection, 0, sizeof(*collection));
-}
-
 /* @single: only this object, asked for by its name. */
-static int collection_start(struct namespace_sync *ns, struct collection *collection,
+static int start_collection(struct namespace_sync *ns, struct collection *collection,
 			    enum object_kind kind, const char *group_version, const char *resource,
 			    const struct buffer *selector, const char *single)
 {
 	struct syncer *syncer = ns->syncer;
 	struct buffer path = {0};
-	struct reflector_sink sink;
-	int rc = store_scope_open(ns->store, is_wanted, ns, &collection->scope);
+	struct collection_options options = {
+		.store = ns->store,
+		.wanted = is_wanted,
+		.owner = ns,
+		.io = syncer->io,
+		.logger = &syncer->logger,
+		.journal = syncer->journal,
+		.reflector =
+			{
+				.kind = kind,
+				.selector = selector->data,
+				.single = single,
+				.retry_delay_ms = syncer->options.retry_delay_ms,
+				.poll_interval_ms = syncer->options.poll_interval_ms,
+			},
+	};
+	int rc = selector_path(group_version, ns->namespace, resource, &path);
 
+	options.reflector.collection_path = path.data;
 	if (rc == 0)
-		rc = append_path(&path, group_version, ns->namespace, resource);
-	if (rc == 0) {
-		struct reflector_options options = {
-			.kind = kind,
-			.collection_path = path.data,
-			.selector = selector->data,
-			.single = single,
-			.retry_delay_ms = syncer->options.retry_delay_ms,
-			.poll_interval_ms = syncer->options.poll_interval_ms,
-		};
-
-		sink = store_scope_sink(collection->scope);
-		rc = reflector_init(&collection->reflector, &options, syncer->io, &sink,
-				    &syncer->logger);
-	}
-	if (rc < 0) {
-		store_scope_close(collection->scope);
-		collection->scope = NULL;
-	}
+		rc = collection_start(collection, &options);
 	buffer_free(&path);
 	return rc;
 }
@@ -148,10 +86,10 @@ static int start_services(struct namespace_sync *ns)
 {
 	bool one = !ns->all && ns->name_count == 1;
 	struct buffer selector = {0};
-	int rc = name_selector(one ? ns->names[0] : NULL, &selector);
+	int rc = selector_of_name(one ? ns->names[0] : NULL, &selector);
 
 	if (rc == 0)
-		rc = collection_start(ns, &ns->services, OBJECT_SERVICE, "/api/v1", "services",
+		rc = start_collection(ns, &ns->services, OBJECT_SERVICE, "/api/v1", "services",
 				      &selector, NULL);
 	buffer_free(&selector);
 	return rc;
@@ -160,10 +98,10 @@ static int start_services(struct namespace_sync *ns)
 static int start_slices(struct namespace_sync *ns)
 {
 	struct buffer selector = {0};
-	int rc = slice_selector(ns, &selector);
+	int rc = selector_of_slices(ns->names, ns->all ? 0 : ns->name_count, &selector);
 
 	if (rc == 0)
-		rc = collection_start(ns, &ns->slices, OBJECT_ENDPOINT_SLICE,
+		rc = start_collection(ns, &ns->slices, OBJECT_ENDPOINT_SLICE,
 				      "/apis/discovery.k8s.io/v1", "endpointslices", &selector,
 				      NULL);
 	buffer_free(&selector);
@@ -192,9 +130,9 @@ static int start_endpoints(struct namespace_sync *ns)
 		const char *name = ns->all ? NULL : ns->names[i];
 		struct buffer selector = {0};
 
-		rc = name_selector(name, &selector);
+		rc = selector_of_name(name, &selector);
 		if (rc == 0)
-			rc = collection_start(ns, &ns->endpoints[i], OBJECT_ENDPOINTS, "/api/v1",
+			rc = start_collection(ns, &ns->endpoints[i], OBJECT_ENDPOINTS, "/api/v1",
 					      "endpoints", &selector, name);
 		buffer_free(&selector);
 	}
@@ -237,6 +175,7 @@ static void namespace_adjust(struct namespace_sync *ns)
 			log_info(&ns->syncer->logger,
 				 "namespace %s: EndpointSlices may not be read, using Endpoints",
 				 ns->namespace);
+			journal_note_denied(&ns->slices.journaled);
 			start_endpoints(ns);
 		} else if (ns->endpoints && slices->synced) {
 			log_info(&ns->syncer->logger, "namespace %s: using EndpointSlices again",
@@ -250,6 +189,7 @@ static void namespace_adjust(struct namespace_sync *ns)
 		log_info(&ns->syncer->logger,
 			 "namespace %s: Services may not be read, using the entries' own addresses",
 			 ns->namespace);
+		journal_note_denied(&ns->services.journaled);
 		make_up(ns);
 	} else if (ns->made_up && services->synced) {
 		store_scope_close(ns->made_up);
@@ -355,6 +295,55 @@ static bool visit_problem(const struct namespace_sync *ns, const struct collecti
 	return false;
 }
 
+/* ---- what the last writer knew ---- */
+
+/* Starts the stand-ins, so that they are restored too. */
+static void on_denied(void *owner)
+{
+	struct namespace_sync *ns = owner;
+
+	collection_resume_denied(&ns->services);
+	collection_resume_denied(&ns->slices);
+	namespace_adjust(ns);
+}
+
+static void namespace_resume(struct namespace_sync *ns, uint64_t last_heard_ms)
+{
+	uint32_t delay_ms = ns->syncer->options.journal->start_delay_ms;
+
+	collection_resume_listed(&ns->services, delay_ms, last_heard_ms);
+	collection_resume_listed(&ns->slices, delay_ms, last_heard_ms);
+	for (unsigned i = 0; i < ns->endpoints_count; i++)
+		collection_resume_listed(&ns->endpoints[i], delay_ms, last_heard_ms);
+	namespace_adjust(ns);
+}
+
+/* The monotonic clock is younger than a journal that has outlived the machine's start. */
+static uint64_t monotonic_of(const struct syncer *syncer, uint64_t realtime_s)
+{
+	const struct journal_io *io = &syncer->options.journal->io;
+	uint64_t now_ms = syncer->io->now_ms(syncer->io->ctx);
+	uint64_t now_s = io->realtime_s(io->ctx);
+	uint64_t ago_ms = now_s > realtime_s ? (now_s - realtime_s) * 1000 : 0;
+
+	return ago_ms < now_ms ? now_ms - ago_ms : 1;
+}
+
+static int restore(struct syncer *syncer)
+{
+	uint64_t heard_s;
+	int count = journal_restore(syncer->journal, on_denied, &heard_s);
+
+	if (count <= 0)
+		return count;
+	syncer->restored = true;
+	syncer->saved_heard_ms = heard_s ? monotonic_of(syncer, heard_s) : 0;
+	for (unsigned n = 0; n < syncer->namespace_count; n++)
+		namespace_resume(&syncer->namespaces[n], syncer->saved_heard_ms);
+	log_info(&syncer->logger, "%d collections go on from where the last writer ended", count);
+	return 0;
+}
+
 /* ---- interface ---- */
 
 static struct namespace_sync *namespace_of(struct syncer *syncer, const char *namespace)
@@ -397,6 +386,16 @@ static bool asks_for_all_namespaces(const struct syncer_options *options)
 	return false;
 }
 
+static int start_journal(struct syncer *syncer, const struct journal_options *options)
+{
+	const struct sync_io *io = syncer->io;
+	uint64_t random = (uint64_t)io->random(io->ctx) << 32 | io->random(io->ctx);
+
+	syncer->journal_options = *options;
+	syncer->options.journal = &syncer->journal_options;
+	return journal_new(options, random, &syncer->logger, &syncer->journal);
+}
+
 int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 	       const struct logger *logger, struct syncer **ret_syncer)
 {
@@ -419,20 +418,18 @@ int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 		rc = namespace_add_name(namespace_of(syncer, everywhere ? "*" : ref->namespace),
 					everywhere ? "*" : ref->name);
 	}
+	if (rc == 0 && options->journal)
+		rc = start_journal(syncer, options->journal);
 	for (unsigned i = 0; rc == 0 && i < syncer->namespace_count; i++)
 		rc = namespace_start(&syncer->namespaces[i]);
+	if (rc == 0 && syncer->journal)
+		rc = restore(syncer);
 	if (rc < 0) {
 		syncer_free(syncer);
 		return rc;
 	}
 	*ret_syncer = syncer;
 	return 0;
-}
-
-static void collection_tick(struct collection *collection)
-{
-	if (collection->scope)
-		reflector_tick(&collection->reflector);
 }
 
 void syncer_tick(struct syncer *syncer)
@@ -498,6 +495,27 @@ bool syncer_live(const struct syncer *syncer)
 	return syncer_synced(syncer);
 }
 
+bool syncer_restored(const struct syncer *syncer)
+{
+	return syncer->restored;
+}
+
+void syncer_save(struct syncer *syncer)
+{
+	uint64_t heard_ms = syncer_last_heard_ms(syncer);
+
+	if (!syncer->journal)
+		return;
+	if (heard_ms != syncer->saved_heard_ms) {
+		const struct journal_io *io = &syncer->journal_options.io;
+		uint64_t ago_ms = syncer->io->now_ms(syncer->io->ctx) - heard_ms;
+
+		syncer->saved_heard_ms = heard_ms;
+		journal_note_heard(syncer->journal, io->realtime_s(io->ctx) - ago_ms / 1000);
+	}
+	journal_flush(syncer->journal);
+}
+
 uint64_t syncer_last_heard_ms(const struct syncer *syncer)
 {
 	uint64_t latest_ms = 0;
@@ -527,6 +545,7 @@ void syncer_free(struct syncer *syncer)
 		store_free(ns->store);
 		free(ns->names);
 	}
+	journal_free(syncer->journal);
 	free(syncer->namespaces);
 	free(syncer);
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/service_ref.h"
+#include "sync/journal.h"
 #include "sync/reflector.h"
 #include "sync/store.h"
 
@@ -30,11 +31,15 @@ struct syncer_options {
 	bool follow_services; /* false: the caller needs endpoints only; each ref is made up */
 	uint32_t retry_delay_ms;
 	uint32_t poll_interval_ms;
+	const struct journal_options *journal; /* NULL: none; copied */
 };
 
 struct syncer;
 
-/* @io must outlive the syncer. Returns 0 or -ENOMEM. */
+/*
+ * @io must outlive the syncer. With a journal it begins where the last writer ended: synced and
+ * attempted at once where that was listed, live when the watches are up. Returns 0 or -ENOMEM.
+ */
 int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 	       const struct logger *logger, struct syncer **ret_syncer);
 
@@ -63,7 +68,15 @@ bool syncer_attempted(const struct syncer *syncer);
 /* All synced namespaces are heard now: what was taken of them is fresh. */
 bool syncer_live(const struct syncer *syncer);
 
-/* Monotonic ms of the last good byte of any collection; 0: none yet. */
+/* Some collection goes on from the journal, so that there is something to take at once. */
+bool syncer_restored(const struct syncer *syncer);
+
+/* Writes to the journal what came since the last time. To be called before what was taken becomes
+ * visible to others: the next writer must not fall behind that. Does nothing without a journal. */
+void syncer_save(struct syncer *syncer);
+
+/* Monotonic ms of the last good byte of any collection, also one that the last writer heard; 0:
+ * none yet. */
 uint64_t syncer_last_heard_ms(const struct syncer *syncer);
 
 /* The first problem of any collection; "" when there is none. Valid until the next tick or

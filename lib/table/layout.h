@@ -30,12 +30,24 @@ struct table_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t arena_count;
-	uint64_t arena_size; /* bytes, multiple of 4096 */
-	uint64_t current;    /* generation << 8 | arena; 0: nothing published yet */
-	uint32_t live;	     /* 1: the writer's watches are up, so "no endpoint" is the truth
-				and not a gap; 0: the API server cannot be heard now */
-	uint32_t moved;	     /* 1: a larger table took this one's place */
+	uint64_t arena_size;	     /* bytes, multiple of 4096 */
+	uint64_t current;	     /* generation << 8 | arena; 0: nothing published yet */
+	uint32_t live;		     /* enum table_live */
+	uint32_t moved;		     /* 1: a larger table took this one's place */
 	uint64_t writer_heartbeat_s; /* CLOCK_REALTIME of the last contact with the API server */
+	uint64_t writer_round_ms; /* CLOCK_MONOTONIC of the writer's last round; rounds are short as
+				     long as nothing is published */
+	uint64_t identity;	  /* of the settings that it was made by; 0: a private table */
+	uint64_t agent_alive_ms;  /* CLOCK_MONOTONIC of an agent's last round; 0: it has ended, or
+				     no agent writes this table */
+};
+
+enum table_live {
+	TABLE_UNHEARD = 0, /* the API server cannot be heard now: what is here is good to connect
+			      to, but "no endpoint" may be a gap */
+	TABLE_LIVE = 1,	   /* the writer's watches are up: "no endpoint" is the truth */
+	TABLE_EXPIRED = 2, /* not heard for so long that the addresses may be other pods' by now */
+	TABLE_FAILED = 3,  /* nothing was published yet, and the first attempt has failed */
 };
 
 /* At offset 0 of each arena. */

@@ -34,7 +34,7 @@ int table_read_begin(const struct table_view *view, struct table_read *ret_read)
 	uint64_t arena = current & 0xff;
 	struct table_read read;
 
-	if (current == 0)
+	if (current == 0 || peek_u32(&view->header->live) == TABLE_EXPIRED)
 		return -ENODATA;
 	if (arena >= TABLE_ARENAS)
 		return -EBADMSG;
@@ -203,5 +203,22 @@ int table_port_endpoint(const struct table_read *read, const struct table_port *
 bool table_is_live(const struct table_view *view)
 {
 	/* Pairs with table_writer_set_live(). */
-	return observe_u32(&view->header->live) == 1;
+	return observe_u32(&view->header->live) == TABLE_LIVE;
+}
+
+bool table_has_failed(const struct table_view *view)
+{
+	/* Pairs with table_writer_set_live(). */
+	return observe_u32(&view->header->live) == TABLE_FAILED;
+}
+
+uint64_t table_writer_round_ms(const struct table_view *view)
+{
+	return peek_u64(&view->header->writer_round_ms);
+}
+
+bool table_has_moved(const struct table_view *view)
+{
+	/* Pairs with retire_older() of writer.c. */
+	return observe_u32(&view->header->moved) != 0;
 }

@@ -41,9 +41,9 @@ struct table_read {
 };
 
 /*
- * Returns 0; -ENODATA: nothing was published yet; -EBADMSG: damaged; -EAGAIN: the writer was
- * faster, try again. Where the runs of records lie is checked when they are used: one that does not
- * lie in the snapshot has no records.
+ * Returns 0; -ENODATA: nothing was published yet, or it has expired; -EBADMSG: damaged; -EAGAIN:
+ * the writer was faster, try again. Where the runs of records lie is checked when they are used:
+ * one that does not lie in the snapshot has no records.
  */
 int table_read_begin(const struct table_view *view, struct table_read *ret_read);
 
@@ -85,5 +85,14 @@ int table_text(const struct table_read *read, uint32_t at, char *text, size_t si
 
 /* The writer hears the API server: a port without endpoints really has none. */
 bool table_is_live(const struct table_view *view);
+
+/* There is nothing in it yet, and that may take long. */
+bool table_has_failed(const struct table_view *view);
+
+/* CLOCK_MONOTONIC of the writer's last round, ms; of use as long as there is nothing in it. */
+uint64_t table_writer_round_ms(const struct table_view *view);
+
+/* A larger table took this one's place (region.h). */
+bool table_has_moved(const struct table_view *view);
 
 #endif

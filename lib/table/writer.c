@@ -43,9 +43,13 @@ struct table_writer {
 	uint64_t plan_number; /* 0: there is none yet */
 	bool plan_fits;	      /* every Service has its place in it */
 	uint32_t next_cursor;
+	uint64_t identity; /* 0: the table is this process's own */
+	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
+	void *new_region_ctx;
+	unsigned class; /* of the newest shared segment */
 	uint64_t generation;
 	uint64_t bytes;
-	bool live;
+	enum table_live live;
 	uint64_t heard_realtime_s;
 	/* Newest first; the older ones are what readers may still look at. */
 	struct table_memory *memory;
@@ -73,14 +77,85 @@ static void count_out(struct table_writer *writer, const struct wire_service *wi
 	writer->needs.text_size -= needs.text_size;
 }
 
-int table_writer_new(struct table_writer **ret_writer)
+static struct table_header *writable_header(const struct table_memory *memory)
+{
+	return (struct table_header *)(void *)memory->region.writable;
+}
+
+static int add_memory(struct table_writer *writer, const struct region *region)
+{
+	struct table_memory *memory = calloc(1, sizeof(*memory));
+
+	if (!memory)
+		return -ENOMEM;
+	memory->region = *region;
+	memory->older = writer->memory;
+	writer->memory = memory;
+	return 0;
+}
+
+/* The newest segment becomes ours. What the last writer said of the API server is no longer so. */
+static int take_over(struct table_writer *writer)
+{
+	struct table_header *header;
+	struct region region;
+	struct table_view view;
+	uint64_t current;
+	int rc;
+
+	if (region_attach_newest(writer->identity, &view, &writer->class) < 0)
+		writer->class = 0;
+	rc = region_own(writer->identity, writer->class, &region);
+	if (rc < 0)
+		return rc;
+	rc = add_memory(writer, &region);
+	if (rc < 0) {
+		region_free(&region);
+		return rc;
+	}
+	header = writable_header(writer->memory);
+	publish_u32(&header->live, TABLE_UNHEARD); /* pairs with table_is_live() */
+	current = peek_u64(&header->current);
+	if ((current & 0xff) >= TABLE_ARENAS) {
+		current = 0;
+		publish_u64(&header->current, current); /* pairs with table_read_begin() */
+	}
+	writer->generation = current >> 8;
+	writer->heard_realtime_s = peek_u64(&header->writer_heartbeat_s);
+	return 0;
+}
+
+static int plain_region(void *unused, size_t arena_size, struct region *ret_region)
+{
+	(void)unused;
+	return region_new(arena_size, ret_region);
+}
+
+int table_writer_new(uint64_t identity, struct table_writer **ret_writer)
 {
 	struct table_writer *writer = calloc(1, sizeof(*writer));
+	int rc;
 
 	if (!writer)
 		return -ENOMEM;
+	writer->identity = identity;
+	writer->new_region = plain_region;
+	rc = identity ? take_over(writer) : 0;
+	if (rc < 0) {
+		free(writer);
+		return rc;
+	}
 	*ret_writer = writer;
 	return 0;
+}
+
+void table_writer_set_memory(struct table_writer *writer,
+			     int (*new_region)(void *ctx, size_t arena_size,
+					       struct region *ret_region),
+			     void *ctx)
+{
+	writer->new_region = new_region;
+	writer->new_region_ctx = ctx;
 }
 
 /* ---- put ---- */
@@ -187,35 +262,73 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 
 /* ---- publish ---- */
 
-/* A table with room for half as much again, or the one that there is. */
-static int make_room(struct table_writer *writer, uint64_t needed)
+static int new_private(const struct table_writer *writer, uint64_t needed,
+		       struct region *ret_region)
 {
 	uint64_t arena_size = TABLE_ARENA_MIN;
-	struct table_memory *memory;
-	int rc;
 
-	if (writer->memory && needed <= writer->memory->region.view.header->arena_size)
-		return 0;
-	if (needed > TABLE_ARENA_MAX)
-		return -E2BIG;
+	/* With room for half as much again. */
 	while (arena_size < needed + needed / 2 && arena_size < TABLE_ARENA_MAX)
 		arena_size *= 2;
-	memory = calloc(1, sizeof(*memory));
-	if (!memory)
-		return -ENOMEM;
-	rc = region_new(arena_size, &memory->region);
-	if (rc < 0) {
-		free(memory);
-		return rc;
+	return writer->new_region(writer->new_region_ctx, arena_size, ret_region);
+}
+
+/* Only by way of "moved" do those who have a removed segment come to the next one. */
+static bool must_leave(const struct table_writer *writer)
+{
+	return writer->identity && writer->class + 1 < REGION_CLASSES &&
+	       region_is_removed(&writer->memory->region);
+}
+
+static int next_shared(struct table_writer *writer, uint64_t needed, struct region *ret_region)
+{
+	struct table_header *header;
+	unsigned class = writer->class + 1;
+	/* Readers look from one class to the next: those between must be there, and when the last
+	 * one cannot be found any more, another one in its place. */
+	unsigned between = must_leave(writer) ? 0 : class;
+	int rc;
+
+	while (region_class_arena(class) < needed)
+		class ++;
+	for (; between < class; between++) {
+		rc = region_own(writer->identity, between, ret_region);
+		if (rc < 0)
+			return rc;
+		header = (struct table_header *)(void *)ret_region->writable;
+		publish_u32(&header->moved, 1); /* pairs with table_has_moved() */
+		region_free(ret_region);
 	}
-	memory->older = writer->memory;
-	writer->memory = memory;
+	rc = region_own(writer->identity, class, ret_region);
+	if (rc < 0)
+		return rc;
+	/* Left by a writer that was killed before it said "moved". */
+	header = (struct table_header *)(void *)ret_region->writable;
+	publish_u32(&header->moved, 0);
+	publish_u64(&header->current, 0); /* pairs with table_read_begin() */
+	writer->class = class;
 	return 0;
 }
 
-static struct table_header *writable_header(const struct table_memory *memory)
+/* A table that is large enough, or the one that there is. */
+static int make_room(struct table_writer *writer, uint64_t needed)
 {
-	return (struct table_header *)(void *)memory->region.writable;
+	struct region region;
+	int rc;
+
+	if (writer->memory && needed <= writer->memory->region.view.arena_size &&
+	    !must_leave(writer))
+		return 0;
+	if (needed > TABLE_ARENA_MAX)
+		return -E2BIG;
+	rc = writer->identity ? next_shared(writer, needed, &region)
+			      : new_private(writer, needed, &region);
+	if (rc < 0)
+		return rc;
+	rc = add_memory(writer, &region);
+	if (rc < 0)
+		region_free(&region);
+	return rc;
 }
 
 static void retire_older(struct table_memory *memory)
@@ -298,7 +411,8 @@ int table_writer_publish(struct table_writer *writer)
 	memory = writer->memory;
 	number = next_arena(memory);
 	header = writable_header(memory);
-	arena.at = memory->region.writable + TABLE_HEADER_SIZE + number * header->arena_size;
+	arena.at = memory->region.writable + TABLE_HEADER_SIZE +
+		   number * memory->region.view.arena_size;
 	shared = (struct table_snapshot *)(void *)arena.at;
 
 	/* From here to the last store a reader of this arena, two publishes late, sees sequence 0.
@@ -333,15 +447,22 @@ const struct table_view *table_writer_view(const struct table_writer *writer)
 	return writer->generation ? &writer->memory->region.view : NULL;
 }
 
-void table_writer_set_live(struct table_writer *writer, bool live, uint64_t heard_realtime_s)
+uint64_t table_writer_heard_s(const struct table_writer *writer)
+{
+	return writer->heard_realtime_s;
+}
+
+void table_writer_set_live(struct table_writer *writer, enum table_live live,
+			   uint64_t heard_realtime_s)
 {
 	struct table_header *header;
 
 	writer->live = live;
 	writer->heard_realtime_s = heard_realtime_s;
-	if (!writer->generation)
+	if (!writer->memory)
 		return;
 	header = writable_header(writer->memory);
+	poke_u64(&header->writer_round_ms, clock_monotonic_ms());
 	poke_u64(&header->writer_heartbeat_s, heard_realtime_s);
 	/* Pairs with table_is_live(). */
 	publish_u32(&header->live, live);

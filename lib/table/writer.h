@@ -8,6 +8,7 @@
 
 #include "select/select.h"
 #include "table/reader.h"
+#include "table/region.h"
 
 /*
  * One writer a table: two at once would tear it, and no reader could tell. All calls by one
@@ -15,8 +16,22 @@
  */
 struct table_writer;
 
-/* Nothing is published yet. Returns 0 or -errno. */
-int table_writer_new(struct table_writer **ret_writer);
+/*
+ * @identity 0: a table for this process, in which nothing is published yet. Else the shared one of
+ * region.h, for the holder of its lock: table_writer_view() is at once what the last writer
+ * published, if anything and not expired, as "unheard"; the first publish goes on from there.
+ * Returns 0 or -errno.
+ */
+int table_writer_new(uint64_t identity, struct table_writer **ret_writer);
+
+/*
+ * Where a table of this process's own gets its memory: @new_region in place of region_new(), with
+ * @ctx before its arguments. Before the first publish.
+ */
+void table_writer_set_memory(struct table_writer *writer,
+			     int (*new_region)(void *ctx, size_t arena_size,
+					       struct region *ret_region),
+			     void *ctx);
 
 /*
  * Replaces what the table says of one Service; nothing is visible before the next publish. A
@@ -38,7 +53,11 @@ int table_writer_publish(struct table_writer *writer);
 const struct table_view *table_writer_view(const struct table_writer *writer);
 
 /* Says whether the API server is heard (table_is_live()), and when it last was. */
-void table_writer_set_live(struct table_writer *writer, bool live, uint64_t heard_realtime_s);
+void table_writer_set_live(struct table_writer *writer, enum table_live live,
+			   uint64_t heard_realtime_s);
+
+/* When the API server was last heard by whoever wrote the table; 0: not known. CLOCK_REALTIME. */
+uint64_t table_writer_heard_s(const struct table_writer *writer);
 
 /* What is put now. */
 struct table_writer_size {

@@ -63,7 +63,7 @@ static inline struct table_writer *bench_table_new(unsigned services, unsigned e
 {
 	struct table_writer *writer;
 
-	if (endpoints > BENCH_TABLE_MAX_ENDPOINTS || table_writer_new(&writer) < 0)
+	if (endpoints > BENCH_TABLE_MAX_ENDPOINTS || table_writer_new(0, &writer) < 0)
 		bench_die("no table of this size");
 	for (unsigned i = 0; i < services; i++)
 		bench_put(writer, i, endpoints, 8080);

@@ -56,6 +56,10 @@ class Worker:
         answer: Dict[str, Any] = json.loads(line)
         return answer
 
+    def end_input(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+
     def stop(self) -> None:
         """The end of its input ends it; whoever does not listen is killed."""
         for pipe in (self._process.stdin, self._process.stdout):
@@ -122,6 +126,7 @@ class Ground:
         self._build = build
         self._programs = build / "bench"
         self.shim = str(build / "libk8slb.so")
+        self.cli = build / "k8slb"
         self.stub = str(self._programs / "stub_calls.so")
         self.empty = str(self._programs / "empty.so")
         self._double: Optional[Double] = None

@@ -12,6 +12,7 @@
 #define STRIDE	7919 /* coprime to the counts of Services */
 
 static uint32_t cursors[PICK_CURSORS];
+static struct hints hints;
 
 struct walk {
 	unsigned first;
@@ -22,7 +23,13 @@ struct walk {
 static void batch(const struct table_view *view, const struct ip_address *vips,
 		  const struct walk *walk)
 {
-	const struct pick_state state = {.cursors = cursors, .seed = 1, .policy = PICK_ROUND_ROBIN};
+	const struct pick_state state = {
+		.hints = &hints,
+		.rules = HEALTH_DEFAULTS,
+		.cursors = cursors,
+		.seed = 1,
+		.policy = PICK_ROUND_ROBIN,
+	};
 	struct picked picked;
 	unsigned at = 0;
 

@@ -45,6 +45,23 @@ def test_the_api_server_accepts_it(cluster: RealCluster, rights: None, manifest:
     assert re.search(r"^pod/app\S* created \(server dry run\)$", answer, re.MULTILINE), answer
 
 
+def test_the_api_server_accepts_the_agents(cluster: RealCluster, rights: None) -> None:
+    answer = cluster.kubectl("apply", "-n", NAMESPACE, "--dry-run=server", "-f", str(DEPLOY / "agent-sidecar.yaml"))
+    expect(answer, "pod/app-with-agent created (server dry run)\n")
+
+    # A dry run makes no Namespace for the objects behind it.
+    cluster.create_namespace("k8slb-system")
+    answer = apply_as_it_is(cluster, DEPLOY / "agent-daemonset.yaml")
+    made = [re.sub(r"\S*/", "/", line.split(" (")[0]) for line in answer.splitlines()]
+    wanted = ["k8slb-system", "k8slb-agent", "k8slb-agent", "k8slb-agent", "k8slb-agent", "app-with-node-agent"]
+    expect([line.split("/")[1].split()[0] for line in made], wanted, answer)
+
+
+def apply_as_it_is(cluster: RealCluster, manifest: Path) -> str:
+    """In the namespaces that it names."""
+    return cluster.kubectl("apply", "--dry-run=server", "-f", str(manifest))
+
+
 def apply(cluster: RealCluster, manifest: Path) -> str:
     return cluster.kubectl("apply", "-n", NAMESPACE, "--dry-run=server", "-f", str(manifest))
 

@@ -44,5 +44,5 @@ def test_linked_in(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -
         expect_clean(result)
         answers = by_point(result)
         # The engine took its memory from this allocator, and gave nothing back that was another's.
-        assert int(next(iter(answers.pop("others")))) > 100, result
+        assert int(next(iter(answers.pop("others")))) > 50, result
         expect(answers, {"main": evenly(web.pods, 10)}, result)

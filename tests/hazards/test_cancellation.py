@@ -43,8 +43,8 @@ def test_cancelled_threads_leave_nothing_behind(
     # The wait for the first table is none of libc's cancellation points: it ends by its own bound at the latest.
     assert slowest_ms <= (SYNC_TIMEOUT_MS if when == "first" else 0) + SLACK_MS, shimmed
     answers, memory = lines[1:-1], lines[-1]
-    # Cancelled while it maps the file of affinity, a thread would leave the program alone with choices of its own.
-    expect(memory, "shared" if affinity == "ClientIP" else "alone", shimmed)
+    # Cancelled while it attaches the shared memory, a thread would leave the program alone with choices of its own.
+    expect(memory, "shared", shimmed)
     if affinity == "None":
         expect_balanced(answers, pods, shimmed)
     else:

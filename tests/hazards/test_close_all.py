@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.common import stand_in
 from tests.harness import Build, Result, ShimRunner, counts, expect
 from tests.hazards.guests import expect_balanced
+from tests.hazards.lifecycle import shared_memory
 from tests.kube.cluster import Pod
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import web
@@ -75,7 +76,7 @@ def test_storm(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, tmp_p
     stand_in(cluster, service)
     runs = counts(30, 200)
     rounds = 5
-    shared = set(os.listdir("/dev/shm"))
+    shared = shared_memory()
     begun = time.monotonic()
 
     for number in range(runs):
@@ -83,5 +84,5 @@ def test_storm(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, tmp_p
         result = run_shim(storm(build, service.vip, 80, tmp_path / "files", HOW[number % len(HOW)], rounds), env=env)
         expect_untouched(result, pods)
 
-    expect(set(os.listdir("/dev/shm")), shared)
+    expect(shared_memory(), shared)
     print(f"{runs} programs, at least {rounds} times everything closed in each, {time.monotonic() - begun:.1f} s")

@@ -84,8 +84,8 @@ def test_exit_in_a_constructor(cluster: DoubleCluster, run_shim: ShimRunner, bui
         with server(cluster, behaviour, K8SLB_SYNC_TIMEOUT="500") as env:
             result = run_shim(program, env={**env, **where, "LD_PRELOAD": preload})
         expect((result.returncode, result.stderr), (STATUS, ""), result)
-        allowed = {pod.name for pod in pods} if behaviour == "normal" else {"vip"}
-        assert result.stdout.removeprefix("constructor ").strip() in allowed, result
+        # The table that the first run left serves the second one, whose API server does not answer.
+        assert result.stdout.removeprefix("constructor ").strip() in {pod.name for pod in pods}, result
         assert result.seconds < 5, result
 
 

@@ -8,6 +8,7 @@
 /* cmocka.h wants the four above first. */
 #include <cmocka.h>
 
+#include "pick/cursor.h"
 #include "support/objects.h"
 #include "table/writer.h"
 
@@ -39,12 +40,14 @@ static struct ip_address choose_for(struct world *world, uint64_t client)
 	struct table_port port;
 	struct table_endpoint endpoint;
 	struct ip_address vip = ip_of(VIP);
+	struct avoidance avoid = {.now_ms = world->now_ms};
+	uint64_t key = cursor_key_of_vip(&vip, 80, PROTOCOL_TCP);
 	uint32_t index;
 
 	assert_int_equal(table_read_begin(table_writer_view(world->writer), &read), 0);
 	assert_int_equal(table_find_vip(&read, &vip, 80, PROTOCOL_TCP, &port), 0);
 	assert_int_equal(port.affinity_timeout_s, TIMEOUT_S);
-	index = affinity_choose(world->slots, client, &read, &vip, &port, world->now_ms);
+	index = affinity_choose(world->slots, client, &read, key, &port, &avoid).index;
 	assert_in_range(index, 0, port.endpoint_count - 1);
 	assert_int_equal(table_port_endpoint(&read, &port, index, &endpoint), 0);
 	return endpoint.address;
@@ -66,7 +69,7 @@ static int setup(void **state)
 
 	memset(&world, 0, sizeof(world));
 	world.now_ms = 1000;
-	assert_int_equal(table_writer_new(&world.writer), 0);
+	assert_int_equal(table_writer_new(0, &world.writer), 0);
 	publish(&world, "10.1.0.1", 4);
 	*state = &world;
 	return 0;

@@ -23,7 +23,7 @@ static int setup(void **state)
 	(void)state;
 	pick = (struct pick_state){.seed = 1, .policy = PICK_ROUND_ROBIN};
 	pick.cursors = calloc(PICK_CURSORS, sizeof(pick.cursors[0]));
-	return pick.cursors ? table_writer_new(&writer) : -1;
+	return pick.cursors ? table_writer_new(0, &writer) : -1;
 }
 
 static int teardown(void **state)

@@ -21,7 +21,7 @@ static struct table_read reading;
 static int setup(void **state)
 {
 	(void)state;
-	return table_writer_new(&writer);
+	return table_writer_new(0, &writer);
 }
 
 static int teardown(void **state)
@@ -435,11 +435,11 @@ static void test_a_slow_reader_finds_out(void **state)
 static void test_live_flag(void **state)
 {
 	(void)state;
-	table_writer_set_live(writer, true, 1000);
+	table_writer_set_live(writer, TABLE_LIVE, 1000);
 	publish();
 	assert_true(table_is_live(table_writer_view(writer)));
 	assert_int_equal(table_writer_view(writer)->header->writer_heartbeat_s, 1000);
-	table_writer_set_live(writer, false, 1000);
+	table_writer_set_live(writer, TABLE_UNHEARD, 1000);
 	assert_false(table_is_live(table_writer_view(writer)));
 	publish();
 	assert_false(table_is_live(table_writer_view(writer)));
@@ -472,7 +472,7 @@ static void test_growth_to_a_larger_table(void **state)
 
 	(void)state;
 	put_many(10, 3);
-	table_writer_set_live(writer, true, 1);
+	table_writer_set_live(writer, TABLE_LIVE, 1);
 	publish();
 	small = table_writer_view(writer);
 	assert_int_equal(small->header->moved, 0);

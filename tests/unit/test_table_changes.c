@@ -239,7 +239,7 @@ static char *describe_new_table(const struct model *models)
 	struct table_read read;
 	char *text;
 
-	assert_int_equal(table_writer_new(&writer), 0);
+	assert_int_equal(table_writer_new(0, &writer), 0);
 	for (unsigned i = 0; i < SERVICES; i++)
 		put(writer, &models[i], i);
 	assert_int_equal(table_writer_publish(writer), 0);
@@ -283,7 +283,7 @@ static void test_random_changes(void **state)
 
 	(void)state;
 	seed = 1;
-	assert_int_equal(table_writer_new(&writer), 0);
+	assert_int_equal(table_writer_new(0, &writer), 0);
 	for (unsigned round = 0; round < test_count(1500, 30000); round++) {
 		for (unsigned changes = below(4); changes > 0; changes--) {
 			unsigned service = below(SERVICES);
@@ -308,7 +308,7 @@ static void test_random_changes_over_growth(void **state)
 
 	(void)state;
 	seed = 2;
-	assert_int_equal(table_writer_new(&writer), 0);
+	assert_int_equal(table_writer_new(0, &writer), 0);
 	for (unsigned round = 0; round < 60; round++) {
 		unsigned service = 1 + below(SERVICES - 1);
 
@@ -352,7 +352,7 @@ static void test_a_change_moves_no_other_service(void **state)
 	uint32_t places[3];
 
 	(void)state;
-	assert_int_equal(table_writer_new(&writer), 0);
+	assert_int_equal(table_writer_new(0, &writer), 0);
 	for (unsigned i = 0; i < 3; i++)
 		put_plain(writer, i, 4);
 	assert_int_equal(table_writer_publish(writer), 0);

@@ -55,7 +55,7 @@ static int group_setup(void **state)
 
 	(void)state;
 	vip = ip_of("10.96.0.1");
-	assert_int_equal(table_writer_new(&writer), 0);
+	assert_int_equal(table_writer_new(0, &writer), 0);
 	for (unsigned i = 0; i < 12; i++) {
 		struct selection selection;
 		char name[16], address[16];

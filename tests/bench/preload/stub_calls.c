@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stub_calls.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -50,4 +52,26 @@ __attribute__((visibility("default"))) int getsockopt(int fd, int level, int opt
 	if (fd != BENCH_STUB_FD)
 		return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
 	return stub_getsockopt(level, option, value, size);
+}
+
+__attribute__((visibility("default"))) int setsockopt(int fd, int level, int option,
+						      const void *value, socklen_t size)
+{
+	if (fd != BENCH_STUB_FD)
+		return (int)syscall(SYS_setsockopt, fd, level, option, value, size);
+	return 0;
+}
+
+/* A blocking socket: the longest way. */
+__attribute__((visibility("default"))) int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	long argument;
+
+	if (fd == BENCH_STUB_FD && command == F_GETFL)
+		return O_RDWR;
+	va_start(arguments, command);
+	argument = va_arg(arguments, long);
+	va_end(arguments);
+	return (int)syscall(SYS_fcntl, fd, command, argument);
 }

@@ -52,7 +52,7 @@ static int count_descriptors(void)
 	return count;
 }
 
-/* A file below /dev/shm is mapped: what the programs of one user share. */
+/* A segment of shared memory is mapped: what the programs of one user share. */
 static bool shares_memory(void)
 {
 	char line[4352];
@@ -60,7 +60,7 @@ static bool shares_memory(void)
 	bool found = false;
 
 	while (maps && !found && fgets(line, sizeof(line), maps))
-		found = strstr(line, "/dev/shm/") != NULL;
+		found = strstr(line, "/SYSV") != NULL;
 	if (maps)
 		fclose(maps);
 	return found;

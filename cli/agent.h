@@ -1,0 +1,128 @@
+/* What the files of `k8slb agent` share: a thread that syncs, and one that answers sockets. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_CLI_AGENT_H
+#define K8SLB_CLI_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "pipeline/pipeline.h"
+#include "table/layout.h"
+#include "table/region.h"
+
+/* A round of the sync ends after this time at the latest, and with it the heart beats. */
+#define AGENT_ROUND_MS 500
+/* No round came to its end for so long: something hangs. */
+#define AGENT_STUCK_MS 10000u
+
+/* One table that was made; the newest with content is handed out. Never freed: growth doubles. */
+struct agent_table {
+	int fd; /* for readers */
+	const struct table_header *header;
+	unsigned char *writable; /* good as long as this is the newest published one */
+	struct agent_table *older;
+};
+
+/*
+ * What the sync says of itself. One thread writes, the other reads, each word by itself
+ * (base/atomic.h: poke and peek).
+ */
+struct agent_status {
+	uint64_t round_ms; /* CLOCK_MONOTONIC of the last round's end */
+	uint64_t generation;
+	uint64_t services;
+	uint64_t ports;
+	uint64_t endpoints;
+	uint64_t bytes;
+	uint64_t publishes;
+	uint64_t heard_s; /* CLOCK_REALTIME; 0: never */
+	uint64_t live;
+	uint64_t requests;
+	uint64_t errors;
+	uint64_t readers;	/* tables handed out */
+	uint64_t reader_errors; /* that could not be */
+	uint64_t max_age_s;	/* constant */
+};
+
+/* Why it is not healthy, or NULL. */
+const char *agent_sick(const struct agent_status *status, char *text, size_t size);
+
+/* Prometheus text format 0.0.4. Returns its length, below @size. */
+size_t agent_metrics(const struct agent_status *status, char *text, size_t size);
+
+/* ---- agent_socket.c: the file at the path, and who owns it ---- */
+
+struct agent_place {
+	const char *path;
+	char name[240]; /* the path's last part */
+	int directory;	/* its descriptor */
+	int lock;
+};
+
+/* Opens the directory, making its last part where it is missing, and takes the lock. Returns 0, or
+ * -errno after a message. */
+int agent_place_take(const char *path, struct agent_place *ret_place);
+
+/* A listening socket appears at the path in one step, whatever socket was there. Returns its
+ * descriptor, or -errno after a message. */
+int agent_place_listen(const struct agent_place *place, unsigned mode);
+
+/* Removes the socket. The lock goes with the process. */
+void agent_place_leave(const struct agent_place *place);
+
+/* ---- agent_server.c: the thread of the sockets ---- */
+
+struct agent_server {
+	struct agent_status *status;
+	struct agent_table **tables; /* the newest first; published by the sync */
+	struct pipeline *pipeline;   /* to be woken at the end */
+	struct logger logger;
+	int http_listener;	 /* -1: none */
+	int signals;		 /* signalfd(2) */
+	int wake;		 /* eventfd(2), for a new table_listener */
+	uint32_t stop;		 /* a signal has come */
+	uint32_t table_listener; /* UINT32_MAX: not yet */
+};
+
+/* Blocks the signals that end the process and makes the descriptors. Before any other thread is
+ * there. Returns 0 or -errno after a message. */
+int agent_server_init(struct agent_server *server, const char *listen);
+
+/* Returns 0 or -errno. */
+int agent_server_start(struct agent_server *server);
+
+/* From now on tables are handed out. */
+void agent_server_open(struct agent_server *server, int table_listener);
+
+/* ---- agent_http.c ---- */
+
+/* Most clients at once, what one may take, and how large its request may be. */
+#define AGENT_CLIENTS	    16u
+#define AGENT_CLIENT_MS	    5000u
+#define AGENT_REQUEST_SIZE  1024u
+#define AGENT_RESPONSE_SIZE 8192u
+
+struct agent_client {
+	int fd; /* -1: free */
+	uint64_t deadline_ms;
+	size_t request_length;
+	size_t response_length; /* 0: the request is not complete */
+	size_t sent;
+	char request[AGENT_REQUEST_SIZE];
+	char response[AGENT_RESPONSE_SIZE];
+};
+
+/* "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT". Returns a listening socket, non-blocking, or -errno
+ * after a message. */
+int agent_http_listen(const char *where, const struct logger *logger);
+
+/* Goes on with a client that is ready, or over its time. False: it is done, and closed. */
+bool agent_client_run(struct agent_client *client, const struct agent_status *status,
+		      uint64_t now_ms);
+
+/* The poll(2) events that the client waits for. */
+short agent_client_events(const struct agent_client *client);
+
+#endif

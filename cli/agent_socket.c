@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "cli.h"
+#include "table/handover.h"
+
+#define COMMAND	   "agent"
+#define NEW_SUFFIX ".new" /* the socket before it is renamed */
+
+static int failed(const char *what, const char *path)
+{
+	int rc = -errno;
+
+	cli_error(COMMAND, "%s %s: %s", what, path, strerror(-rc));
+	return rc;
+}
+
+static int open_directory(const char *path)
+{
+	char directory[HANDOVER_PATH_SIZE];
+	size_t length = (size_t)(strrchr(path, '/') - path);
+	int fd;
+
+	memcpy(directory, path, length);
+	directory[length] = '\0';
+	if (!length)
+		strcpy(directory, "/");
+	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+		return failed("the directory", directory);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? failed("the directory", directory) : fd;
+}
+
+/* A lock of fcntl(2), which ends with the process however it ends. */
+static int take_lock(const char *path, int directory, const char *name)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char lock[256];
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%s.lock", name);
+	fd = openat(directory, lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	if (fd < 0)
+		return failed("the lock beside", path);
+	if (fcntl(fd, F_SETLK, &whole) == 0)
+		return fd;
+	if (errno == EACCES || errno == EAGAIN) {
+		cli_error(COMMAND, "another agent serves %s", path);
+		errno = EBUSY;
+	} else {
+		failed("the lock beside", path);
+	}
+	close(fd);
+	return -EBUSY;
+}
+
+static int check_free(const char *path)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? 0 : failed("the socket", path);
+	if (S_ISSOCK(status.st_mode))
+		return 0;
+	cli_error(COMMAND, "%s is there and is not a socket", path);
+	return -EEXIST;
+}
+
+int agent_place_take(const char *path, struct agent_place *ret_place)
+{
+	struct agent_place place = {.path = path, .directory = open_directory(path)};
+	int rc = place.directory;
+
+	if (rc >= 0) {
+		snprintf(place.name, sizeof(place.name), "%s", strrchr(path, '/') + 1);
+		rc = check_free(path);
+	}
+	if (rc >= 0)
+		rc = place.lock = take_lock(path, place.directory, place.name);
+	if (rc < 0) {
+		if (place.directory >= 0)
+			close(place.directory);
+		return rc;
+	}
+	*ret_place = place;
+	return 0;
+}
+
+int agent_place_listen(const struct agent_place *place, unsigned mode)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return failed("the socket", place->path);
+	/* Options were checked for its length. */
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s" NEW_SUFFIX, place->path);
+	unlink(address.sun_path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(address.sun_path, mode) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	    rename(address.sun_path, place->path) < 0) {
+		int rc = failed("the socket", address.sun_path);
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+void agent_place_leave(const struct agent_place *place)
+{
+	unlink(place->path);
+}

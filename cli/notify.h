@@ -1,0 +1,12 @@
+/* Tells the service manager that started us how we are (sd_notify(3)), without its library. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_CLI_NOTIFY_H
+#define K8SLB_CLI_NOTIFY_H
+
+/*
+ * Sends @state, lines as "READY=1\nSTATUS=...", to the socket that NOTIFY_SOCKET names: a path, or
+ * with "@" before it an abstract name. Does nothing where there is none; never waits.
+ */
+void notify_manager(const char *state);
+
+#endif

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/role.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/raw_syscall.h"
+#include "engine/mesh.h"
+#include "engine/options.h"
+#include "engine/writer_lock.h"
+#include "pipeline/pipeline.h"
+#include "table/region.h"
+
+/* Nothing is due for so long only when the network is silent; then a round is free. */
+#define LONGEST_WAIT_MS (60 * 1000)
+
+/* A mesh's proxy may come up after the program, and seldom leaves. */
+#define MESH_CHECK_MS (60 * 1000)
+
+/* While the writer has no table yet. */
+#define FOLLOW_PAUSE_MS 20
+
+/* A writer without a table shows this often that it is alive. */
+#define FIRST_ROUNDS_MS 100
+
+/* The holder of the lock makes the segment at once and lives up to the above. One that is stopped
+ * (SIGSTOP, a debugger) before its first table must not stop the others. */
+#define STUCK_MS 2000
+
+/*
+ * What a table that was left is worth to a new process. As fresh as this it is shown at once, and a
+ * young process needs no watch yet: in a chain of short-lived programs each would open one, and
+ * end. An older one is shown when the API server does not answer within LEFT_WAIT_MS, or is known
+ * to be away: a program that runs once an hour must not connect to the pods of an hour ago.
+ */
+#define FRESH_S	     1
+#define LEFT_WAIT_MS 500
+
+/* Why a role ended. */
+enum end {
+	END_MESH,	 /* stay out */
+	END_NO_PIPELINE, /* nothing can be synced */
+	END_LOCK_LOST,	 /* somebody removed the lock's file: begin anew */
+	END_NOTHING_SHARED,
+	END_PROMOTED, /* a follower has the lock now */
+};
+
+struct role {
+	const struct config *config;
+	const struct logger *logger;
+	const struct role_sink *sink;
+	uint64_t identity;
+	struct writer_lock lock;
+	uint64_t started_ms;
+	uint64_t mesh_checked_ms; /* 0: never */
+	bool shown;		  /* a table was published to the hooks */
+};
+
+static bool stays_out(struct role *role)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	const char *mesh;
+
+	if (role->config->mesh != MESH_AVOID ||
+	    (role->mesh_checked_ms && now_ms - role->mesh_checked_ms < MESH_CHECK_MS))
+		return false;
+	role->mesh_checked_ms = now_ms;
+	mesh = mesh_detect();
+	if (mesh)
+		log_error(role->logger, MESH_MESSAGE, mesh);
+	return mesh;
+}
+
+static void show(struct role *role, const struct table_view *view)
+{
+	role->sink->publish_view(view);
+	role->shown = true;
+}
+
+/* ---- The writer ---- */
+
+static bool may_publish(void *ctx)
+{
+	return writer_lock_is_valid(ctx);
+}
+
+/* Followers sleep on the header of a table in which nothing was published yet. */
+static void wake_followers(const struct table_view *view)
+{
+	raw_syscall(SYS_futex, &view->header->current, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Seconds since the writer of the table heard the API server. */
+static uint64_t age_s(const struct table_view *view)
+{
+	uint64_t heard_s = peek_u64(&view->header->writer_heartbeat_s);
+	uint64_t now_s = clock_realtime_s();
+
+	return heard_s <= now_s ? now_s - heard_s : UINT64_MAX;
+}
+
+static bool is_left_too_long(const struct role *role, const struct table_view *view)
+{
+	return age_s(view) > FRESH_S && clock_monotonic_ms() - role->started_ms < LEFT_WAIT_MS;
+}
+
+static void run_round(struct role *role, struct pipeline *pipeline)
+{
+	const struct table_view *view;
+
+	pipeline_run(pipeline, role->shown ? LONGEST_WAIT_MS : FIRST_ROUNDS_MS);
+	view = pipeline_view(pipeline);
+	if (view && !role->shown && !pipeline_was_heard(pipeline) &&
+	    !pipeline_problem(pipeline)[0] && is_left_too_long(role, view))
+		return;
+	if (!view) {
+		if (pipeline_attempted(pipeline))
+			role->sink->no_table_yet();
+		return;
+	}
+	if (!role->shown)
+		wake_followers(view);
+	show(role, view);
+}
+
+static uint32_t start_delay_ms(const struct role *role)
+{
+	struct table_view view;
+	unsigned class;
+	uint64_t table_age_s;
+	uint64_t age_ms = clock_monotonic_ms() - role->started_ms;
+
+	if (age_ms >= FRESH_S * 1000 || region_attach_newest(role->identity, &view, &class) < 0)
+		return 0;
+	table_age_s = age_s(&view);
+	region_detach(&view);
+	return table_age_s < FRESH_S ? FRESH_S * 1000 - (uint32_t)age_ms : 0;
+}
+
+static enum end write_table(struct role *role, bool shared)
+{
+	struct pipeline_options options = engine_pipeline_options(role->config);
+	struct journal_file_options journal = {.config_hash = role->identity};
+	char journal_name[WRITER_LOCK_NAME_SIZE];
+	struct pipeline *pipeline;
+	const struct table_view *left;
+	char error[256];
+
+	if (shared) {
+		writer_lock_name(role->identity, "journal", journal_name);
+		journal.directory_fd = role->lock.folder;
+		journal.name = journal_name;
+		journal.start_delay_ms = start_delay_ms(role);
+		options.journal = &journal;
+		options.table_identity = role->identity;
+		options.may_publish = may_publish;
+		options.may_publish_ctx = &role->lock;
+	}
+	if (pipeline_new(&options, role->logger, &pipeline, error, sizeof(error)) < 0) {
+		log_error(role->logger, "no sync: %s", error);
+		return END_NO_PIPELINE;
+	}
+	log_info(role->logger, "syncing from %s%s",
+		 role->config->api_file[0] ? role->config->api_file : role->config->api_url,
+		 shared ? " for all processes of this user" : "");
+	left = pipeline_view(pipeline);
+	if (left && age_s(left) <= FRESH_S) {
+		log_info(role->logger, "begins with the table that was left");
+		show(role, left);
+	}
+	for (;;) {
+		if (stays_out(role))
+			return END_MESH;
+		run_round(role, pipeline);
+		if (pipeline_was_refused(pipeline)) {
+			pipeline_abandon(pipeline);
+			return END_LOCK_LOST;
+		}
+	}
+}
+
+/* ---- A follower ---- */
+
+static void wait_for_publish(const struct table_view *view)
+{
+	struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
+
+	if (view)
+		raw_syscall(SYS_futex, &view->header->current, FUTEX_WAIT, 0, &pause, NULL, 0);
+	else
+		nanosleep(&pause, NULL);
+}
+
+static bool is_stuck(const struct table_view *view, uint64_t started_ms)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t last_ms = view ? table_writer_round_ms(view) : 0;
+
+	if (last_ms < started_ms || last_ms > now_ms)
+		last_ms = started_ms;
+	return now_ms - last_ms > STUCK_MS;
+}
+
+/* It has expired: connections are kube-proxy's until the API server is heard again, and waiting for
+ * that is no use. */
+static bool is_there(const struct table_view *view)
+{
+	struct table_read read;
+
+	return peek_u32(&view->header->live) == TABLE_EXPIRED || table_read_begin(view, &read) == 0;
+}
+
+/* What came of asking for the lock. */
+static enum end end_of(const struct role *role, int rc)
+{
+	if (rc == 0)
+		return END_PROMOTED;
+	if (rc == -ESTALE)
+		return END_LOCK_LOST;
+	log_info(role->logger, "no lock for the shared table: %s", strerror(-rc));
+	return END_NOTHING_SHARED;
+}
+
+/* Until the writer has published: there is nothing to show before. Returns true when it has. */
+static bool await_table(struct role *role, enum end *ret_end)
+{
+	static struct table_view views[REGION_CLASSES]; /* for ever, like what they point to */
+	uint64_t started_ms = clock_monotonic_ms();
+	struct table_view *view = NULL;
+
+	for (;;) {
+		unsigned class;
+		struct table_view found;
+		int rc;
+
+		if (!view && region_attach_newest(role->identity, &found, &class) == 0) {
+			views[class] = found;
+			view = &views[class];
+		}
+		/* To where, is seen after a pause: it may be on its way, or somebody removed it. */
+		if (view && table_has_moved(view)) {
+			region_detach(view);
+			view = NULL;
+		}
+		if (view && is_there(view) &&
+		    (table_is_live(view) || !is_left_too_long(role, view))) {
+			show(role, view);
+			return true;
+		}
+		if (view && table_has_failed(view))
+			role->sink->no_table_yet();
+		rc = writer_lock_try(&role->lock);
+		if (rc != -EAGAIN) {
+			*ret_end = end_of(role, rc);
+			return false;
+		}
+		if (is_stuck(view, started_ms)) {
+			log_info(role->logger, "the process that writes the table does not move");
+			*ret_end = END_NOTHING_SHARED;
+			return false;
+		}
+		wait_for_publish(view);
+	}
+}
+
+static enum end follow(struct role *role)
+{
+	enum end end;
+
+	if (!await_table(role, &end))
+		return end;
+	log_info(role->logger, "another process of this user writes the table");
+	return end_of(role, writer_lock_wait(&role->lock));
+}
+
+/* ---- Both ---- */
+
+static enum end share(struct role *role)
+{
+	int rc = writer_lock_try(&role->lock);
+	enum end end = rc == -EAGAIN ? follow(role) : end_of(role, rc);
+
+	if (end != END_PROMOTED)
+		return end;
+	return stays_out(role) ? END_MESH : write_table(role, true);
+}
+
+void role_run(const struct config *config, const struct logger *logger,
+	      const struct role_sink *sink)
+{
+	struct role role = {
+		.config = config,
+		.logger = logger,
+		.sink = sink,
+		.identity = config_table_identity(config),
+		.started_ms = clock_monotonic_ms(),
+	};
+	enum end end = END_LOCK_LOST;
+
+	if (stays_out(&role))
+		return;
+	while (end == END_LOCK_LOST) {
+		int rc = writer_lock_open(role.identity, &role.lock);
+
+		if (rc < 0) {
+			log_info(logger, "the table is this process's own: /dev/shm: %s",
+				 strerror(-rc));
+			end = END_NOTHING_SHARED;
+			break;
+		}
+		end = share(&role);
+		writer_lock_close(&role.lock);
+	}
+	if (end == END_NOTHING_SHARED)
+		write_table(&role, false);
+}

@@ -1,0 +1,32 @@
+/* The work of the engine's thread: to write the table, or to follow the process that does. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_ENGINE_ROLE_H
+#define K8SLB_ENGINE_ROLE_H
+
+#include "base/log.h"
+#include "config/config.h"
+#include "table/reader.h"
+
+/* What the hooks see of it; all of them are called by the engine's thread. */
+struct role_sink {
+	/* A table to pick from; NULL takes it back. What it points to stays for ever. */
+	void (*publish_view)(const struct table_view *view);
+	/* There is none so far, and it may take long. */
+	void (*no_table_yet)(void);
+};
+
+/*
+ * Runs until there is nothing more to do: a mesh's proxy was found in the Pod, or no pipeline could
+ * be made; the log says which. Else to the end of the process. The calling thread has its own
+ * descriptor table.
+ *
+ * One process of the user writes the table of these settings (writer_lock.h), all others read it
+ * and wait for the lock, each asleep in one system call. When the writer ends, one of them has the
+ * lock at once: it shows what is there and goes on with the watches from where the journal says
+ * that they were. Where nothing can be shared (no /dev/shm, another owner's files) the table is
+ * this process's own.
+ */
+void role_run(const struct config *config, const struct logger *logger,
+	      const struct role_sink *sink);
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/writer_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/libc_compat.h"
+
+#define FOLDER_FORMAT "/dev/shm/k8slb-%u"
+
+static int check_owner(int fd, mode_t type)
+{
+	struct stat status;
+
+	if (k8slb_fstat(fd, &status) < 0)
+		return -errno;
+	if ((status.st_mode & S_IFMT) != type || status.st_uid != geteuid() ||
+	    (status.st_mode & (S_IRWXG | S_IRWXO)))
+		return -EPERM;
+	return 0;
+}
+
+static int open_folder(void)
+{
+	char path[sizeof(FOLDER_FORMAT) + 16];
+	int fd;
+	int rc;
+
+	snprintf(path, sizeof(path), FOLDER_FORMAT, (unsigned)geteuid());
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	rc = check_owner(fd, S_IFDIR);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+void writer_lock_name(uint64_t identity, const char *suffix, char name[WRITER_LOCK_NAME_SIZE])
+{
+	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.%s", (unsigned long long)identity, suffix);
+}
+
+int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
+{
+	struct writer_lock lock = {.folder = open_folder(), .identity = identity};
+	char name[WRITER_LOCK_NAME_SIZE];
+	int rc;
+
+	if (lock.folder < 0)
+		return lock.folder;
+	writer_lock_name(identity, "lock", name);
+	lock.fd = openat(lock.folder, name,
+			 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG);
+	if (rc < 0) {
+		writer_lock_close(&lock);
+		return rc;
+	}
+	*ret_lock = lock;
+	return 0;
+}
+
+bool writer_lock_is_valid(const struct writer_lock *lock)
+{
+	struct stat status;
+
+	return k8slb_fstat(lock->fd, &status) == 0 && status.st_nlink > 0;
+}
+
+static int set_lock(const struct writer_lock *lock, int command)
+{
+	struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int rc;
+
+	do {
+		rc = fcntl(lock->fd, command, &whole_file);
+	} while (rc < 0 && errno == EINTR);
+	if (rc < 0)
+		return errno == EACCES ? -EAGAIN : -errno;
+	return writer_lock_is_valid(lock) ? 0 : -ESTALE;
+}
+
+int writer_lock_try(const struct writer_lock *lock)
+{
+	return set_lock(lock, F_SETLK);
+}
+
+int writer_lock_wait(const struct writer_lock *lock)
+{
+	return set_lock(lock, F_SETLKW);
+}
+
+void writer_lock_close(struct writer_lock *lock)
+{
+	if (lock->fd >= 0)
+		close(lock->fd);
+	if (lock->folder >= 0)
+		close(lock->folder);
+	lock->fd = -1;
+	lock->folder = -1;
+}

@@ -1,0 +1,54 @@
+/* Who writes the shared table: one process of the user, as long as it lives. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_ENGINE_WRITER_LOCK_H
+#define K8SLB_ENGINE_WRITER_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * A POSIX record lock (fcntl(2), F_SETLK) on /dev/shm/k8slb-UID/IDENTITY.lock. The kernel counts it
+ * to the file descriptor table, and that of the engine's thread is its own: the lock ends with the
+ * thread, by exit, kill -9 or execve() of the host, is not touched by what the host closes, and a
+ * forked child does not hold it on (flock(2) would, through the descriptor that it inherits where
+ * the table is shared).
+ *
+ * Two writers would tear the table and no reader could tell, so that a lock is good only as long
+ * as its file has a name: somebody may clean up /dev/shm. The path is not asked for it: the host
+ * may have changed its root or its user since.
+ */
+struct writer_lock {
+	int folder; /* its descriptor */
+	int fd;
+	uint64_t identity;
+};
+
+/* Longest file name that writer_lock_name() makes, with its NUL. */
+#define WRITER_LOCK_NAME_SIZE 40
+
+/* "IDENTITY.SUFFIX" in @name: files of one table in the folder. */
+void writer_lock_name(uint64_t identity, const char *suffix, char name[WRITER_LOCK_NAME_SIZE]);
+
+/*
+ * Makes folder (mode 0700) and file where they are missing. Refused with -EPERM: a folder or file
+ * of another owner, with rights for others, or that is a symbolic link. Only the thread with its
+ * own descriptor table may call this. Returns 0 or -errno; nothing is locked yet.
+ */
+int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock);
+
+/* Returns 0, or -EAGAIN when another process has it; -ESTALE: its file was removed,
+ * open anew. */
+int writer_lock_try(const struct writer_lock *lock);
+
+/* Waits until it is ours, however long: a process that dies hands it on at once. Returns 0, -ESTALE
+ * or -errno. */
+int writer_lock_wait(const struct writer_lock *lock);
+
+/* Nobody has removed the file. */
+bool writer_lock_is_valid(const struct writer_lock *lock);
+
+/* Closes, and so unlocks. */
+void writer_lock_close(struct writer_lock *lock);
+
+#endif

@@ -1,0 +1,88 @@
+/* How an agent's table comes to its readers: by a descriptor, through a socket in the file system.
+ */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_TABLE_HANDOVER_H
+#define K8SLB_TABLE_HANDOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "table/layout.h"
+#include "table/reader.h"
+#include "table/region.h"
+
+/*
+ * The readers are programs of other Pods and other users, so the table is no file that somebody
+ * could cut while it is mapped (SIGBUS), nor a System V segment, which is of one IPC namespace. It
+ * is a memfd that can neither shrink nor grow (fcntl(2), F_ADD_SEALS), and a new one when it is
+ * outgrown.
+ *
+ * At a path listens a socket of AF_UNIX and SOCK_SEQPACKET. Whoever connects gets one message,
+ * struct handover_message with one read-only descriptor (SCM_RIGHTS), and the end of the
+ * connection. The agent reads nothing.
+ */
+#define HANDOVER_MAGIC 0x3144484c53384bULL /* "K8SLHD1" little endian */
+
+struct handover_message {
+	uint64_t magic;
+	uint64_t size; /* of the file */
+};
+
+/* An agent beats this often at least; a reader looks for a new one when it has not for so long. */
+#define HANDOVER_BEAT_MS  1000u
+#define HANDOVER_STALE_MS 3000u
+
+/* ---- The agent's side ---- */
+
+/*
+ * An empty table whose arenas hold @arena_size bytes, as region_new(), in a memfd that is sealed
+ * against any change of its size and, since Linux 5.1, against writing by all but the mapping in
+ * @ret_region. @ret_fd: open for reading only, close-on-exec. Needs /proc. Returns 0 or -errno.
+ */
+int handover_region_new(size_t arena_size, struct region *ret_region, int *ret_fd);
+
+/* Sends the table to a client that has connected. Never waits. Returns 0 or -errno. */
+int handover_send(int client, int table_fd);
+
+/* ---- The readers' side: system calls only, no malloc, no lock, errno kept; async-signal-safe ----
+ */
+
+/* A table that was handed over. The memory that it lies in stays for the life of the process. */
+struct handover_table {
+	struct table_view view;
+	size_t size; /* of the mapping from the header on */
+	dev_t device;
+	ino_t inode;
+};
+
+/*
+ * Asks the agent at @path (absolute) for its table and maps it, within @limit_ms. Where it is the
+ * same file as @current's (NULL: none), *@ret_table is @current.
+ *
+ * Who is believed: a socket, and a process behind it, of root, of the effective user or of the
+ * owner of the directory that it lies in; nobody else may stand in for the agent in a directory
+ * that anybody writes to (/tmp). A symbolic link counts as its owner's.
+ * What is believed: exactly one descriptor of a file in memory (tmpfs) that is sealed against
+ * shrinking, with a table of this layout in which something was published.
+ *
+ * Returns 0; -ENOENT, -ECONNREFUSED: no agent there; -EPERM: somebody else's; -ETIMEDOUT; -EBADMSG:
+ * no such table; or another -errno.
+ */
+int handover_attach(const char *path, uint32_t limit_ms, struct handover_table *current,
+		    struct handover_table **ret_table);
+
+/*
+ * Gives the memory of a table back that a reader may still be looking at: from now on there are
+ * zeros, in which every look-up fails. The addresses stay taken.
+ */
+void handover_blank(struct handover_table *table);
+
+/* The agent's heart has beaten lately. @now_ms: CLOCK_MONOTONIC. */
+bool handover_is_fresh(const struct table_view *view, uint64_t now_ms);
+
+/* Bytes in which a path must fit with its NUL: sockaddr_un's. */
+#define HANDOVER_PATH_SIZE 108u
+
+#endif

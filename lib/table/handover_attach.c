@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/libc_compat.h"
+#include "base/raw_syscall.h"
+#include "table/handover.h"
+
+#ifndef F_GET_SEALS
+#define F_GET_SEALS   1034
+#define F_SEAL_SHRINK 0x0002
+#endif
+#define TMPFS 0x01021994 /* TMPFS_MAGIC of linux/magic.h */
+
+/* More descriptors than this are cut off by the kernel, which says so. */
+#define DESCRIPTORS 4
+
+static void close_raw(int fd)
+{
+	raw_syscall(SYS_close, fd); /* no cancellation point */
+}
+
+/* ---- Whom to believe ---- */
+
+struct trusted {
+	uid_t user;
+	uid_t directory_owner;
+};
+
+static bool is_trusted(const struct trusted *trusted, uid_t uid)
+{
+	return uid == 0 || uid == trusted->user || uid == trusted->directory_owner;
+}
+
+/* @directory_of: the path up to its last part. */
+static int owner_of_directory(const char *path, uid_t *ret_owner)
+{
+	char directory[HANDOVER_PATH_SIZE];
+	const char *slash = strrchr(path, '/');
+	struct stat status;
+	size_t length;
+
+	if (!slash || strlen(path) >= sizeof(directory))
+		return -EINVAL;
+	length = slash == path ? 1 : (size_t)(slash - path);
+	memcpy(directory, path, length);
+	directory[length] = '\0';
+	if (k8slb_stat(directory, &status) < 0)
+		return -errno;
+	*ret_owner = status.st_uid;
+	return 0;
+}
+
+static int check_path(const char *path, struct trusted *ret_trusted)
+{
+	struct trusted trusted = {.user = geteuid()};
+	struct stat status;
+	int rc = owner_of_directory(path, &trusted.directory_owner);
+
+	if (rc < 0)
+		return rc;
+	if (raw_syscall(SYS_newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!is_trusted(&trusted, status.st_uid))
+		return -EPERM;
+	if (S_ISLNK(status.st_mode)) {
+		if (k8slb_stat(path, &status) < 0)
+			return -errno;
+		if (!is_trusted(&trusted, status.st_uid))
+			return -EPERM;
+	}
+	*ret_trusted = trusted;
+	return S_ISSOCK(status.st_mode) ? 0 : -ENOTSOCK;
+}
+
+/* Who listens, whatever was put at the path since check_path(). */
+static int check_peer(int socket, const struct trusted *trusted)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (raw_syscall(SYS_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	return is_trusted(trusted, peer.uid) ? 0 : -EPERM;
+}
+
+/* ---- The message ---- */
+
+/* A socket that has connected, or -errno. A full queue is no reason to wait: the next call is. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = (int)raw_syscall(SYS_socket, AF_UNIX,
+				  SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	strcpy(address.sun_path, path); /* check_path() has seen that it fits */
+	if (raw_syscall(SYS_connect, fd, &address, sizeof(address)) == 0)
+		return fd;
+	rc = -errno;
+	close_raw(fd);
+	return rc;
+}
+
+static int wait_for_message(int socket, uint64_t deadline_ms)
+{
+	struct pollfd waiting = {.fd = socket, .events = POLLIN};
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t left_ms = now_ms < deadline_ms ? deadline_ms - now_ms : 0;
+	struct timespec left = {.tv_sec = (time_t)(left_ms / 1000),
+				.tv_nsec = (long)(left_ms % 1000) * 1000000};
+	long rc = raw_syscall(SYS_ppoll, &waiting, 1, &left, NULL, 0);
+
+	/* A handler ran, so the program may be in a hurry. */
+	if (rc < 0)
+		return -errno;
+	return rc > 0 ? 0 : -ETIMEDOUT;
+}
+
+/* The one descriptor of the message; all others are closed. -EBADMSG: not what an agent sends. */
+static int take_descriptor(struct msghdr *header, bool good)
+{
+	int table = -1;
+	unsigned count = 0;
+
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		size_t bytes = part->cmsg_len - CMSG_LEN(0);
+
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(part) + at, sizeof(fd));
+			if (count++ == 0 && good)
+				table = fd;
+			else
+				close_raw(fd);
+		}
+	}
+	if (count == 1 && good)
+		return table;
+	if (table >= 0)
+		close_raw(table);
+	return -EBADMSG;
+}
+
+static int receive_descriptor(int socket)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
+	} control;
+	struct handover_message message = {.magic = 0};
+	struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
+	struct msghdr header = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	long got = raw_syscall(SYS_recvmsg, socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (got < 0)
+		return -errno;
+	return take_descriptor(&header, got == (long)sizeof(message) &&
+						message.magic == HANDOVER_MAGIC &&
+						!(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)));
+}
+
+/* The descriptor of the agent's table, or -errno. */
+static int ask(const char *path, uint32_t limit_ms)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + limit_ms;
+	struct trusted trusted;
+	int socket;
+	int rc = check_path(path, &trusted);
+
+	if (rc < 0)
+		return rc;
+	socket = connect_to(path);
+	if (socket < 0)
+		return socket;
+	rc = check_peer(socket, &trusted);
+	if (rc == 0)
+		rc = wait_for_message(socket, deadline_ms);
+	if (rc == 0)
+		rc = receive_descriptor(socket);
+	close_raw(socket);
+	return rc;
+}
+
+/* ---- The table ---- */
+
+/* No load from a mapping of it can ever fail. A table on huge pages could, so only tmpfs will do.
+ */
+static int check_file(int fd, struct stat *ret_status)
+{
+	struct statfs filesystem;
+	struct stat status;
+	long seals = raw_syscall(SYS_fcntl, fd, F_GET_SEALS, 0);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return -EBADMSG;
+	if (raw_syscall(SYS_fstatfs, fd, &filesystem) < 0 || k8slb_fstat(fd, &status) < 0)
+		return -errno;
+	if (filesystem.f_type != TMPFS || !S_ISREG(status.st_mode) ||
+	    status.st_size < (off_t)(TABLE_HEADER_SIZE + TABLE_ARENAS * TABLE_ARENA_MIN) ||
+	    status.st_size > (off_t)(TABLE_HEADER_SIZE + TABLE_ARENAS * (uint64_t)TABLE_ARENA_MAX))
+		return -EBADMSG;
+	*ret_status = status;
+	return 0;
+}
+
+/* One page of our own for the struct, then the file. */
+static int map_table(int fd, const struct stat *status, struct handover_table **ret_table)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = ((size_t)status->st_size + page - 1) & ~(page - 1);
+	unsigned char *memory = mmap(NULL, page + size, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct handover_table *table = (struct handover_table *)(void *)memory;
+	int rc = 0;
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	if (mmap(memory + page, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		rc = -errno;
+	if (rc == 0)
+		rc = table_view_open(memory + page, (size_t)status->st_size, &table->view);
+	/* An agent has published before it listens. Pairs with table_writer_publish(). */
+	if (rc == 0 && observe_u64(&table->view.header->current) == 0)
+		rc = -EBADMSG;
+	if (rc < 0) {
+		munmap(memory, page + size);
+		return rc;
+	}
+	table->size = size;
+	table->device = status->st_dev;
+	table->inode = status->st_ino;
+	*ret_table = table;
+	return 0;
+}
+
+int handover_attach(const char *path, uint32_t limit_ms, struct handover_table *current,
+		    struct handover_table **ret_table)
+{
+	int saved_errno = errno;
+	int fd = ask(path, limit_ms);
+	struct stat status;
+	int rc = fd < 0 ? fd : check_file(fd, &status);
+
+	if (rc == 0 && current && status.st_dev == current->device &&
+	    status.st_ino == current->inode)
+		*ret_table = current;
+	else if (rc == 0)
+		rc = map_table(fd, &status, ret_table);
+	if (fd >= 0)
+		close_raw(fd);
+	errno = saved_errno;
+	return rc;
+}
+
+void handover_blank(struct handover_table *table)
+{
+	int saved_errno = errno;
+	union {
+		const void *constant;
+		void *address;
+	} mapping = {.constant = table->view.header};
+
+	/* One step: no reader finds the addresses without memory. */
+	mmap(mapping.address, table->size, PROT_READ,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	errno = saved_errno;
+}
+
+bool handover_is_fresh(const struct table_view *view, uint64_t now_ms)
+{
+	uint64_t alive_ms = peek_u64(&view->header->agent_alive_ms);
+
+	/* One of the future is of another clock: a container may have a time namespace. */
+	return now_ms - alive_ms < HANDOVER_STALE_MS || alive_ms - now_ms < HANDOVER_STALE_MS;
+}

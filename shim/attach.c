@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attach.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/raw_syscall.h"
+#include "process.h"
+#include "table/handover.h"
+
+/* As often as the engine's thread looks for a mesh's proxy, which may come up after the program. */
+#define MESH_CHECK_MS (60 * 1000)
+#define READ_TRIES    8
+
+static struct {
+	uint32_t attaching; /* pid of the process whose thread is at it; 0: nobody. A futex word */
+	uint32_t in_mesh;   /* a mesh's proxy was found: for good */
+	uint64_t next_try_ms;
+	uint64_t mesh_checked_ms;	       /* 0: never */
+	const struct table_view *moved;	       /* that a larger one was looked for already */
+	struct handover_table *table;	       /* by the thread that attaches */
+	struct handover_table *previous_table; /* somebody may just be reading it */
+	bool logged;
+	int logged_rc;
+} own;
+
+/* A handler must not wait for the thread that it interrupts. */
+static __thread bool attaching_here;
+
+static uint64_t coarse_ms(void)
+{
+	struct timespec now = {0, 0};
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool is_mesh_check_due(uint64_t now_ms)
+{
+	uint64_t checked_ms = peek_u64(&own.mesh_checked_ms);
+
+	return shim.config.mesh == MESH_AVOID &&
+	       (!checked_ms || now_ms - checked_ms >= MESH_CHECK_MS);
+}
+
+/* Another table is wanted than @view. */
+static bool is_wanting(const struct table_view *view, uint64_t now_ms)
+{
+	return !view || table_has_moved(view) || !handover_is_fresh(view, now_ms);
+}
+
+static bool is_due_at(const struct table_view *view, uint64_t now_ms)
+{
+	if (peek_u32(&own.in_mesh))
+		return false;
+	if (is_mesh_check_due(now_ms))
+		return true;
+	if (!is_wanting(view, now_ms))
+		return false;
+	/* Once a second, but a larger table is there at once. */
+	return now_ms >= peek_u64(&own.next_try_ms) ||
+	       (view && table_has_moved(view) && peek_pointer(&own.moved) != view);
+}
+
+bool attach_is_due(const struct table_view *view)
+{
+	return is_due_at(view, coarse_ms());
+}
+
+static bool stays_out(uint64_t now_ms)
+{
+	if (!is_mesh_check_due(now_ms))
+		return false;
+	poke_u64(&own.mesh_checked_ms, now_ms);
+	if (!k8slb_engine.stays_out(&shim.config))
+		return false;
+	poke_u32(&own.in_mesh, 1);
+	return true;
+}
+
+/* Nothing was heard of the API server for longer than K8SLB_MAX_AGE; while it writes, the agent
+ * says so itself, after its own. */
+static bool is_expired(const struct table_view *view)
+{
+	uint64_t heard_s = peek_u64(&view->header->writer_heartbeat_s);
+	uint64_t now_s = clock_realtime_s();
+
+	return shim.config.max_age_s &&
+	       (heard_s > now_s || now_s - heard_s > shim.config.max_age_s);
+}
+
+static void take_table(struct handover_table *table)
+{
+	if (table == own.table)
+		return;
+	if (own.previous_table)
+		handover_blank(own.previous_table);
+	own.previous_table = own.table;
+	own.table = table;
+}
+
+/* Once, until it is another. */
+static void log_result(int rc)
+{
+	char line[LOG_LINE_SIZE];
+
+	if (own.logged && rc == own.logged_rc)
+		return;
+	own.logged = true;
+	own.logged_rc = rc;
+	if (rc == 0)
+		snprintf(line, sizeof(line), "the agent at %s keeps the table",
+			 shim.config.table_path);
+	else
+		snprintf(line, sizeof(line), "no table of an agent at %s: %s: tried again",
+			 shim.config.table_path, strerror(-rc));
+	k8slb_engine.log_message(&shim.config, rc == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, line);
+}
+
+/* The table to use from now on. */
+static const struct table_view *find_table(const struct table_view *view, uint64_t now_ms)
+{
+	struct handover_table *table;
+	int rc;
+
+	if (stays_out(now_ms))
+		return NULL;
+	if (view && !is_wanting(view, now_ms))
+		return view;
+	poke_u64(&own.next_try_ms, now_ms + ATTACH_RETRY_MS);
+	if (view && table_has_moved(view))
+		poke_pointer(&own.moved, view);
+	rc = handover_attach(shim.config.table_path, ATTACH_LIMIT_MS, own.table, &table);
+	log_result(rc);
+	if (rc == 0) {
+		take_table(table);
+		return &table->view;
+	}
+	return view && !is_expired(view) ? view : NULL;
+}
+
+static void wait_for_other(uint32_t attacher)
+{
+	struct timespec limit = {.tv_nsec = ATTACH_LIMIT_MS * 1000000L};
+
+	raw_syscall(SYS_futex, &own.attaching, FUTEX_WAIT_PRIVATE, attacher, &limit, NULL, 0);
+}
+
+const struct table_view *attach(void)
+{
+	int saved_errno = errno;
+	const struct table_view *view = observe_pointer(&shim.link.view); /* published below */
+	uint32_t pid = (uint32_t)getpid();
+	uint32_t attacher = peek_u32(&own.attaching);
+	uint64_t now_ms = coarse_ms();
+
+	if (!is_due_at(view, now_ms))
+		return view;
+	/* Another number than ours: this process was forked while its parent's thread was at it. */
+	if (attacher == pid || !claim_u32(&own.attaching, attacher, pid)) {
+		if (!view && !attaching_here)
+			wait_for_other(pid);
+	} else {
+		const struct table_view *found;
+
+		attaching_here = true;
+		found = find_table(view, now_ms);
+		attaching_here = false;
+		if (found != view) {
+			process_attach_hints();
+			publish_pointer(&shim.link.view, found); /* observed by the hooks */
+		}
+		publish_u32(&own.attaching, 0);
+		raw_syscall(SYS_futex, &own.attaching, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	}
+	errno = saved_errno;
+	return observe_pointer(&shim.link.view);
+}
+
+bool attach_is_live(const struct table_view *view)
+{
+	return table_is_live(view) && handover_is_fresh(view, coarse_ms());
+}
+
+/* ---- What K8SLB_SERVICES asks for ---- */
+
+/* An entry that asks for all there is spares the strings. */
+static bool covers_all(void)
+{
+	for (unsigned i = 0; i < shim.config.service_count; i++) {
+		const struct service_ref *ref = &shim.config.services[i];
+
+		if (strcmp(ref->namespace, "*") == 0 && strcmp(ref->name, "*") == 0 && !ref->port &&
+		    !ref->port_name[0])
+			return true;
+	}
+	return false;
+}
+
+bool attach_covers_port(const struct table_read *read, const char *namespace, const char *name,
+			const struct table_port *port)
+{
+	char port_name[DNS_LABEL_SIZE];
+
+	if (!attach_is_used() || covers_all())
+		return true;
+	if (table_text(read, port->name_at, port_name, sizeof(port_name)) < 0)
+		port_name[0] = '\0';
+	return service_refs_cover_port(shim.config.services, shim.config.service_count, namespace,
+				       name, port_name, port->port);
+}
+
+static bool covers_found(const struct table_read *read, const struct table_port *port)
+{
+	struct table_service service;
+	char namespace[DNS_LABEL_SIZE];
+	char name[DNS_LABEL_SIZE];
+
+	if (table_service_at(read, port->service, &service) < 0 ||
+	    table_text(read, service.namespace_at, namespace, sizeof(namespace)) < 0 ||
+	    table_text(read, service.name_at, name, sizeof(name)) < 0)
+		return false;
+	return attach_covers_port(read, namespace, name, port);
+}
+
+bool attach_find_vip(const struct table_view *view, const struct ip_address *vip, uint16_t port)
+{
+	if (covers_all())
+		return true;
+	for (int i = 0; i < READ_TRIES; i++) {
+		struct table_read read;
+		struct table_port found;
+		bool covered;
+
+		if (table_read_begin(view, &read) < 0)
+			continue;
+		covered = table_find_vip(&read, vip, port, IPPROTO_TCP, &found) == 0 &&
+			  covers_found(&read, &found);
+		if (table_read_valid(&read))
+			return covered;
+	}
+	return false;
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "failover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "base/address.h"
+#include "libc.h"
+#include "peer_cache.h"
+#include "pending.h"
+#include "state.h"
+
+/*
+ * How long the tries of one call may take, and what the program itself has set.
+ *
+ * A try is bounded by TCP_USER_TIMEOUT: the kernel then ends the connect() by itself, with
+ * ETIMEDOUT, and the socket can connect again at once. SO_SNDTIMEO would leave the try going on,
+ * and with a finite one the kernel answers EINTR even to signals of SA_RESTART handlers
+ * (sock_intr_errno() in include/net/sock.h). It looks at the first retransmission, after 1 s.
+ */
+struct patience {
+	int fd;
+	uint64_t began_ms;
+	uint32_t user_timeout;	     /* the program's own, 0: none */
+	bool user_timeout_changed;   /* ours is set */
+	struct timeval send_timeout; /* the program's own */
+	bool send_timeout_changed;
+};
+
+/* To a few ms, which costs a tenth of the exact time. */
+static uint64_t about_now_ms(void)
+{
+	struct timespec now = {0, 0};
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void bound_tries(struct patience *patience)
+{
+	uint32_t ours = shim.config.connect_timeout_ms;
+	socklen_t size = sizeof(uint32_t);
+
+	if (getsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
+		       &size) < 0)
+		return;
+	if (!patience->user_timeout || patience->user_timeout > ours)
+		patience->user_timeout_changed =
+			setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ours, size) == 0;
+}
+
+static void unbound_tries(struct patience *patience)
+{
+	if (patience->user_timeout_changed)
+		setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
+			   sizeof(uint32_t));
+	patience->user_timeout_changed = false;
+}
+
+/* A time-out would be the program's own, and says little about the endpoint. */
+static bool is_programs_limit(const struct patience *patience)
+{
+	return patience->user_timeout && !patience->user_timeout_changed;
+}
+
+/*
+ * The program's SO_SNDTIMEO counts for all tries together: the next one has what is left. When
+ * that is nothing it has a moment, so that it is the kernel that says EINPROGRESS, and truly.
+ */
+static void keep_deadline(struct patience *patience)
+{
+	struct timeval *own = &patience->send_timeout;
+	uint64_t spent_us = (about_now_ms() - patience->began_ms) * 1000;
+	struct timeval left = {.tv_usec = 1};
+	socklen_t size = sizeof(*own);
+	uint64_t own_us;
+
+	if (!patience->send_timeout_changed &&
+	    getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, own, &size) < 0)
+		return;
+	own_us = (uint64_t)own->tv_sec * 1000000 + (uint64_t)own->tv_usec;
+	if (!own_us || !spent_us)
+		return;
+	if (own_us > spent_us) {
+		left.tv_sec = (time_t)((own_us - spent_us) / 1000000);
+		left.tv_usec = (suseconds_t)((own_us - spent_us) % 1000000);
+	}
+	if (setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0)
+		patience->send_timeout_changed = true;
+}
+
+static void restore_options(struct patience *patience)
+{
+	unbound_tries(patience);
+	if (patience->send_timeout_changed)
+		setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &patience->send_timeout,
+			   sizeof(patience->send_timeout));
+}
+
+/* Another endpoint may do better. */
+static bool is_worth_another(int error)
+{
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+	       error == ETIMEDOUT;
+}
+
+/* The connection goes on in the kernel, and the program waits for its end (connect(2)). */
+static bool is_under_way(int error)
+{
+	return error == EINPROGRESS || error == EINTR;
+}
+
+/*
+ * One connect(). Reports the endpoint when the failure is the endpoint's; ENETUNREACH is this
+ * host's. Result and errno are libc's.
+ * *@ret_stale: after a non-blocking connect() that failed, the kernel answers the next one with
+ * that failure, whatever the address. Then it is the former endpoint that is reported.
+ */
+static int attempt(const struct dial *dial, bool programs_limit, bool *ret_stale)
+{
+	int rc = libc_connect(dial->fd, (const struct sockaddr *)&dial->address, dial->length);
+	int error = errno;
+
+	*ret_stale = false;
+	if (rc == 0) {
+		pick_succeeded(&dial->state, &dial->picked.endpoint);
+	} else if (is_worth_another(error)) {
+		*ret_stale =
+			pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false);
+		if (!*ret_stale && error != ENETUNREACH && !(error == ETIMEDOUT && programs_limit))
+			pick_failed(&dial->state, &dial->picked.endpoint);
+	}
+	errno = error;
+	return rc;
+}
+
+/* Turns to another endpoint; leaves *@dial as it is when there is none. */
+static bool take_other(struct dial *dial, const struct table_endpoint *tried, unsigned tried_count)
+{
+	struct picked other;
+
+	if (pick_other(dial->view, &dial->state, &dial->picked.vip, dial->picked.vip_port,
+		       IPPROTO_TCP, tried, tried_count, &other) != PICK_ENDPOINT ||
+	    sockaddr_rewrite(&dial->address, &other.endpoint.address, other.endpoint.port) < 0)
+		return false;
+	dial->picked = other;
+	return true;
+}
+
+/*
+ * At most @most endpoints. Linux lets a socket connect again after a connect() that failed. Where
+ * another kernel does not, the next try says so with an errno that no first connect() has: then
+ * the program gets the one before.
+ */
+static int try_each(struct dial *dial, unsigned most)
+{
+	struct table_endpoint tried[PICK_TRIED];
+	struct patience patience = {.fd = dial->fd, .began_ms = about_now_ms()};
+	int entry_errno = errno;
+	int last_error = 0;
+	unsigned tries = 0;
+	bool stale;
+	int rc;
+
+	bound_tries(&patience);
+	for (;;) {
+		errno = entry_errno;
+		rc = attempt(dial, is_programs_limit(&patience), &stale);
+		if (rc == 0 || is_under_way(errno))
+			break;
+		if (!is_worth_another(errno)) {
+			errno = last_error && errno != EALREADY && errno != EISCONN ? last_error
+										    : errno;
+			break;
+		}
+		if (stale && !last_error) {
+			last_error = errno;
+			continue; /* the picked endpoint was not tried at all */
+		}
+		last_error = errno;
+		tried[tries++] = dial->picked.endpoint;
+		if (tries == most)
+			break;
+		if (!take_other(dial, tried, tries)) {
+			/* Gone while it was tried for less time than the program gives it. */
+			if (last_error != ETIMEDOUT || !patience.user_timeout_changed)
+				break;
+			most = tries + 1;
+		}
+		if (tries + 1 == most)
+			unbound_tries(&patience);
+		keep_deadline(&patience);
+	}
+	last_error = errno;
+	restore_options(&patience);
+	errno = last_error;
+	return rc;
+}
+
+static bool is_blocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+static uint32_t count_endpoints(const struct dial *dial)
+{
+	struct found_port found;
+
+	if (dial->endpoint_count)
+		return dial->endpoint_count;
+	if (pick_find(dial->view, &dial->picked.vip, dial->picked.vip_port, IPPROTO_TCP, &found) !=
+	    PICK_ENDPOINT)
+		return 0;
+	return found.port.endpoint_count;
+}
+
+/* How many endpoints this call may try. */
+static unsigned most_tries(const struct dial *dial)
+{
+	unsigned attempts = shim.config.attempts < PICK_TRIED ? shim.config.attempts : PICK_TRIED;
+	uint32_t endpoints;
+
+	if (attempts == 1 || !is_blocking(dial->fd))
+		return 1;
+	endpoints = count_endpoints(dial);
+	return endpoints < attempts ? endpoints : attempts;
+}
+
+static void remember(const struct dial *dial, bool under_way)
+{
+	const struct picked *picked = &dial->picked;
+	struct peer peer = {
+		.cookie = peer_cookie(dial->fd),
+		.vip = picked->vip,
+		.vip_port = picked->vip_port,
+		.endpoint = picked->endpoint.address,
+		.endpoint_port = picked->endpoint.port,
+	};
+
+	if (!peer.cookie)
+		return;
+	peer_cache_put(&peer);
+	if (under_way)
+		pending_add(dial->fd, peer.cookie, &picked->endpoint);
+}
+
+int failover_connect(struct dial *dial)
+{
+	int entry_errno = errno;
+	unsigned most = most_tries(dial);
+	bool stale;
+	int error;
+	int rc;
+
+	errno = entry_errno;
+	rc = most > 1 ? try_each(dial, most) : attempt(dial, false, &stale);
+	error = errno;
+	if (rc == 0 || is_under_way(error))
+		remember(dial, rc < 0);
+	else if (is_worth_another(error))
+		pick_gave_up(&dial->state);
+	errno = error;
+	return rc;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "view.h"
+
+#include <errno.h>
+
+#include "attach.h"
+#include "base/atomic.h"
+#include "table/region.h"
+
+enum {
+	SLOT_FREE,
+	SLOT_TAKEN,
+	SLOT_READY,
+};
+
+/* Views are never freed: another thread may be reading one. */
+static struct {
+	uint32_t phase;
+	struct table_view view;
+} slots[REGION_CLASSES];
+
+const struct table_view *view_follow_move(const struct table_view *view)
+{
+	int saved_errno = errno;
+	const struct table_view *newest = view;
+	struct table_view found;
+	unsigned class;
+
+	if (attach_is_used())
+		return attach();
+	/* A private table's successor is on its way from the engine. */
+	if (peek_u64(&view->header->identity) &&
+	    region_attach_newest(config_table_identity(&shim.config), &found, &class) == 0) {
+		if (class > 0 && claim_u32(&slots[class].phase, SLOT_FREE, SLOT_TAKEN)) {
+			slots[class].view = found;
+			publish_u32(&slots[class].phase, SLOT_READY); /* observed below */
+		} else {
+			region_detach(&found);
+		}
+		if (observe_u32(&slots[class].phase) == SLOT_READY) {
+			newest = &slots[class].view;
+			/* Pairs with observe_pointer() in current_view(). The engine may have
+			 * published meanwhile what is just as new. */
+			publish_pointer(&shim.link.view, newest);
+		}
+	}
+	errno = saved_errno;
+	return newest;
+}

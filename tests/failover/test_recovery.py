@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod that was dead comes back: after its ejection (5 to 10 s, lib/pick/health.h) one connection tries it, and then all do."""
+from collections import Counter
+from typing import List
+
+import pytest
+
+from tests.failover.common import Firewall, client, connections, nonblocking, refuse, revive
+from tests.harness import ShimRunner, expect, wait_until
+from tests.kube.cluster import Cluster, Pod, Service
+from tests.preload.common import web
+
+pytestmark = pytest.mark.clusters("double")
+
+EJECTION_S = (5.0, 10.0)
+# The clients ask ten times a second, and programs take a while to start.
+PAUSES_S = 2.0
+# Connections of the client whose pod stays dead: it lives longer than the first ejection, and shorter than the first two.
+CONNECTIONS = 105
+ROUNDS = 5
+SERVICES = "web blogs news"
+
+
+def expect_even(run_shim: ShimRunner, cluster: Cluster, service: Service, pods: List[Pod], *logs: object) -> None:
+    """Whoever comes now finds all pods good."""
+    result = run_shim(client(ROUNDS * len(pods), service.name, service.port), env=cluster.env(SERVICES))
+    told = Counter(one.result for one in connections(result))
+    expect(told, Counter({pod.name: ROUNDS for pod in pods}), result, *logs)
+
+
+def test_one_connection_tries_it(cluster: Cluster, run_shim: ShimRunner, firewall: Firewall) -> None:
+    """At the same time, each with a Service of its own: a blocking program, a non-blocking one, and one whose pod stays dead."""
+    services = {name: web(cluster, name=name) for name in SERVICES.split()}
+    env = cluster.env(SERVICES)
+    dead = services["news"][1][0]
+    firewall.drop(dead)
+    waiting = run_shim.start(client("--until", dead.name, CONNECTIONS, "news", 80), env=env)
+    for name in ("web", "blogs"):
+        service, pods = services[name]
+        refuse(pods[0])
+        run_shim(nonblocking("asked_again", service), env=env)
+        revive(pods[0])
+
+    commands = {
+        "web": client("--until", "web-0", 200, "web", 80),
+        "blogs": nonblocking("until", services["blogs"][0], "blogs-0"),
+    }
+    running = {name: run_shim.start(command, env=env) for name, command in commands.items()}
+    while running:
+        name = wait_until("the end of one", lambda: next((n for n, p in running.items() if p.process.poll() is not None), ""), 20)
+        result = running.pop(name).result()
+        # Its own outcome is known at once. The non-blocking program has asked for its peer, no more, before it ended.
+        expect_even(run_shim, cluster, *services[name], result)
+        expect((result.returncode, result.stderr), (0, ""), result)
+        expect(EJECTION_S[0] - PAUSES_S <= result.seconds <= EJECTION_S[1] + PAUSES_S, True, result)
+        if name == "web":
+            expect({one.result for one in connections(result)}, {"web-0", "web-1", "web-2"}, result)
+
+    result = waiting.wait(20)
+    told = connections(result)
+    expect((len(told), {one.result for one in told}), (CONNECTIONS, {"news-1", "news-2"}), result)
+    # At the start, and once more when its ejection is over.
+    expect(len([one for one in told if one.ms > 900]), 2, result)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API server is gone: new processes begin with the table that there is, until it is too old to be believed."""
+import contextlib
+import time
+from typing import Any, ContextManager, List
+from unittest import mock
+
+import pytest
+
+from tests.harness import ShimRunner, counts, expect
+from tests.kube.cluster import Cluster
+from tests.kube.double_cluster import DoubleCluster
+from tests.preload.common import client, tally
+from tests.shared_table.common import Guest, names, target
+
+STARTED = counts(30, 100)
+AT_ONCE = 10
+BACKOFF_S = 1  # K8SLB_RETRY_DELAY: pauses are at most six times that
+MAX_AGE_S = 2
+TOO_OLD = "nothing heard for more than 2 s: connections are left to kube-proxy"
+HEARD = "the API server is heard again"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("survivor", ["a writer lives", "nobody lives"])
+def test_new_processes_while_the_api_server_is_gone(cluster: Cluster, run_shim: ShimRunner, survivor: str) -> None:
+    service, pods = target(cluster)
+    env = cluster.env("web", K8SLB_RETRY_DELAY=str(BACKOFF_S))
+    guest = Guest(run_shim, service, env)
+    guest.wait_asked(names(pods))
+    if survivor == "nobody lives":
+        guest.end()
+    cluster.stop_api()
+    answers: List[str] = []
+    slowest = 0.0
+    for _ in range(STARTED // AT_ONCE):
+        running = [run_shim.start(client(service.vip, service.port, 3), env=env) for _ in range(AT_ONCE)]
+        for process in running:
+            result = process.wait(30)
+            expect(result.returncode, 0, result)
+            answers += result.stdout.split()
+            slowest = max(slowest, result.seconds)
+    shares = tally("".join(f"{answer}\n" for answer in answers))
+    print(f"{STARTED} processes, the slowest {slowest:.2f} s: {dict(shares)}")
+    expect((set(shares), max(shares.values()) <= STARTED * 1.05), (names(pods), True), dict(shares))
+
+    if survivor == "nobody lives":
+        guest = Guest(run_shim, service, env)
+        guest.wait_asked(names(pods))
+    with api_that_only_we_see(cluster):
+        pods.append(cluster.add_pod("late", {"app": "web"}))
+        cluster.delete_pod(pods.pop(0))
+    cluster.start_api()
+    back = time.monotonic()
+    guest.wait_asked(names(pods), 6 * BACKOFF_S + 5, cluster.logs)
+    print(f"the table is right {time.monotonic() - back:.2f} s after the API server is back")
+
+
+def api_that_only_we_see(cluster: Cluster) -> ContextManager[Any]:
+    """The double changes what it stores while it is stopped; for the real one the changes come as it starts."""
+    if isinstance(cluster, DoubleCluster):
+        return mock.patch.object(type(cluster.server), "listening", True)
+    cluster.start_api()
+    return contextlib.nullcontext()
+
+
+@pytest.mark.clusters("double")
+def test_too_old(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """The addresses may be other pods' by now. One line says so, for all processes, and one that it is over."""
+    service, pods = target(cluster)
+    env = cluster.env("web", K8SLB_MAX_AGE=str(MAX_AGE_S), K8SLB_RETRY_DELAY="1")
+    guests = [Guest(run_shim, service, env) for _ in range(3)]
+    for guest in guests:
+        guest.wait_asked(names(pods))
+    cluster.stop_api()
+    stopped = time.monotonic()
+    expect(set(guests[0].ask(9)), names(pods), guests[0].process.result())
+    for guest in guests:
+        guest.wait_asked({"vip"}, MAX_AGE_S + 5)
+    expect(time.monotonic() - stopped > MAX_AGE_S - 1, True, f"{time.monotonic() - stopped:.2f} s")
+    # Who comes now does not believe it either, and does not wait for what may take long.
+    late = Guest(run_shim, service, env)
+    began = time.monotonic()
+    expect((set(late.ask(9)), time.monotonic() - began < 1), ({"vip"}, True), late.process.result())
+    cluster.start_api()
+    for guest in [*guests, late]:
+        guest.wait_asked(names(pods), 12, cluster.logs)
+    lines = [line.partition(": ")[2] for guest in guests for line in guest.log().splitlines()]
+    expect((lines.count(TOO_OLD), lines.count(HEARD)), (1, 1), *lines)
+
+
+@pytest.mark.clusters("double")
+def test_too_old_when_the_first_one_comes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """What was left is older than the limit when the API server cannot be asked: a table that nobody would believe."""
+    service, pods = target(cluster)
+    env = cluster.env("web", K8SLB_MAX_AGE=str(MAX_AGE_S), K8SLB_RETRY_DELAY="1")
+    first = Guest(run_shim, service, env)
+    first.wait_asked(names(pods))
+    first.end()
+    cluster.stop_api()
+    time.sleep(MAX_AGE_S + 1.5)
+    second = Guest(run_shim, service, env)
+    expect(set(second.ask(9)), {"vip"}, second.process.result())
+    second.process.wait_log(TOO_OLD)
+    cluster.start_api()
+    second.wait_asked(names(pods), 12, cluster.logs)
+
+
+@pytest.mark.clusters("double")
+def test_a_silent_api_server_is_not_too_old(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """Nothing happens for longer than the limit, on a connection that lives: that is not to be too old."""
+    cluster.server.set(bookmark_interval=0)
+    service, pods = target(cluster)
+    guest = Guest(run_shim, service, cluster.env("web", K8SLB_MAX_AGE="1"))
+    guest.wait_asked(names(pods))
+    deadline = time.monotonic() + 3.5
+    while time.monotonic() < deadline:
+        expect(set(guest.ask(9)), names(pods), guest.process.result())

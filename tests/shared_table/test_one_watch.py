@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever runs in a Pod, the API server sees one list and one watch of each kind, and the pods get equal shares."""
+import time
+from typing import Any, Sequence
+
+import pytest
+
+from tests.harness import ShimRunner, counts, expect
+from tests.kube.cluster import Cluster, Pod
+from tests.kube.double_cluster import DoubleCluster
+from tests.preload.common import tally
+from tests.shared_table.common import ASKED, ONE_OF_EACH, Guest, asked_of, names, target
+
+PODS = 10
+PROCESSES = 50
+EACH = 20
+SHORT_LIVED = counts(150, 1000)
+HEARD_S = 10
+MOST_UNEVEN = 1.05  # the busiest pod against the mean
+# A blocking connect() waits for the first table.
+PATIENT = ASKED.replace("s.settimeout(5)", "pass")
+
+
+def expect_even(answers: Sequence[str], connections: int, pods: Sequence[Pod], *logs: Any) -> None:
+    shares = tally("".join(f"{answer}\n" for answer in answers))
+    uneven = max(shares.values()) / (connections / len(pods))
+    print(f"{connections} connections over {len(shares)} pods, max / mean {uneven:.3f}")
+    expect((len(answers), set(shares), uneven <= MOST_UNEVEN), (connections, names(pods), True), dict(shares), *logs)
+
+
+@pytest.mark.clusters("double")
+def test_fifty_processes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    service, pods = target(cluster, PODS)
+    guests = [Guest(run_shim, service, cluster.env("web"), program=PATIENT) for _ in range(PROCESSES)]
+    for guest in guests:
+        guest.say(EACH)
+    answers = [answer for guest in guests for answer in guest.answers(60)]
+    expect_even(answers, PROCESSES * EACH, pods, cluster.logs())
+    # All of them live, and have for long enough to have asked for themselves.
+    pods.append(cluster.add_pod("late", {"app": "web"}))
+    for guest in guests:
+        guest.wait_asked(names(pods))
+    expect(asked_of(cluster), ONE_OF_EACH, cluster.logs())
+    expect(cluster.server.open_watches(), 2, cluster.logs())
+
+
+@pytest.mark.timeout(300)
+def test_short_lived_programs(cluster: Cluster, run_shim: ShimRunner) -> None:
+    """Each of them would list and watch for itself; the pause before a watch makes it at most one every two seconds."""
+    service, pods = target(cluster, PODS)
+    loop = f"i=0; while [ $i -lt {SHORT_LIVED} ]; do curl -s http://{service.vip}/ || exit 1; i=$((i + 1)); done"
+    # Whose first table takes longer than a non-blocking connect waits is kube-proxy's.
+    first = run_shim(["sh", "-c", f"until curl -s http://{service.vip}/ | grep web; do :; done"], env=cluster.env("web"))
+    expect(first.returncode, 0, first)
+    began = time.monotonic()
+    result = run_shim(["sh", "-c", loop], env=cluster.env("web"), timeout=240)
+    seconds = time.monotonic() - began
+    expect(result.returncode, 0, result)
+    expect_even(result.stdout.splitlines(), SHORT_LIVED, pods, cluster.logs())
+    print(f"{SHORT_LIVED} programs in {seconds:.1f} s")
+    if isinstance(cluster, DoubleCluster):
+        asked = asked_of(cluster)
+        print(f"requests: {asked}")
+        for kind in ("services", "endpointslices"):
+            expect((asked[kind, "list"], asked.get((kind, "watch"), 0) <= 2 + seconds / 2), (1, True), asked, cluster.logs())
+
+
+@pytest.mark.clusters("double")
+def test_short_lived_programs_hear_of_changes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """None of them lives long enough for a watch, and a table must not stay as it is for that."""
+    service, pods = target(cluster)
+    loop = run_shim.start(["sh", "-c", f"while :; do curl -s http://{service.vip}/; done"], env=cluster.env("web"))
+    loop.wait_output("web-0\n")
+    began = time.monotonic()
+    pods.append(cluster.add_pod("late", {"app": "web"}))
+    loop.wait_output("late\n", HEARD_S)
+    print(f"heard of a new pod after {time.monotonic() - began:.1f} s, requests: {asked_of(cluster)}")

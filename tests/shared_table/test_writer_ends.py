@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that writes the table ends in any way: the others go on, and one of them writes on from where it was."""
+import os
+import signal
+import time
+from typing import Any, List
+
+import pytest
+
+from tests.harness import ShimRunner, expect, wait_until
+from tests.hazards.guests import ASK
+from tests.kube.double_cluster import DoubleCluster
+from tests.preload.common import tally
+from tests.shared_table.common import ONE_LIST_EACH, PROMOTION_S, Guest, asked_of, lists_of, names, target, wait_writer, writer_pid
+
+pytestmark = pytest.mark.clusters("double")
+
+def shown(*guests: Guest) -> List[Any]:
+    return [guest.process.result() for guest in guests]
+
+
+
+ENDS = {
+    "exit": "os._exit(0)",
+    "return": "break",
+    "SIGKILL": "os.kill(os.getpid(), 9)",
+    "SIGSEGV": "os.kill(os.getpid(), 11)",
+    "exec": "os.execvp('sleep', ['sleep', '60'])",
+}
+# "end": as the test says; "fork": a child that lives on, does nothing and has a copy of all descriptors.
+ENDING = ASK + """
+for line in sys.stdin:
+    if line == "end\\n":
+        END
+    elif line == "fork\\n":
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+    else:
+        ask(int(line))
+    os.write(1, b"done\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    "how, child", [("exit", ""), ("return", ""), ("SIGSEGV", ""), ("exec", ""), ("SIGKILL", "with a child"), ("exec", "with a child")]
+)
+def test_another_process_writes_at_once(cluster: DoubleCluster, run_shim: ShimRunner, how: str, child: str) -> None:
+    """A child of the writer that outlives it must not keep the lock, nor a program that the writer becomes."""
+    service, pods = target(cluster)
+    first = Guest(run_shim, service, cluster.env("web"), program=ENDING.replace("END", ENDS[how]))
+    first.wait_asked(names(pods))
+    second = Guest(run_shim, service, cluster.env("web"))
+    second.wait_asked(names(pods))
+    expect(writer_pid(), first.pid, first.process.result(), second.process.result())
+    if child:
+        first.say("fork")
+        first.answers()
+    ended = time.monotonic()
+    first.say("end")
+    wait_writer(first.process.result(), second.process.result(), but=first.pid)
+    expect((writer_pid(), time.monotonic() - ended < PROMOTION_S), (second.pid, True), second.process.result())
+    pods.append(cluster.add_pod("late", {"app": "web"}))
+    second.wait_asked(names(pods), 10, cluster.logs())
+    expect(lists_of(cluster), ONE_LIST_EACH, cluster.logs(), second.process.result())
+
+
+DAEMON = ASK + """
+ask(3)
+if os.fork():
+    os._exit(0)
+os.setsid()
+ask(9)
+os.write(1, b"child done\\n")
+time.sleep(60)
+"""
+
+
+def test_a_daemon_goes_on_by_itself(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """The writer forks and ends, as daemons do: the child has the table at once, and becomes the writer."""
+    service, pods = target(cluster)
+    guest = Guest(run_shim, service, cluster.env("web"), program=DAEMON)
+    child = 0
+    try:
+        guest.process.wait_output("child done")
+        child = wait_writer(*shown(guest), but=guest.pid)
+        answers = set(tally(guest.process.result().stdout)) - {"started", "child done"}
+        expect((answers, guest.process.process.wait(10)), (names(pods), 0), *shown(guest))
+        expect(lists_of(cluster), ONE_LIST_EACH, cluster.logs(), *shown(guest))
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_stopped_writer_holds_up_nobody(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """SIGSTOP: it keeps the lock, so the others go on with the last table, and new processes begin with it."""
+    service, pods = target(cluster)
+    first = Guest(run_shim, service, cluster.env("web"))
+    first.wait_asked(names(pods))
+    second = Guest(run_shim, service, cluster.env("web"))
+    second.wait_asked(names(pods))
+    first.kill(signal.SIGSTOP)
+    try:
+        added = cluster.add_pod("late", {"app": "web"})
+        third = Guest(run_shim, service, cluster.env("web"))
+        began = time.monotonic()
+        for guest in (second, third):
+            expect(set(guest.ask(9)), names(pods), guest.process.result())
+        expect(time.monotonic() - began < 1.5, True, second.process.result(), third.process.result())
+    finally:
+        first.kill(signal.SIGCONT)
+    for guest in (first, second, third):
+        guest.wait_asked(names(pods) | {added.name}, 10, cluster.logs())
+
+
+def test_a_writer_stopped_before_its_first_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """Nobody waits for it longer than K8SLB_SYNC_TIMEOUT; then kube-proxy serves, and the table once there is one."""
+    service, pods = target(cluster)
+    cluster.server.fault("stall_headers", times=None, seconds=None)
+    first = Guest(run_shim, service, cluster.env("web", K8SLB_SYNC_TIMEOUT="500"))
+    first.say(1)
+    wait_writer(first.process.result)
+    first.kill(signal.SIGSTOP)
+    try:
+        second = Guest(run_shim, service, cluster.env("web", K8SLB_SYNC_TIMEOUT="500"))
+        began = time.monotonic()
+        expect(set(second.ask(3)), {"vip"}, second.process.result())
+        expect(time.monotonic() - began < 1.5, True, second.process.result())
+    finally:
+        cluster.server.clear_faults()
+        first.kill()
+    second.wait_asked(names(pods), 20, cluster.logs())
+
+
+def test_the_last_one_ends_and_leaves_the_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """The first connect of a process that comes later needs no request, and hears of what changed meanwhile."""
+    service, pods = target(cluster)
+    first = Guest(run_shim, service, cluster.env("web"))
+    first.wait_asked(names(pods))
+    expect(first.end().returncode, 0, *shown(first))
+    wait_until("the end of the watches", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
+    cluster.server.log.clear()
+    cluster.server.fault("stall_headers", times=None, seconds=None)
+    second = Guest(run_shim, service, cluster.env("web"))
+    expect(set(second.ask(9)), names(pods), *shown(second))
+    expect(asked_of(cluster), {}, cluster.logs(), *shown(second))
+    cluster.server.clear_faults()
+    pods.append(cluster.add_pod("late", {"app": "web"}))
+    second.wait_asked(names(pods), 10, cluster.logs())
+    asked = {(kind, verb): 1 for kind in ("services", "endpointslices") for verb in ("ask", "watch")}
+    expect(asked_of(cluster), asked, cluster.logs(), *shown(second))

@@ -1,0 +1,218 @@
+/* engine: the writer's lock: one holder, handed on by the death of its process; what is refused. */
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/writer_lock.h"
+#include "support/segments.h"
+
+static uint64_t identity;
+static char path[128];
+
+static int begin(void **state)
+{
+	char name[WRITER_LOCK_NAME_SIZE];
+
+	(void)state;
+	identity = segments_identity();
+	writer_lock_name(identity, "lock", name);
+	snprintf(path, sizeof(path), "/dev/shm/k8slb-%u/%s", (unsigned)geteuid(), name);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	segments_remove_lock(identity);
+	return 0;
+}
+
+static struct writer_lock opened(void)
+{
+	struct writer_lock lock;
+
+	assert_int_equal(writer_lock_open(identity, &lock), 0);
+	return lock;
+}
+
+/* A process that takes the lock, says so, and stays; its input's end is its own. */
+static pid_t start_holder(int *ret_end)
+{
+	int ready[2];
+	int over[2];
+	char byte = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(over), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct writer_lock lock;
+
+		close(over[1]);
+		if (writer_lock_open(identity, &lock) < 0 || writer_lock_wait(&lock) < 0 ||
+		    write(ready[1], &byte, 1) != 1 || read(over[0], &byte, 1) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	close(over[0]);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	*ret_end = over[1];
+	return pid;
+}
+
+static void test_one_holder(void **state)
+{
+	struct writer_lock lock = opened();
+	int status = 0;
+	int over;
+	pid_t holder = start_holder(&over);
+
+	(void)state;
+	assert_int_equal(writer_lock_try(&lock), -EAGAIN);
+	assert_true(writer_lock_is_valid(&lock));
+	close(over);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
+	assert_int_equal(writer_lock_try(&lock), 0);
+	writer_lock_close(&lock);
+}
+
+static void test_a_killed_holder_hands_it_on(void **state)
+{
+	struct writer_lock lock = opened();
+	int over;
+	pid_t holder = start_holder(&over);
+
+	(void)state;
+	assert_int_equal(kill(holder, SIGKILL), 0);
+	assert_int_equal(writer_lock_wait(&lock), 0);
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
+	close(over);
+	writer_lock_close(&lock);
+}
+
+/* Unlike flock(2), which a copied descriptor would keep. */
+static void test_a_child_does_not_hold_it(void **state)
+{
+	struct writer_lock lock = opened();
+	struct writer_lock second;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(writer_lock_try(&lock), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(writer_lock_try(&lock) == -EAGAIN ? 0 : 1);
+	{
+		int status = 0;
+
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	writer_lock_close(&lock);
+	second = opened();
+	assert_int_equal(writer_lock_try(&second), 0);
+	writer_lock_close(&second);
+}
+
+static void test_a_file_that_went_is_no_lock(void **state)
+{
+	struct writer_lock lock = opened();
+	struct writer_lock again;
+
+	(void)state;
+	assert_int_equal(writer_lock_try(&lock), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_false(writer_lock_is_valid(&lock));
+	assert_int_equal(writer_lock_try(&lock), -ESTALE);
+	again = opened();
+	assert_int_equal(writer_lock_try(&again), 0);
+	assert_true(writer_lock_is_valid(&again));
+	assert_false(writer_lock_is_valid(&lock));
+	writer_lock_close(&again);
+	writer_lock_close(&lock);
+}
+
+/* The wait ends at a file that nobody else can find: the next one would be a second writer. */
+static void test_a_wait_for_a_file_that_went(void **state)
+{
+	struct writer_lock lock = opened();
+	int over;
+	pid_t holder = start_holder(&over);
+
+	(void)state;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(kill(holder, SIGKILL), 0);
+	assert_int_equal(writer_lock_wait(&lock), -ESTALE);
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
+	close(over);
+	writer_lock_close(&lock);
+	lock = opened();
+	writer_lock_close(&lock);
+}
+
+static void expect_refused(void)
+{
+	struct writer_lock lock;
+	int rc = writer_lock_open(identity, &lock);
+
+	assert_true(rc == -EPERM || rc == -ELOOP || rc == -EISDIR || rc == -ENXIO);
+}
+
+static void test_what_is_no_lock_file(void **state)
+{
+	struct writer_lock lock = opened();
+
+	(void)state;
+	writer_lock_close(&lock);
+	assert_int_equal(chmod(path, 0666), 0);
+	expect_refused();
+	assert_int_equal(chmod(path, 0640), 0);
+	expect_refused();
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/dev/null", path), 0);
+	expect_refused();
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("nowhere", path), 0);
+	expect_refused();
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	expect_refused();
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	expect_refused();
+	assert_int_equal(rmdir(path), 0);
+	lock = opened();
+	writer_lock_close(&lock);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest tests[] = {
+		TEST(test_one_holder),
+		TEST(test_a_killed_holder_hands_it_on),
+		TEST(test_a_child_does_not_hold_it),
+		TEST(test_a_file_that_went_is_no_lock),
+		TEST(test_a_wait_for_a_file_that_went),
+		TEST(test_what_is_no_lock_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
