@@ -42,6 +42,9 @@
 #define FRESH_S	     1
 #define LEFT_WAIT_MS 500
 
+/* What a watch has to tell from before comes right behind its answer. */
+#define SETTLE_MS 30
+
 /* Why a role ended. */
 enum end {
 	END_MESH,	 /* stay out */
@@ -59,6 +62,8 @@ struct role {
 	struct writer_lock lock;
 	uint64_t started_ms;
 	uint64_t mesh_checked_ms; /* 0: never */
+	uint64_t live_ms;	  /* since when the watches are up; 0: they are not yet */
+	bool left_old;		  /* the table that was left is not to be shown at once */
 	bool shown;		  /* a table was published to the hooks */
 };
 
@@ -105,19 +110,32 @@ static uint64_t age_s(const struct table_view *view)
 	return heard_s <= now_s ? now_s - heard_s : UINT64_MAX;
 }
 
-static bool is_left_too_long(const struct role *role, const struct table_view *view)
+static bool waited_enough(const struct role *role)
 {
-	return age_s(view) > FRESH_S && clock_monotonic_ms() - role->started_ms < LEFT_WAIT_MS;
+	return clock_monotonic_ms() - role->started_ms >= LEFT_WAIT_MS;
+}
+
+static bool has_settled(struct role *role, const struct pipeline *pipeline)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+
+	if (!pipeline_is_live(pipeline))
+		return false;
+	if (!role->live_ms)
+		role->live_ms = now_ms;
+	return now_ms - role->live_ms >= SETTLE_MS;
 }
 
 static void run_round(struct role *role, struct pipeline *pipeline)
 {
 	const struct table_view *view;
 
-	pipeline_run(pipeline, role->shown ? LONGEST_WAIT_MS : FIRST_ROUNDS_MS);
+	pipeline_run(pipeline, role->shown     ? LONGEST_WAIT_MS
+			       : role->live_ms ? SETTLE_MS
+					       : FIRST_ROUNDS_MS);
 	view = pipeline_view(pipeline);
-	if (view && !role->shown && !pipeline_was_heard(pipeline) &&
-	    !pipeline_problem(pipeline)[0] && is_left_too_long(role, view))
+	if (view && !role->shown && role->left_old && !waited_enough(role) &&
+	    !pipeline_problem(pipeline)[0] && !has_settled(role, pipeline))
 		return;
 	if (!view) {
 		if (pipeline_attempted(pipeline))
@@ -170,7 +188,8 @@ static enum end write_table(struct role *role, bool shared)
 		 role->config->api_file[0] ? role->config->api_file : role->config->api_url,
 		 shared ? " for all processes of this user" : "");
 	left = pipeline_view(pipeline);
-	if (left && age_s(left) <= FRESH_S) {
+	role->left_old = left && age_s(left) > FRESH_S;
+	if (left && !role->left_old) {
 		log_info(role->logger, "begins with the table that was left");
 		show(role, left);
 	}
@@ -249,7 +268,7 @@ static bool await_table(struct role *role, enum end *ret_end)
 			view = NULL;
 		}
 		if (view && is_there(view) &&
-		    (table_is_live(view) || !is_left_too_long(role, view))) {
+		    (table_is_live(view) || age_s(view) <= FRESH_S || waited_enough(role))) {
 			show(role, view);
 			return true;
 		}

@@ -111,7 +111,8 @@ static void publish(struct pipeline *pipeline)
 		  (unsigned long long)size.bytes);
 }
 
-bool pipeline_was_heard(const struct pipeline *pipeline)
+/* The API server has answered this pipeline, so that its table is not only what was left. */
+static bool was_heard(const struct pipeline *pipeline)
 {
 	return pipeline->source->ops->last_heard_ms(pipeline->source) > pipeline->made_ms;
 }
@@ -131,7 +132,7 @@ static uint64_t last_heard_s(const struct pipeline *pipeline)
 	/* What was restored says it in seconds, and each of a chain of writers would round it up.
 	 */
 	if (!source->ops->synced(source) ||
-	    (!pipeline_was_heard(pipeline) && table_writer_heard_s(pipeline->writer)))
+	    (!was_heard(pipeline) && table_writer_heard_s(pipeline->writer)))
 		return table_writer_heard_s(pipeline->writer);
 	return clock_realtime_s() -
 	       (clock_monotonic_ms() - source->ops->last_heard_ms(source)) / 1000;
@@ -271,6 +272,11 @@ struct pipeline_state pipeline_state(const struct pipeline *pipeline)
 	if (source->ops->count)
 		source->ops->count(source, &state.requests, &state.errors);
 	return state;
+}
+
+bool pipeline_is_live(const struct pipeline *pipeline)
+{
+	return pipeline->source->ops->live(pipeline->source);
 }
 
 const char *pipeline_problem(const struct pipeline *pipeline)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import shared
 from tests.e2e.common import Follower, expect_followed, names, three
 from tests.e2e.test_programs import COUNT, LOOPS
 from tests.harness import Build, ShimRunner, expect
@@ -43,6 +44,7 @@ def test_sanitizers_report_nothing(cluster: DoubleCluster, build: Build, tmp_pat
     sanitized, run_shim = made(directory), ShimRunner(made(directory), tmp_path)
     options = f"log_path={tmp_path}/sanitizer:detect_leaks=0:exitcode=66"
     watched = {name: options for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS")}
+    shared.forget()
     service, pods = three(cluster)
     try:
         for host in (str(service.vip), "web"):
