@@ -268,11 +268,13 @@ pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' cho
 	@$(call run_pytest,tests --ignore=tests/libcs)
 
 # Two halves of about the same time, each in a network namespace of its own: most tests wait.
+HALF_OF_TESTS := tests/e2e tests/programs tests/failover
+
 pytest-e2e:
-	@$(call run_pytest,tests/e2e)
+	@$(call run_pytest,$(HALF_OF_TESTS))
 
 pytest-others:
-	@$(call run_pytest,tests --ignore=tests/e2e --ignore=tests/libcs)
+	@$(call run_pytest,tests $(addprefix --ignore=,$(HALF_OF_TESTS) tests/libcs))
 
 # The same hooks, watched. Tests that have no meaning then are marked so.
 pytest-asan:
