@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "pipeline/age.h"
 #include "pipeline/place.h"
 #include "pipeline/source.h"
 #include "table/writer.h"
@@ -117,13 +118,6 @@ static bool was_heard(const struct pipeline *pipeline)
 	return pipeline->source->ops->last_heard_ms(pipeline->source) > pipeline->made_ms;
 }
 
-static bool is_too_old(const struct pipeline *pipeline, uint64_t heard_s)
-{
-	uint64_t now_s = clock_realtime_s();
-
-	return pipeline->max_age_s && (heard_s > now_s || now_s - heard_s > pipeline->max_age_s);
-}
-
 /* When the API server was last heard: by us, or by who wrote the table before. */
 static uint64_t last_heard_s(const struct pipeline *pipeline)
 {
@@ -141,9 +135,8 @@ static uint64_t last_heard_s(const struct pipeline *pipeline)
 static void set_live(struct pipeline *pipeline, bool live)
 {
 	uint64_t heard_s = last_heard_s(pipeline);
-	enum table_live state = live				? TABLE_LIVE
-				: is_too_old(pipeline, heard_s) ? TABLE_EXPIRED
-								: TABLE_UNHEARD;
+	enum table_live state =
+		age_of_table(live, clock_realtime_s(), heard_s, pipeline->max_age_s);
 
 	if (!table_writer_view(pipeline->writer)) {
 		if (pipeline->source->ops->attempted(pipeline->source))
