@@ -135,13 +135,15 @@ def test_a_writer_stopped_before_its_first_table(cluster: DoubleCluster, run_shi
 def test_the_last_one_ends_and_leaves_the_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     """The first connect of a process that comes later needs no request, and hears of what changed meanwhile."""
     service, pods = target(cluster)
+    cluster.server.set(bookmark_interval=0.1)
     first = Guest(run_shim, service, cluster.env("web"))
     first.wait_asked(names(pods))
+    # Runs already, and asks for nothing before its first connect: the table is to be a second old at most then.
+    second = Guest(run_shim, service, cluster.env("web"))
     expect(first.end().returncode, 0, *shown(first))
     wait_until("the end of the watches", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
     cluster.server.log.clear()
     cluster.server.fault("stall_headers", times=None, seconds=None)
-    second = Guest(run_shim, service, cluster.env("web"))
     expect(set(second.ask(9)), names(pods), *shown(second))
     expect(asked_of(cluster), {}, cluster.logs(), *shown(second))
     cluster.server.clear_faults()
