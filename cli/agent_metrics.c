@@ -17,12 +17,14 @@ static uint64_t heard_age_s(const struct agent_status *status)
 const char *agent_sick(const struct agent_status *status, char *text, size_t size)
 {
 	uint64_t age_s = heard_age_s(status);
+	/* Before the clock: a round that ends in between is no hang of 2^64 ms. */
+	uint64_t round_ms = peek_u64(&status->round_ms);
 
-	if (clock_monotonic_ms() - peek_u64(&status->round_ms) > AGENT_STUCK_MS)
+	if (clock_monotonic_ms() - round_ms > AGENT_STUCK_MS)
 		snprintf(text, size, "the sync hangs");
 	else if (!peek_u64(&status->publishes))
 		snprintf(text, size, "no table yet");
-	else if (status->max_age_s && age_s > status->max_age_s)
+	else if (!peek_u64(&status->live) && status->max_age_s && age_s > status->max_age_s)
 		snprintf(text, size, "the API server was not heard for %llu s",
 			 (unsigned long long)age_s);
 	else
