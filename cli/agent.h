@@ -114,13 +114,15 @@ struct agent_client {
 	char response[AGENT_RESPONSE_SIZE];
 };
 
-/* "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT". Returns a listening socket, non-blocking, or -errno
- * after a message. */
+/* "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT", which is all of both families. Returns a listening
+ * socket, non-blocking, or -errno after a message. */
 int agent_http_listen(const char *where, const struct logger *logger);
 
 /* Goes on with a client that is ready, or over its time. False: it is done, and closed. */
 bool agent_client_run(struct agent_client *client, const struct agent_status *status,
 		      uint64_t now_ms);
+
+void agent_client_drop(struct agent_client *client);
 
 /* The poll(2) events that the client waits for. */
 short agent_client_events(const struct agent_client *client);

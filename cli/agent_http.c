@@ -16,7 +16,6 @@
 
 #define COMMAND	    "agent"
 #define HEADER_ROOM 512u
-#define BACKLOG	    16
 
 /* ---- where to listen ---- */
 
@@ -64,11 +63,48 @@ static void tell_port(int fd, const char *where, const struct logger *logger)
 		 where, ntohs(port));
 }
 
+/* Returns a listening socket or -errno. */
+static int listen_at(const struct sockaddr_storage *address, socklen_t size)
+{
+	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+	int off = 0;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (address->ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    bind(fd, (const struct sockaddr *)address, size) == 0 && listen(fd, SOMAXCONN) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* IPv6 and IPv4: a Pod may have either alone. */
+static int listen_everywhere(const struct sockaddr_in *four)
+{
+	struct sockaddr_storage address = {0};
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address;
+	int fd;
+
+	six->sin6_family = AF_INET6;
+	six->sin6_port = four->sin_port;
+	fd = listen_at(&address, sizeof(*six));
+	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) { /* a kernel without IPv6 */
+		memset(&address, 0, sizeof(address));
+		memcpy(&address, four, sizeof(*four));
+		fd = listen_at(&address, sizeof(*four));
+	}
+	return fd;
+}
+
 int agent_http_listen(const char *where, const struct logger *logger)
 {
 	struct sockaddr_storage address;
 	socklen_t size = 0;
-	int on = 1;
 	int fd;
 
 	if (parse_where(where, &address, &size) < 0) {
@@ -76,15 +112,11 @@ int agent_http_listen(const char *where, const struct logger *logger)
 			  "--listen \"%s\": expected ADDRESS:PORT, [ADDRESS]:PORT or :PORT", where);
 		return -EINVAL;
 	}
-	fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, BACKLOG) < 0) {
-		int rc = -errno;
-
-		cli_error(COMMAND, "--listen %s: %s", where, strerror(-rc));
-		if (fd >= 0)
-			close(fd);
-		return rc;
+	fd = *where == ':' ? listen_everywhere((struct sockaddr_in *)&address)
+			   : listen_at(&address, size);
+	if (fd < 0) {
+		cli_error(COMMAND, "--listen %s: %s", where, strerror(-fd));
+		return fd;
 	}
 	tell_port(fd, where, logger);
 	return fd;
@@ -192,11 +224,15 @@ bool agent_client_run(struct agent_client *client, const struct agent_status *st
 		goes_on = take_request(client, status);
 	if (goes_on && client->response_length)
 		goes_on = send_response(client);
-	if (!goes_on) {
-		close(client->fd);
-		client->fd = -1;
-	}
+	if (!goes_on)
+		agent_client_drop(client);
 	return goes_on;
+}
+
+void agent_client_drop(struct agent_client *client)
+{
+	close(client->fd);
+	client->fd = -1;
 }
 
 short agent_client_events(const struct agent_client *client)

@@ -129,25 +129,37 @@ static void hand_out(struct agent_server *server)
 
 /* ---- HTTP ---- */
 
-static struct agent_client *free_client(void)
+/* With a full house the one that has been here longest goes: whoever has something to ask has said
+ * it by then, and those who say nothing must not keep a probe of the kubelet waiting. */
+static struct agent_client *room_for_client(void)
 {
+	struct agent_client *oldest = &clients[0];
+
 	for (unsigned i = 0; i < AGENT_CLIENTS; i++) {
 		if (clients[i].fd < 0)
 			return &clients[i];
+		if (clients[i].deadline_ms < oldest->deadline_ms)
+			oldest = &clients[i];
 	}
-	return NULL;
+	agent_client_drop(oldest);
+	return oldest;
 }
 
 static void take_client(const struct agent_server *server)
 {
-	struct agent_client *client = free_client();
 	int fd = accept_client(server->http_listener);
+	struct agent_client *client;
+	uint64_t now_ms;
 
 	if (fd < 0)
 		return;
+	client = room_for_client();
+	now_ms = clock_monotonic_ms();
 	memset(client, 0, sizeof(*client));
 	client->fd = fd;
-	client->deadline_ms = clock_monotonic_ms() + AGENT_CLIENT_MS;
+	client->deadline_ms = now_ms + AGENT_CLIENT_MS;
+	/* Its request is mostly here already, and then it needs no room. */
+	agent_client_run(client, server->status, now_ms);
 }
 
 /* Milliseconds until the first client has used up its time; -1: there is none. */
@@ -191,8 +203,7 @@ static void run_round(struct agent_server *server)
 		[POLL_SIGNALS] = {.fd = server->signals, .events = POLLIN},
 		[POLL_WAKE] = {.fd = server->wake, .events = POLLIN},
 		[POLL_TABLE] = {.fd = (int)peek_u32(&server->table_listener), .events = POLLIN},
-		/* With a full house the others wait in the kernel's queue. */
-		[POLL_HTTP] = {.fd = free_client() ? server->http_listener : -1, .events = POLLIN},
+		[POLL_HTTP] = {.fd = server->http_listener, .events = POLLIN},
 	};
 	uint64_t now_ms;
 
