@@ -31,6 +31,7 @@ struct agent {
 	struct agent_server server;
 	struct pipeline *pipeline;
 	bool serving;
+	bool told_ready;
 	bool told_live;
 };
 
@@ -93,21 +94,30 @@ static void tell_status(struct agent *agent)
 	poke_u64(&status->round_ms, clock_monotonic_ms());
 }
 
-static void tell_manager(struct agent *agent, const char *prefix)
+/* What cannot be told now is told in the next round: a READY that is lost would cost the service's
+ * start. */
+static void tell_manager(struct agent *agent)
 {
 	const struct agent_status *status = &agent->status;
+	const char *prefix = agent->told_ready ? "" : "READY=1\n";
+	const char *problem = pipeline_problem(agent->pipeline);
 	char text[512];
 
-	snprintf(text, sizeof(text), "%sSTATUS=%llu Services, %llu endpoints; %s%s", prefix,
+	if (agent->told_ready && agent->told_live == (bool)status->live)
+		return;
+
+	snprintf(text, sizeof(text), "%sSTATUS=%llu Services, %llu endpoints; %s%s%s", prefix,
 		 (unsigned long long)status->services, (unsigned long long)status->endpoints,
-		 status->live ? "in sync" : "not in sync: ",
-		 status->live ? "" : pipeline_problem(agent->pipeline));
+		 status->live ? "in sync" : "not in sync", status->live || !problem[0] ? "" : ": ",
+		 status->live ? "" : problem);
 	/* What a server said must not be a line of its own. */
 	for (char *c = text + strlen(prefix); *c; c++) {
 		if ((unsigned char)*c < ' ')
 			*c = '?';
 	}
-	notify_manager(text);
+	if (notify_manager(text) == -EAGAIN)
+		return;
+	agent->told_ready = true;
 	agent->told_live = status->live;
 }
 
@@ -123,7 +133,6 @@ static int serve(struct agent *agent)
 	log_info(&agent->logger, "serves %s: %llu Services, %llu endpoints", agent->place.path,
 		 (unsigned long long)agent->status.services,
 		 (unsigned long long)agent->status.endpoints);
-	tell_manager(agent, "READY=1\n");
 	return 0;
 }
 
@@ -139,8 +148,8 @@ static int run_rounds(struct agent *agent)
 			if (rc < 0)
 				return rc;
 		}
-		if (agent->serving && agent->told_live != (bool)agent->status.live)
-			tell_manager(agent, "");
+		if (agent->serving)
+			tell_manager(agent);
 	}
 	return 0;
 }

@@ -6,7 +6,8 @@
 /*
  * Sends @state, lines as "READY=1\nSTATUS=...", to the socket that NOTIFY_SOCKET names: a path, or
  * with "@" before it an abstract name. Does nothing where there is none; never waits.
+ * Returns 0 or -errno; -EAGAIN: the manager's queue is full, a later try may succeed.
  */
-void notify_manager(const char *state);
+int notify_manager(const char *state);
 
 #endif
