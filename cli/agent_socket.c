@@ -28,16 +28,27 @@ static int open_directory(const char *path)
 {
 	char directory[HANDOVER_PATH_SIZE];
 	size_t length = (size_t)(strrchr(path, '/') - path);
+	bool made;
 	int fd;
 
 	memcpy(directory, path, length);
 	directory[length] = '\0';
 	if (!length)
 		strcpy(directory, "/");
-	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+	made = mkdir(directory, 0755) == 0;
+	if (!made && errno != EEXIST)
 		return failed("the directory", directory);
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? failed("the directory", directory) : fd;
+	if (fd < 0)
+		return failed("the directory", directory);
+	/* Whatever the umask: readers are other users. --mode says who may connect. */
+	if (made && fchmod(fd, 0755) < 0) {
+		int rc = failed("the directory", directory);
+
+		close(fd);
+		return rc;
+	}
+	return fd;
 }
 
 /* A lock of fcntl(2), which ends with the process however it ends. */
@@ -95,6 +106,17 @@ int agent_place_take(const char *path, struct agent_place *ret_place)
 	return 0;
 }
 
+/* The file has its rights from its first moment on. chmod() would follow a link that somebody put
+ * in its place meanwhile. */
+static int bind_with_mode(int fd, const struct sockaddr_un *address, unsigned mode)
+{
+	mode_t before = umask(0777 & ~mode); /* no other thread makes files */
+	int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+
+	umask(before);
+	return rc;
+}
+
 int agent_place_listen(const struct agent_place *place, unsigned mode)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -105,8 +127,7 @@ int agent_place_listen(const struct agent_place *place, unsigned mode)
 	/* Options were checked for its length. */
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s" NEW_SUFFIX, place->path);
 	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(address.sun_path, mode) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	if (bind_with_mode(fd, &address, mode) < 0 || listen(fd, SOMAXCONN) < 0 ||
 	    rename(address.sun_path, place->path) < 0) {
 		int rc = failed("the socket", address.sun_path);
 

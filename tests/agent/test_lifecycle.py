@@ -40,6 +40,16 @@ class Manager:
             self._socket.settimeout(15)
         return False
 
+    def fill(self, name: str) -> None:
+        """Others tell so much that its queue has no room left."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            try:
+                while True:
+                    other.sendto(b"full", name)
+            except BlockingIOError:
+                pass
+
     def close(self) -> None:
         self._socket.close()
 
@@ -66,6 +76,22 @@ def test_readiness(cluster: DoubleCluster, agents: Agents, table: Path, tmp_path
         while not told[0].startswith("STOPPING"):
             told = manager.next()
         expect(told, ["STOPPING=1", "STATUS=ends"], agent.log())
+    finally:
+        manager.close()
+
+
+def test_a_manager_that_is_busy(cluster: DoubleCluster, agents: Agents, table: Path, tmp_path: Path) -> None:
+    """READY is told when there is room for it: without it the manager would end the service."""
+    name = str(tmp_path / "notify")
+    manager = Manager(name)
+    try:
+        manager.fill(name)
+        agents.run(cluster, table, env={"NOTIFY_SOCKET": name})
+
+        told = manager.next()
+        while told == ["full"]:
+            told = manager.next()
+        expect(told[0], "READY=1")
     finally:
         manager.close()
 
@@ -130,6 +156,18 @@ def test_rights(cluster: DoubleCluster, agents: Agents, place: Path, mode: "str 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in table.parent.iterdir()}
     expect(modes, {"table": wanted, "table.lock": 0o600, "table.journal": 0o600})
     expect(stat.S_IMODE(table.parent.stat().st_mode), 0o755)
+
+
+def test_rights_under_any_umask(cluster: DoubleCluster, agents: Agents, place: Path) -> None:
+    """UMask=0077 of a service must not hide the table from other users."""
+    table = place / "made" / "table"
+    before = os.umask(0o077)
+    try:
+        agents.run(cluster, table)
+    finally:
+        os.umask(before)
+
+    expect([oct(stat.S_IMODE(path.stat().st_mode)) for path in (table.parent, table)], ["0o755", "0o666"])
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "fifo"])
