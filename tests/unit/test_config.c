@@ -119,6 +119,7 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_int_equal(config->attempts, 3);
 	assert_int_equal(config->sync_interval_ms, 30000);
 	assert_int_equal(config->retry_delay_ms, 5000);
+	assert_int_equal(config->max_age_s, 3600);
 	assert_string_equal(config->node, "");
 	assert_string_equal(config->zone, "");
 	assert_string_equal(config->table_path, "");
@@ -138,10 +139,10 @@ static void every_setting_is_taken(void **state)
 			"K8SLB_NAMESPACE", "prod", "K8SLB_POLICY", "random", "K8SLB_RESOLVE",
 			"endpoint", "K8SLB_DISCOVERY", "endpoints", "K8SLB_SYNC_TIMEOUT", "0",
 			"K8SLB_CONNECT_TIMEOUT", "250", "K8SLB_ATTEMPTS", "16",
-			"K8SLB_SYNC_INTERVAL", "86400", "K8SLB_RETRY_DELAY", "1", "K8SLB_NODE",
-			"n1.example", "K8SLB_ZONE", "eu-1a", "K8SLB_TABLE", "/dev/shm/table",
-			"K8SLB_LOG", "debug:/tmp/a:b", "K8SLB_ONLY", "sh,app", "K8SLB_SKIP",
-			"ap appx"),
+			"K8SLB_SYNC_INTERVAL", "86400", "K8SLB_RETRY_DELAY", "1", "K8SLB_MAX_AGE",
+			"31536000", "K8SLB_NODE", "n1.example", "K8SLB_ZONE", "eu-1a",
+			"K8SLB_TABLE", "/dev/shm/table", "K8SLB_LOG", "debug:/tmp/a:b",
+			"K8SLB_ONLY", "sh,app", "K8SLB_SKIP", "ap appx"),
 	};
 	const struct config *config = &world.config;
 
@@ -168,6 +169,7 @@ static void every_setting_is_taken(void **state)
 	assert_int_equal(config->attempts, 16);
 	assert_int_equal(config->sync_interval_ms, 86400000);
 	assert_int_equal(config->retry_delay_ms, 1000);
+	assert_int_equal(config->max_age_s, 31536000);
 	assert_string_equal(config->node, "n1.example");
 	assert_string_equal(config->zone, "eu-1a");
 	assert_string_equal(config->table_path, "/dev/shm/table");
@@ -198,6 +200,8 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"K8SLB_SYNC_INTERVAL", " 5", "K8SLB_SYNC_INTERVAL=\" 5\": expected 1 to 86400"},
 		{"K8SLB_RETRY_DELAY", "99999999999999999999",
 		 "K8SLB_RETRY_DELAY=\"99999999999999999999\": expected 1 to 3600"},
+		{"K8SLB_MAX_AGE", "1h", "K8SLB_MAX_AGE=\"1h\": expected 0 to 31536000"},
+		{"K8SLB_MAX_AGE", "31536001", "K8SLB_MAX_AGE=\"31536001\": expected 0 to 31536000"},
 		{"K8SLB_NAMESPACE", "Prod",
 		 "K8SLB_NAMESPACE=\"Prod\": expected a namespace: 1 to 63 of a-z, 0-9 and inner "
 		 "\"-\""},
