@@ -262,10 +262,11 @@ libcs-programs: $(LIBCS_PROGRAMS)
 run_pytest = PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest $(1) \
 	--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
 
-# The preload tests alone, of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'
+# Of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'. A path in them is all that is run, without one it
+# is what pytest.ini says.
 pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
-	@$(call run_pytest,tests --ignore=tests/libcs)
+	@$(call run_pytest,--ignore=tests/libcs)
 
 # Two halves of about the same time, each in a network namespace of its own: most tests wait.
 HALF_OF_TESTS := tests/e2e tests/programs tests/failover

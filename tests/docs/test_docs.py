@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents say what the code does: settings, commands, paths, manual pages."""
+import os
 import re
 import shutil
 import subprocess
@@ -62,6 +63,19 @@ def test_make_targets_exist(name: str) -> None:
     words = {word for line in used for word in line.split()}
     assert words, name
     expect(sorted(words - targets - {"build"}), [])
+
+
+def test_a_path_for_make_pytest_is_all_that_it_runs() -> None:
+    """As README.md and CONTRIBUTING.md call it."""
+    path = "tests/failover/test_blocking.py"
+    assert f"make pytest PYTEST_ARGS='{path} -s'" in text("README.md")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    result = subprocess.run(
+        ["make", "-n", "pytest", f"PYTEST_ARGS={path} -s"], cwd=ROOT, env=clean, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    run = re.search(r"-m pytest (.*(?:\\\n.*)*)", result.stdout)
+    assert run, result
+    expect([word for word in run[1].replace("\\\n", " ").split() if not word.startswith("-")], [path], result.stdout)
 
 
 @pytest.mark.parametrize("name", documents())
