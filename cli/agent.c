@@ -168,6 +168,14 @@ static void leave(struct agent *agent)
 	}
 }
 
+/* In the server's thread, while the sync hangs: it has nothing that would have to be put in order.
+ */
+static void end_at_once(void *ctx)
+{
+	leave(ctx);
+	_exit(CLI_DONE);
+}
+
 static int sync_and_serve(struct agent *agent)
 {
 	struct pipeline_options options = engine_pipeline_options(&agent->config);
@@ -192,6 +200,8 @@ static int sync_and_serve(struct agent *agent)
 	log_info(&agent->logger, "syncs from %s",
 		 agent->config.api_file[0] ? agent->config.api_file : agent->config.api_url);
 	agent->server.pipeline = agent->pipeline;
+	agent->server.end = end_at_once;
+	agent->server.end_ctx = agent;
 	rc = agent_server_start(&agent->server);
 	if (rc < 0)
 		cli_error(COMMAND, "no thread: %s", strerror(-rc));

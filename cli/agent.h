@@ -17,6 +17,9 @@
 /* No round came to its end for so long: something hangs. */
 #define AGENT_STUCK_MS 10000u
 
+/* So long a signal waits for the sync, which no longer looks at anything while it hangs. */
+#define AGENT_END_MS 2000u
+
 /* One table that was made; the newest with content is handed out. Never freed: growth doubles. */
 struct agent_table {
 	int fd; /* for readers */
@@ -79,10 +82,15 @@ struct agent_server {
 	struct agent_table **tables; /* the newest first; published by the sync */
 	struct pipeline *pipeline;   /* to be woken at the end */
 	struct logger logger;
-	int http_listener;	 /* -1: none */
-	int signals;		 /* signalfd(2) */
-	int wake;		 /* eventfd(2), for a new table_listener */
-	uint32_t stop;		 /* a signal has come */
+	int http_listener; /* -1: none */
+	int signals;	   /* signalfd(2) */
+	int wake;	   /* eventfd(2), for a new table_listener */
+	uint32_t stop;	   /* a signal has come */
+	uint64_t stop_ms;  /* when; 0: none has. For the server's thread alone */
+	/* The sync did not end within AGENT_END_MS of a signal, as in a name lookup without an
+	 * answer: ends the process in its place. */
+	void (*end)(void *ctx);
+	void *end_ctx;
 	uint32_t table_listener; /* UINT32_MAX: not yet */
 };
 

@@ -162,11 +162,12 @@ static void take_client(const struct agent_server *server)
 	agent_client_run(client, server->status, now_ms);
 }
 
-/* Milliseconds until the first client has used up its time; -1: there is none. */
-static int time_left(void)
+/* Milliseconds until the first client, or the sync after a signal, has used up its time; -1: there
+ * is none. */
+static int time_left(const struct agent_server *server)
 {
 	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t first_ms = UINT64_MAX;
+	uint64_t first_ms = server->stop_ms ? server->stop_ms + AGENT_END_MS : UINT64_MAX;
 
 	for (unsigned i = 0; i < AGENT_CLIENTS; i++) {
 		if (clients[i].fd >= 0 && clients[i].deadline_ms < first_ms)
@@ -186,6 +187,8 @@ static void take_signal(struct agent_server *server)
 	if (read(server->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	log_info(&server->logger, "ends by signal %u", info.ssi_signo);
+	if (!server->stop_ms)
+		server->stop_ms = clock_monotonic_ms();
 	publish_u32(&server->stop, 1); /* observed by the sync */
 	pipeline_wakeup(server->pipeline);
 }
@@ -211,7 +214,7 @@ static void run_round(struct agent_server *server)
 		set[POLL_CLIENTS + i].fd = clients[i].fd;
 		set[POLL_CLIENTS + i].events = agent_client_events(&clients[i]);
 	}
-	if (poll(set, POLL_CLIENTS + AGENT_CLIENTS, time_left()) < 0) {
+	if (poll(set, POLL_CLIENTS + AGENT_CLIENTS, time_left(server)) < 0) {
 		pause_ms(errno == EINTR ? 0 : PAUSE_MS);
 		return;
 	}
@@ -222,6 +225,8 @@ static void run_round(struct agent_server *server)
 	if (set[POLL_TABLE].revents)
 		hand_out(server);
 	now_ms = clock_monotonic_ms();
+	if (server->stop_ms && now_ms - server->stop_ms >= AGENT_END_MS)
+		server->end(server->end_ctx);
 	for (unsigned i = 0; i < AGENT_CLIENTS; i++) {
 		struct agent_client *client = &clients[i];
 

@@ -134,6 +134,20 @@ def test_while_the_api_server_hangs(cluster: DoubleCluster, agents: Agents, tabl
     expect(agent.end(timeout=5), 0, agent.log())
 
 
+def test_while_a_name_lookup_hangs(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
+    """Which takes the resolver's time, and looks at no signal meanwhile."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 53))
+        silent.settimeout(5)
+        agent = agents.start(cluster, table, env={"K8SLB_API": "http://nowhere.example"})
+        try:
+            silent.recv(512)
+        except socket.timeout:
+            pytest.skip("/etc/resolv.conf is not ours here")
+
+        expect(agent.end(timeout=4), 0, agent.log())
+
+
 def test_one_agent_at_a_path(cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path) -> None:
     service, _pods = web(cluster)
     first = agents.run(cluster, table)
