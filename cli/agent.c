@@ -121,7 +121,7 @@ static void tell_manager(struct agent *agent)
 	agent->told_live = status->live;
 }
 
-/* The first table is there: readers may come. */
+/* The first table is there: readers may come. Or somebody has removed the socket. */
 static int serve(struct agent *agent)
 {
 	int listener = agent_place_listen(&agent->place, agent->options.mode);
@@ -142,7 +142,8 @@ static int run_rounds(struct agent *agent)
 		pipeline_run(agent->pipeline, AGENT_ROUND_MS);
 		beat(agent);
 		tell_status(agent);
-		if (!agent->serving && agent->status.publishes) {
+		if (agent->serving ? !agent_place_is_there(&agent->place)
+				   : agent->status.publishes > 0) {
 			int rc = serve(agent);
 
 			if (rc < 0)

@@ -72,6 +72,9 @@ int agent_place_take(const char *path, struct agent_place *ret_place);
  * descriptor, or -errno after a message. */
 int agent_place_listen(const struct agent_place *place, unsigned mode);
 
+/* Whether anything is at the path. */
+bool agent_place_is_there(const struct agent_place *place);
+
 /* Removes the socket. The lock goes with the process. */
 void agent_place_leave(const struct agent_place *place);
 
@@ -92,6 +95,7 @@ struct agent_server {
 	void (*end)(void *ctx);
 	void *end_ctx;
 	uint32_t table_listener; /* UINT32_MAX: not yet */
+	int used_listener;	 /* what the server's thread takes for it; -1: none */
 };
 
 /* Blocks the signals that end the process and makes the descriptors. Before any other thread is
@@ -101,7 +105,7 @@ int agent_server_init(struct agent_server *server, const char *listen);
 /* Returns 0 or -errno. */
 int agent_server_start(struct agent_server *server);
 
-/* From now on tables are handed out. */
+/* From now on tables are handed out here, and no more where they were before. */
 void agent_server_open(struct agent_server *server, int table_listener);
 
 /* ---- agent_http.c ---- */

@@ -57,6 +57,7 @@ int agent_server_init(struct agent_server *server, const char *listen)
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	raise_descriptor_limit();
 	server->table_listener = UINT32_MAX;
+	server->used_listener = -1;
 	server->http_listener = -1;
 	server->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
 	server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -113,9 +114,19 @@ static void count_one(uint64_t *counter)
 	poke_u64(counter, peek_u64(counter) + 1);
 }
 
+/* Here, where nobody polls the old one. */
+static void follow_listener(struct agent_server *server)
+{
+	int listener = (int)peek_u32(&server->table_listener);
+
+	if (server->used_listener >= 0 && server->used_listener != listener)
+		close(server->used_listener);
+	server->used_listener = listener;
+}
+
 static void hand_out(struct agent_server *server)
 {
-	int client = accept_client((int)peek_u32(&server->table_listener));
+	int client = accept_client(server->used_listener);
 	const struct agent_table *table = table_to_give(server);
 
 	if (client < 0)
@@ -205,7 +216,7 @@ static void run_round(struct agent_server *server)
 	struct pollfd set[POLL_CLIENTS + AGENT_CLIENTS] = {
 		[POLL_SIGNALS] = {.fd = server->signals, .events = POLLIN},
 		[POLL_WAKE] = {.fd = server->wake, .events = POLLIN},
-		[POLL_TABLE] = {.fd = (int)peek_u32(&server->table_listener), .events = POLLIN},
+		[POLL_TABLE] = {.fd = server->used_listener, .events = POLLIN},
 		[POLL_HTTP] = {.fd = server->http_listener, .events = POLLIN},
 	};
 	uint64_t now_ms;
@@ -240,8 +251,10 @@ static void run_round(struct agent_server *server)
 
 static void *run(void *ctx)
 {
-	for (;;)
+	for (;;) {
+		follow_listener(ctx);
 		run_round(ctx);
+	}
 	return NULL;
 }
 

@@ -137,6 +137,13 @@ int agent_place_listen(const struct agent_place *place, unsigned mode)
 	return fd;
 }
 
+bool agent_place_is_there(const struct agent_place *place)
+{
+	struct stat status;
+
+	return lstat(place->path, &status) == 0 || errno != ENOENT;
+}
+
 void agent_place_leave(const struct agent_place *place)
 {
 	unlink(place->path);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a service: readiness, its end, one for each path, its command line, its files."""
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -182,6 +183,31 @@ def test_rights_under_any_umask(cluster: DoubleCluster, agents: Agents, place: P
         os.umask(before)
 
     expect([oct(stat.S_IMODE(path.stat().st_mode)) for path in (table.parent, table)], ["0o755", "0o666"])
+
+
+def test_its_socket_is_removed(cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path) -> None:
+    """It makes another one: programs that start later would not find it."""
+    service, _pods = web(cluster)
+    agent = agents.run(cluster, table)
+    before = len(os.listdir(f"/proc/{agent.process.pid}/fd"))
+    for _ in range(2):
+        table.unlink()
+        wait_until("a new socket", table.exists, 5, agent.log)
+
+    result = run_shim(client(str(service.vip), service.port, 3), env=reader_env(table))
+    expect(sorted(result.stdout.split()), ["web-0", "web-1", "web-2"], result, agent.log())
+    expect(len(os.listdir(f"/proc/{agent.process.pid}/fd")), before, agent.log())
+
+
+def test_its_directory_is_removed(cluster: DoubleCluster, agents: Agents, place: Path) -> None:
+    """Then it ends, and whoever starts it anew has it make the directory."""
+    table = place / "made" / "table"
+    agent = agents.run(cluster, table)
+    shutil.rmtree(table.parent)
+
+    expect(agent.process.wait(10), 1, agent.log())
+    assert "No such file or directory" in agent.log(), agent.log()
+    agents.run(cluster, table)
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "fifo"])
