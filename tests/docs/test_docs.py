@@ -56,6 +56,34 @@ def test_the_messages_are_those_of_the_tests() -> None:
         assert re.search(rf"{variable}='[^']*': {re.escape(expected)}", known), f"no unit test shows: {message}"
 
 
+def section(content: str, name: str, begins: str) -> str:
+    """What stands below the heading of a setting, up to the next one."""
+    match = re.search(rf"^{begins}[^\n]*\b{name}\b.*?(?=^{begins}|\Z)", content, re.MULTILINE | re.DOTALL)
+    assert match, name
+    return " ".join(match[0].split())
+
+
+def test_ranges_and_defaults_of_numbers() -> None:
+    code = text("lib/config/config.c")
+    numbers = re.findall(r'parse_number\(parser, "(\w+)", (\d+), (\d+), \w+, &config->(\w+)\)', code)
+    assert len(numbers) == 6, numbers
+    for name, least, most, field in numbers:
+        default = re.search(rf"\.{field} = (\d+)", code)
+        assert default, field
+        for document, begins in (("docs/settings.md", "### "), ("docs/man/k8slb.7", r"\.It Ev ")):
+            told = section(text(document), name, begins)
+            assert f"{least} to {most}" in told, (document, name, told)
+            assert re.search(rf"[Dd]efault:? {default[1]}\b", told), (document, name, told)
+        assert re.search(rf"^\| `{name}` .*\| {default[1]} \|$", text("README.md"), re.MULTILINE), name
+
+
+def test_what_a_left_table_waits_for() -> None:
+    design = text("docs/design.md")
+    for name, told in (("FRESH_S", "at most {} s ago (`FRESH_S`"), ("LEFT_WAIT_MS", "within {} ms (`LEFT_WAIT_MS`)")):
+        value = re.search(rf"#define {name}\s+(\d+)$", text("lib/engine/role.c"), re.MULTILINE)
+        assert value and told.format(value[1]) in design, name
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_make_targets_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), re.MULTILINE))
