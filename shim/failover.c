@@ -24,6 +24,7 @@
  */
 struct patience {
 	int fd;
+	uint64_t cookie; /* of the socket that all this is about */
 	uint64_t began_ms;
 	uint32_t user_timeout;	     /* the program's own, 0: none */
 	bool user_timeout_changed;   /* ours is set */
@@ -51,6 +52,13 @@ static void bound_tries(struct patience *patience)
 	if (!patience->user_timeout || patience->user_timeout > ours)
 		patience->user_timeout_changed =
 			setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ours, size) == 0;
+}
+
+/* A thread that waits keeps its socket while another one closes the descriptor; the number may be
+ * anything's by then. */
+static bool has_its_socket(const struct patience *patience)
+{
+	return peer_cookie(patience->fd) == patience->cookie;
 }
 
 static void unbound_tries(struct patience *patience)
@@ -95,6 +103,9 @@ static void keep_deadline(struct patience *patience)
 
 static void restore_options(struct patience *patience)
 {
+	if (!(patience->user_timeout_changed || patience->send_timeout_changed) ||
+	    !has_its_socket(patience))
+		return;
 	unbound_tries(patience);
 	if (patience->send_timeout_changed)
 		setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &patience->send_timeout,
@@ -159,7 +170,11 @@ static bool take_other(struct dial *dial, const struct table_endpoint *tried, un
 static int try_each(struct dial *dial, unsigned most)
 {
 	struct table_endpoint tried[PICK_TRIED];
-	struct patience patience = {.fd = dial->fd, .began_ms = about_now_ms()};
+	struct patience patience = {
+		.fd = dial->fd,
+		.cookie = dial->cookie,
+		.began_ms = about_now_ms(),
+	};
 	int entry_errno = errno;
 	int last_error = 0;
 	unsigned tries = 0;
@@ -185,6 +200,10 @@ static int try_each(struct dial *dial, unsigned most)
 		tried[tries++] = dial->picked.endpoint;
 		if (tries == most)
 			break;
+		if (!has_its_socket(&patience)) {
+			errno = last_error;
+			break;
+		}
 		if (!take_other(dial, tried, tries)) {
 			/* Gone while it was tried for less time than the program gives it. */
 			if (last_error != ETIMEDOUT || !patience.user_timeout_changed)
@@ -236,7 +255,7 @@ static void remember(const struct dial *dial, bool under_way)
 {
 	const struct picked *picked = &dial->picked;
 	struct peer peer = {
-		.cookie = peer_cookie(dial->fd),
+		.cookie = dial->cookie ? dial->cookie : peer_cookie(dial->fd),
 		.vip = picked->vip,
 		.vip_port = picked->vip_port,
 		.endpoint = picked->endpoint.address,
@@ -258,6 +277,7 @@ int failover_connect(struct dial *dial)
 	int error;
 	int rc;
 
+	dial->cookie = most > 1 ? peer_cookie(dial->fd) : 0;
 	errno = entry_errno;
 	rc = most > 1 ? try_each(dial, most) : attempt(dial, false, &stale);
 	error = errno;

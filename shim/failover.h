@@ -16,6 +16,7 @@ struct dial {
 	struct pick_state state;
 	struct picked picked;
 	uint32_t endpoint_count; /* of the port; 0: not known */
+	uint64_t cookie;	 /* of the socket; failover.c's own */
 };
 
 /*
@@ -25,6 +26,7 @@ struct dial {
  *   one, K8SLB_ATTEMPTS in all, each but the last one for K8SLB_CONNECT_TIMEOUT at most. The last
  *   one has the time that the program and the kernel give it.
  *   A non-blocking one has one endpoint (pending.h learns its outcome).
+ * Where another thread has given the descriptor to something else meanwhile, that is left alone.
  * The socket's flags and options are as before on return. Result and errno are those of the last
  * endpoint's connect(). Writes to *@dial: another endpoint takes the place of the picked one.
  */

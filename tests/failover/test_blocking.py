@@ -147,3 +147,25 @@ def test_one_endpoint_or_one_attempt_is_one_plain_connect(
 
     expect(plain.stdout.split()[0], {"refused": "ECONNREFUSED", "dropped": "ETIMEDOUT"}[how], plain)
     expect(result.stdout, plain.stdout, result)
+
+
+def test_a_descriptor_that_another_thread_takes_away(cluster: Cluster, run_shim: ShimRunner, firewall: Firewall) -> None:
+    """In the middle of a try: the next one must not be on the socket that has the number by then."""
+    service, pods = web(cluster, pods=2)
+    firewall.drop(*pods)
+    code = (
+        "import errno, os, socket, sys, threading\n"
+        "one, other = socket.socket(), socket.socket()\n"
+        "socket.gethostbyname('web')\n"
+        "one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, (20).to_bytes(16, 'little'))\n"
+        "other.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 12345)\n"
+        "threading.Timer(0.3, os.dup2, (other.fileno(), one.fileno())).start()\n"
+        "print(errno.errorcode[one.connect_ex((sys.argv[1], 80))])\n"
+        "print(other.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0])\n"
+        "print(other.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))\n"
+        "print(other.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO))\n"
+    )
+
+    result = run_shim(python(code, service.vip), env=cluster.env("web"))
+
+    expect(result.stdout, "ETIMEDOUT\n7\n12345\n0\n", result)  # 7: TCP_CLOSE
