@@ -127,10 +127,11 @@ static enum decision decide(int fd, const struct sockaddr *addr, const struct ip
 	process_current(); /* adopts a forked child, which has no engine yet */
 	if (!seen || !activate_is_done(seen))
 		view = activate(seen ? 0 : longest_wait(fd));
-	if (!view || (view != seen && !attach_covers_vip(view, ip, port)))
+	found_endpoint = result == PICK_ENDPOINT && view == seen;
+	/* What was not ours in this table may be in it all the same. */
+	if (!view || (!found_endpoint && !attach_covers_vip(view, ip, port)))
 		return DECISION_PASS;
 
-	found_endpoint = result == PICK_ENDPOINT && view == seen;
 	dial->fd = fd;
 	dial->view = view;
 	dial->state = process_pick_state(process_current());

@@ -32,10 +32,10 @@ while not os.path.exists(sys.argv[3]):
 
 
 class Loop:
-    def __init__(self, run_shim: ShimRunner, service: Service, table: Path) -> None:
+    def __init__(self, run_shim: ShimRunner, service: Service, table: Path, services: str = "web") -> None:
         self._end = table.parent / "end"
         code = python(LOOP, service.vip, service.port, self._end)
-        self.process: ShimProcess = run_shim.start(code, env=reader_env(table))
+        self.process: ShimProcess = run_shim.start(code, env=reader_env(table, services))
         self.mark()
         wait_until("connections", lambda: len(self.since_mark()) > 3, 10, self.process.result)
 
@@ -107,6 +107,23 @@ def test_an_agent_that_hangs(cluster: DoubleCluster, agents: Agents, run_shim: S
     wait_until("refused again", lambda: loop.lines()[-1] == "ECONNREFUSED", 10, loop.process.result)
 
     expect(set(loop.end()), {"ECONNREFUSED", "vip"}, agent.log(), other)
+
+
+def test_what_the_reader_does_not_ask_for_is_left_alone_without_the_agent(
+    cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path
+) -> None:
+    """A call that looks for the agent, and finds none, knows as much of the old table as the others."""
+    service, _pods = web(cluster)
+    stand_in(cluster, service)
+    agent = agents.run(cluster, table)
+    loop = Loop(run_shim, service, table, "shop")
+    agent.end(signal.SIGKILL)
+
+    wait_until("the agent is looked for", lambda: "no table of an agent" in loop.process.result().log, 10)
+    loop.mark()
+    wait_until("more", lambda: len(loop.since_mark()) > 200, 10)
+
+    expect(set(loop.end()), {"vip"}, agent.log())
 
 
 def test_started_before_its_agent(cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path) -> None:
