@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -26,6 +25,7 @@
 #include "pointer.h"
 #include "process.h"
 #include "state.h"
+#include "tcp_outcome.h"
 #include "view.h"
 
 /* The three things that can become of a call. */
@@ -40,15 +40,18 @@ enum decision {
  * call: other protocols do not know the option, and its first byte is the state.
  * While it connects or is connected the kernel ignores the address, so the call is to be passed as
  * it is: a second connect() that asks for the outcome (hiredis does so) must not take a turn. After
- * a failed non-blocking connect the state is TCP_CLOSE as well; the kernel then answers with that
- * failure whatever the address, and all that is lost is a turn.
+ * a failed non-blocking connect the state is TCP_CLOSE as well, but something was sent; the kernel
+ * then answers with that failure whatever the address, and all that is lost is a turn.
  */
-static bool is_unconnected_tcp(int fd)
+static bool is_unconnected_tcp(int fd, bool *ret_failed)
 {
-	uint8_t state = 0;
-	socklen_t size = sizeof(state);
+	struct tcp_outcome info;
+	bool whole;
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 && state == TCP_CLOSE;
+	if (!tcp_outcome_read(fd, &info, &whole) || info.state != TCP_CLOSE)
+		return false;
+	*ret_failed = whole && info.segs_out > 0;
+	return true;
 }
 
 /* How long this call may be held up for the first table, ms. */
@@ -122,7 +125,7 @@ static enum decision decide(int fd, const struct sockaddr *addr, const struct ip
 		if (!activate_could_match(ip, port))
 			return DECISION_PASS;
 	}
-	if (!is_unconnected_tcp(fd) || k8slb_engine.is_own_thread())
+	if (!is_unconnected_tcp(fd, &dial->failed_before) || k8slb_engine.is_own_thread())
 		return DECISION_PASS;
 	process_current(); /* adopts a forked child, which has no engine yet */
 	if (!seen || !activate_is_done(seen))

@@ -129,7 +129,8 @@ static bool is_under_way(int error)
  * One connect(). Reports the endpoint when the failure is the endpoint's; ENETUNREACH is this
  * host's. Result and errno are libc's.
  * *@ret_stale: after a non-blocking connect() that failed, the kernel answers the next one with
- * that failure, whatever the address. Then it is the former endpoint that is reported.
+ * that failure, whatever the address. Then it is the former endpoint that is reported, if it is
+ * remembered.
  */
 static int attempt(const struct dial *dial, bool programs_limit, bool *ret_stale)
 {
@@ -140,8 +141,9 @@ static int attempt(const struct dial *dial, bool programs_limit, bool *ret_stale
 	if (rc == 0) {
 		pick_succeeded(&dial->state, &dial->picked.endpoint);
 	} else if (is_worth_another(error)) {
-		*ret_stale =
-			pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false);
+		*ret_stale = dial->failed_before;
+		if (pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false))
+			*ret_stale = true;
 		if (!*ret_stale && error != ENETUNREACH && !(error == ETIMEDOUT && programs_limit))
 			pick_failed(&dial->state, &dial->picked.endpoint);
 	}
@@ -194,6 +196,7 @@ static int try_each(struct dial *dial, unsigned most)
 		}
 		if (stale && !last_error) {
 			last_error = errno;
+			dial->failed_before = false;
 			continue; /* the picked endpoint was not tried at all */
 		}
 		last_error = errno;

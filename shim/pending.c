@@ -2,14 +2,12 @@
 #include "pending.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "peer_cache.h"
 #include "state.h"
+#include "tcp_outcome.h"
 
 #define SLOTS	      64u /* the bits of a word */
 #define LOOKS_AT_ONCE 4u
@@ -34,16 +32,6 @@ _Static_assert(sizeof(struct entry) % 8 == 0, "copied word by word");
 static struct slot slots[SLOTS];
 static uint64_t filled; /* a bit for each slot in use: where to look, no more */
 static uint32_t turn;	/* the place where the next look begins */
-
-/* The start of struct tcp_info, whose end many headers lack. Linux 4.2. */
-struct tcp_outcome {
-	uint8_t state;
-	uint8_t unused1[119];
-	uint64_t bytes_acked; /* a SYN counts as one */
-	uint64_t bytes_received;
-	uint32_t segs_out; /* since the socket was last connected or disconnected */
-	uint32_t segs_in;
-};
 
 enum outcome {
 	OUTCOME_NONE, /* not yet */
@@ -176,11 +164,11 @@ bool pending_settle(const struct pick_state *state, uint64_t cookie, bool connec
  */
 static enum outcome outcome_of(const struct entry *entry)
 {
-	struct tcp_outcome info = {0};
-	socklen_t size = sizeof(info);
+	struct tcp_outcome info;
+	bool whole;
 
 	if (peer_cookie(entry->fd) != entry->cookie ||
-	    getsockopt(entry->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+	    !tcp_outcome_read(entry->fd, &info, &whole))
 		return OUTCOME_UNKNOWN;
 	switch (info.state) {
 	case TCP_SYN_SENT:
@@ -189,7 +177,7 @@ static enum outcome outcome_of(const struct entry *entry)
 	case TCP_LISTEN:
 		return OUTCOME_UNKNOWN;
 	case TCP_CLOSE:
-		if (size < sizeof(info) || info.segs_out == 0)
+		if (!whole || info.segs_out == 0)
 			return OUTCOME_UNKNOWN;
 		return info.bytes_acked ? OUTCOME_CONNECTED : OUTCOME_FAILED;
 	default:

@@ -70,6 +70,14 @@ def asked_again(host: str, port: int) -> None:
     print(" ".join(errno.errorcode.get(error, "0") for error in again))
 
 
+def failed_elsewhere(host: str, port: int, dead_host: str, dead_port: str) -> None:
+    """They connected to an address of no Service before, which refused; the next connect() tells that."""
+    sockets = begin(dead_host, int(dead_port), 3)
+    settle(sockets)
+    again = [one.connect_ex((host, port)) for one in sockets]
+    print(" ".join(errno.errorcode.get(error, "0") for error in again))
+
+
 def taken_back(host: str, port: int) -> None:
     """The program loses its patience early, and disconnects the sockets: no pod is to blame."""
     sockets = begin(host, port, 3)
@@ -146,5 +154,6 @@ def event_loop(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    ways = {way.__name__: way for way in (stuck, read_later, asked_again, taken_back, reset_later, forked, until, event_loop)}
+    all_ways = (stuck, read_later, asked_again, failed_elsewhere, taken_back, reset_later, forked, until, event_loop)
+    ways = {way.__name__: way for way in all_ways}
     ways[sys.argv[1]](sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

@@ -59,6 +59,16 @@ def test_refused(cluster: Cluster, run_shim: ShimRunner, name: str, output: str)
     expect_shares(run_shim, cluster, service, [pods[0], pods[2]], result)
 
 
+def test_a_failure_of_an_earlier_connection_elsewhere(cluster: Cluster, run_shim: ShimRunner) -> None:
+    """The kernel tells it to the next connect(), whose pod was not even asked."""
+    service, pods = web(cluster)
+
+    result = run_shim(nonblocking("failed_elsewhere", service, pods[0].ip, 9), env=cluster.env("web"))
+
+    expect_told(result, "ECONNREFUSED ECONNREFUSED ECONNREFUSED\n")
+    expect_shares(run_shim, cluster, service, pods, result)
+
+
 def test_taken_back_by_the_program(cluster: Cluster, run_shim: ShimRunner, firewall: Firewall) -> None:
     service, pods = web(cluster)
     firewall.drop(*pods)

@@ -1,0 +1,33 @@
+/* What the kernel tells of a connection, without the program missing anything of it. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SHIM_TCP_OUTCOME_H
+#define K8SLB_SHIM_TCP_OUTCOME_H
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* The start of struct tcp_info, whose end many headers lack. Linux 4.2. */
+struct tcp_outcome {
+	uint8_t state;
+	uint8_t unused1[119];
+	uint64_t bytes_acked; /* a SYN counts as one */
+	uint64_t bytes_received;
+	uint32_t segs_out; /* since the socket was last connected or disconnected */
+	uint32_t segs_in;
+};
+
+/* False: no TCP socket. @ret_whole: the kernel knows more than the state. */
+static inline bool tcp_outcome_read(int fd, struct tcp_outcome *ret_outcome, bool *ret_whole)
+{
+	socklen_t size = sizeof(*ret_outcome);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_outcome, &size) < 0)
+		return false;
+	*ret_whole = size >= sizeof(*ret_outcome);
+	return true;
+}
+
+#endif
