@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """connect() is a cancellation point: a naive shim's lock stays held, or its files open, when the thread is cancelled in the
 hook. Our hooks hold nothing while they wait, and everybody else goes on."""
+from pathlib import Path
+
 import pytest
 
+from tests.agent.common import reader_env
 from tests.e2e.common import stand_in
 from tests.harness import Build, ShimRunner, expect
 from tests.hazards.guests import expect_balanced, names
@@ -49,3 +52,22 @@ def test_cancelled_threads_leave_nothing_behind(
         expect_balanced(answers, pods, shimmed)
     else:
         expect((len(set(answers)), set(answers) <= names(pods)), (1, True), shimmed)
+
+
+def test_threads_cancelled_while_they_look_for_an_agent(
+    cluster: DoubleCluster, run_shim: ShimRunner, build: Build, tmp_path: Path
+) -> None:
+    """Of those that come after, none waits for a thread that is gone."""
+    service, _pods = web(cluster)
+    stand_in(cluster, service)
+    command = [build.programs / "cancelled", service.vip, 80, "first", "pending", THREADS]
+
+    bare = run_shim(command, preload=False)
+    shimmed = run_shim(command, env=reader_env(tmp_path / "table"))
+
+    expect((shimmed.returncode, shimmed.stderr), (0, ""), shimmed)
+    lines = shimmed.stdout.splitlines()
+    cancelled, _slowest_ms, left = map(int, lines[0].split())
+    expect((cancelled, left, lines[1:-1]), (THREADS, 0, ["vip"] * (len(lines) - 2)), shimmed, bare)
+    assert "no table of an agent" in shimmed.log, shimmed
+    assert shimmed.seconds < bare.seconds + SLACK_MS / 1000, (shimmed, bare)
