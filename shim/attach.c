@@ -107,6 +107,26 @@ static void take_table(struct handover_table *table)
 	own.table = table;
 }
 
+/* Not strerror(), which takes a lock of libc's and reads files where the program has a language. */
+static const char *problem_of(int rc)
+{
+	switch (rc) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return "nobody is there";
+	case -EPERM:
+	case -EACCES:
+		return "not permitted, or somebody else's";
+	case -ETIMEDOUT:
+		return "no answer";
+	case -EBADMSG:
+	case -ENOTSOCK:
+		return "what is there is none";
+	default:
+		return "failed";
+	}
+}
+
 /* Once, until it is another. */
 static void log_result(int rc)
 {
@@ -120,8 +140,8 @@ static void log_result(int rc)
 		snprintf(line, sizeof(line), "the agent at %s keeps the table",
 			 shim.config.table_path);
 	else
-		snprintf(line, sizeof(line), "no table of an agent at %s: %s: tried again",
-			 shim.config.table_path, strerror(-rc));
+		snprintf(line, sizeof(line), "no table of an agent at %s: %s (error %d): tried again",
+			 shim.config.table_path, problem_of(rc), -rc);
 	k8slb_engine.log_message(&shim.config, rc == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, line);
 }
 

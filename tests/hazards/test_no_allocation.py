@@ -6,10 +6,13 @@ that was forked while another thread held its lock: a naive shim, with its copy 
 heap, recurses or waits for ever. Our connect() and getpeername() work on the stack, whether the address is a Service's or
 not; a lookup that is not ours allocates what libc's allocates.
 """
+from pathlib import Path
 from typing import Dict
 
 import pytest
 
+from tests.agent.common import reader_env
+from tests.e2e.common import stand_in
 from tests.harness import Build, Result, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.preload.common import web
@@ -42,6 +45,21 @@ def test_a_balanced_connection_allocates_nothing(
 
     expect({what: counted(result)[what] for what in CONNECTIONS}, dict.fromkeys(CONNECTIONS, 0), result)
     expect(sum(pod.connections() for pod in pods), 2, result)
+
+
+def test_the_first_look_for_an_agent_allocates_nothing(
+    cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path
+) -> None:
+    """The calling thread writes the log then. strerror() allocates, in a program with a language dozens of times."""
+    service, _pods = web(cluster)
+    stand_in(cluster, service)
+    program = [build.programs / "hook_allocations", service.vip, 80, "127.0.0.1"]
+
+    found = run_shim(program, env=reader_env(tmp_path / "table", LC_ALL="C.UTF-8"))
+    bare = run_shim(program, env={"LC_ALL": "C.UTF-8"}, preload=False)
+
+    expect(counted(found), counted(bare), found, bare)
+    assert "no table of an agent" in found.log, found
 
 
 def test_a_lookup_that_is_not_ours_allocates_what_libcs_does(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:

@@ -6,6 +6,7 @@
  * of the first thread, constructors included.
  */
 #include <arpa/inet.h>
+#include <locale.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -124,6 +125,7 @@ int main(int argc, char **argv)
 	inet_pton(AF_INET, argv[1], &vip.sin_addr);
 	elsewhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	name = argv[3];
+	setlocale(LC_ALL, "");
 	printf("\n"); /* the stream's buffer */
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		unsigned before;
