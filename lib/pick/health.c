@@ -11,13 +11,14 @@
 #define SETS		 (HEALTH_SLOTS / HEALTH_WAYS)
 #define FARTHEST_BUSY_MS ((uint64_t)HEALTH_LONGEST_MS + HEALTH_KEEP_MS)
 #define LONGEST_IN_A_ROW 63u
-#define MOST_FAILURES	 255u
+#define MOST_FAILURES	 255u /* and most probes that tell nothing */
 
 /* What a slot's word says: until_ms << 16 | ejections << 8 | failures, and probing in bit 15. */
 struct record {
 	uint64_t until_ms;  /* end of the ejection or probe; without one: of the last failure */
 	unsigned ejections; /* in a row; 0: it was not ejected yet */
-	unsigned failures;  /* in a row, before the first ejection */
+	unsigned failures;  /* in a row, before the first ejection; after it: probes in a row that
+			       told nothing */
 	bool probing;
 };
 
@@ -161,6 +162,11 @@ bool health_claim_probe(struct health *health, const struct health_rules *rules,
 	record = unpack(word, now_ms);
 	if (!is_half_open(&record, now_ms))
 		return false;
+	/* The last one told nothing. Each begins the time anew for which the record is kept. */
+	if (record.probing && ++record.failures >= MOST_FAILURES) {
+		claim_u64(&slot->word, word, 0);
+		return false;
+	}
 	record.probing = true;
 	record.until_ms = now_ms + (rules->probe_ms < HEALTH_LONGEST_MS ? rules->probe_ms
 									: HEALTH_LONGEST_MS);

@@ -94,7 +94,8 @@ uint64_t health_key(const struct table_endpoint *endpoint);
 enum health_state health_look(struct health *health, uint64_t key, uint64_t now_ms);
 
 /* The caller is the one to probe an endpoint that is half-open; it then reports the outcome. Of
- * all callers in all processes one gets true, until @rules->probe_ms from now. */
+ * all callers in all processes one gets true, until @rules->probe_ms from now. After 255 whose
+ * outcome nobody saw (closed before the next call that looks) the endpoint is good. */
 bool health_claim_probe(struct health *health, const struct health_rules *rules, uint64_t key,
 			uint64_t now_ms);
 

@@ -209,6 +209,28 @@ static void test_an_abandoned_probe_expires(void **state)
 	assert_false(claim(key));
 }
 
+/* By programs that close their sockets before anybody sees what became of them: they neither say
+ * that the endpoint is good, nor hold it half-open for ever. */
+static void test_probes_that_tell_nothing_end(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+	uint64_t from_ms;
+
+	(void)state;
+	failed(key, 0);
+	wait_half_open(key);
+	from_ms = now_ms;
+	while (look(key) != HEALTH_GOOD && now_ms - from_ms <= HEALTH_KEEP_MS) {
+		claim(key);
+		now_ms += rules.probe_ms;
+	}
+	assert_int_equal(look(key), HEALTH_GOOD);
+	assert_in_range(now_ms - from_ms, 200000, HEALTH_KEEP_MS);
+	/* And the next one is a first ejection again. */
+	assert_true(failed(key, 0));
+	assert_int_equal(wait_half_open(key), 5000);
+}
+
 /* Whoever it comes from: one that was connecting since before. */
 static void test_any_success_clears(void **state)
 {
@@ -363,6 +385,7 @@ int main(void)
 		cmocka_unit_test_setup(test_one_caller_probes, setup),
 		cmocka_unit_test_setup(test_a_good_probe_clears, setup),
 		cmocka_unit_test_setup(test_an_abandoned_probe_expires, setup),
+		cmocka_unit_test_setup(test_probes_that_tell_nothing_end, setup),
 		cmocka_unit_test_setup(test_any_success_clears, setup),
 		cmocka_unit_test_setup(test_endpoints_are_told_apart, setup),
 		cmocka_unit_test_setup(test_records_end, setup),
