@@ -140,7 +140,8 @@ static void log_result(int rc)
 		snprintf(line, sizeof(line), "the agent at %s keeps the table",
 			 shim.config.table_path);
 	else
-		snprintf(line, sizeof(line), "no table of an agent at %s: %s (error %d): tried again",
+		snprintf(line, sizeof(line),
+			 "no table of an agent at %s: %s (error %d): tried again",
 			 shim.config.table_path, problem_of(rc), -rc);
 	k8slb_engine.log_message(&shim.config, rc == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, line);
 }

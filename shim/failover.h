@@ -15,7 +15,7 @@ struct dial {
 	const struct table_view *view;
 	struct pick_state state;
 	struct picked picked;
-	bool failed_before;	 /* a connection of this socket did; the next connect() tells that */
+	bool failed_before; /* a connection of this socket did; the next connect() tells that */
 	uint32_t endpoint_count; /* of the port; 0: not known */
 	uint64_t cookie;	 /* of the socket; failover.c's own */
 };

@@ -167,8 +167,7 @@ static enum outcome outcome_of(const struct entry *entry)
 	struct tcp_outcome info;
 	bool whole;
 
-	if (peer_cookie(entry->fd) != entry->cookie ||
-	    !tcp_outcome_read(entry->fd, &info, &whole))
+	if (peer_cookie(entry->fd) != entry->cookie || !tcp_outcome_read(entry->fd, &info, &whole))
 		return OUTCOME_UNKNOWN;
 	switch (info.state) {
 	case TCP_SYN_SENT:

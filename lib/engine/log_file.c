@@ -95,14 +95,13 @@ void log_file_write(const struct config *config, enum log_level level, const cha
 		return;
 	if ((size_t)length >= sizeof(text))
 		length = (int)sizeof(text) - 1;
-	/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. No cancellation
-	 * point: hooks write lines too. */
+	/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. No
+	 * cancellation point: hooks write lines too. */
 	fd = (int)raw_syscall(SYS_openat, AT_FDCWD, path,
 			      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
 			      0644);
 	if (fd >= 0) {
-		if ((config->log_path[0] || is_standard_error(fd)) &&
-		    may_grow(fd, (size_t)length))
+		if ((config->log_path[0] || is_standard_error(fd)) && may_grow(fd, (size_t)length))
 			raw_syscall(SYS_write, fd, text, length);
 		raw_syscall(SYS_close, fd);
 	}
