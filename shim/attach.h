@@ -40,7 +40,7 @@ bool attach_is_live(const struct table_view *view);
 
 /*
  * K8SLB_SERVICES of this program asks for the port that (@vip, @port) is in the table: an agent's
- * table has more than its readers want. True where it is not known by now.
+ * table has more than its readers want. False where it is not known by now: libc gets the call.
  */
 bool attach_find_vip(const struct table_view *view, const struct ip_address *vip, uint16_t port);
 
