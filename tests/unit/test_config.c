@@ -195,7 +195,6 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"K8SLB_SYNC_TIMEOUT", "2s", "K8SLB_SYNC_TIMEOUT=\"2s\": expected 0 to 60000"},
 		{"K8SLB_SYNC_TIMEOUT", "-1", "K8SLB_SYNC_TIMEOUT=\"-1\": expected 0 to 60000"},
 		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 1 to 600000"},
-		{"K8SLB_MAX_AGE", "1h", "K8SLB_MAX_AGE=\"1h\": expected 0 to 31536000"},
 		{"K8SLB_ATTEMPTS", "17", "K8SLB_ATTEMPTS=\"17\": expected 1 to 16"},
 		{"K8SLB_SYNC_INTERVAL", " 5", "K8SLB_SYNC_INTERVAL=\" 5\": expected 1 to 86400"},
 		{"K8SLB_RETRY_DELAY", "99999999999999999999",
