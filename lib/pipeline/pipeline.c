@@ -139,8 +139,12 @@ static void set_live(struct pipeline *pipeline, bool live)
 		age_of_table(live, clock_realtime_s(), heard_s, pipeline->max_age_s);
 
 	if (!table_writer_view(pipeline->writer)) {
-		if (pipeline->source->ops->attempted(pipeline->source))
-			table_writer_set_live(pipeline->writer, TABLE_FAILED, 0);
+		/* In each round: by that the others know that the writer lives. */
+		table_writer_set_live(pipeline->writer,
+				      pipeline->source->ops->attempted(pipeline->source)
+					      ? TABLE_FAILED
+					      : TABLE_UNHEARD,
+				      0);
 		return;
 	}
 	if (state == TABLE_EXPIRED && !pipeline->expired)

@@ -9,13 +9,15 @@ from tests.harness import ShimRunner, counts, expect
 from tests.kube.cluster import Cluster, Pod
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import tally
-from tests.shared_table.common import ASKED, ONE_OF_EACH, Guest, asked_of, names, target
+from tests.shared_table import sysv
+from tests.shared_table.common import ASKED, ONE_LIST_EACH, ONE_OF_EACH, Guest, asked_of, lists_of, names, target
 
 PODS = 10
 PROCESSES = 50
 EACH = 20
 SHORT_LIVED = counts(150, 1000)
 HEARD_S = 10
+SLOW_S = 4
 MOST_UNEVEN = 1.05  # the busiest pod against the mean
 # A blocking connect() waits for the first table.
 PATIENT = ASKED.replace("s.settimeout(5)", "pass")
@@ -42,6 +44,19 @@ def test_fifty_processes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
         guest.wait_asked(names(pods))
     expect(asked_of(cluster), ONE_OF_EACH, cluster.logs())
     expect(cluster.server.open_watches(), 2, cluster.logs())
+
+
+@pytest.mark.clusters("double")
+def test_a_slow_first_list(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """It takes longer than a writer that stands still is waited for: no reason that each asks a slow API server for itself."""
+    service, pods = target(cluster)
+    cluster.server.fault("stall_headers", times=None, seconds=None)
+    guests = [Guest(run_shim, service, cluster.env("web", K8SLB_SYNC_TIMEOUT="500")) for _ in range(3)]
+    for guest in guests:
+        guest.ask(1)
+    time.sleep(SLOW_S)
+    expect(lists_of(cluster), ONE_LIST_EACH, cluster.logs(), *(guest.log() for guest in guests))
+    expect(len(sysv.tables()), 1)
 
 
 @pytest.mark.timeout(300)
