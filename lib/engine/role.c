@@ -210,7 +210,8 @@ static void wait_for_publish(const struct table_view *view)
 {
 	struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
 
-	if (view)
+	/* Else the kernel would not wait: a table that was left has a number. */
+	if (view && peek_u64(&view->header->current) == 0)
 		raw_syscall(SYS_futex, &view->header->current, FUTEX_WAIT, 0, &pause, NULL, 0);
 	else
 		nanosleep(&pause, NULL);

@@ -11,7 +11,7 @@ from tests.harness import ShimRunner, counts, expect
 from tests.kube.cluster import Cluster
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import client, tally
-from tests.shared_table.common import Guest, names, target
+from tests.shared_table.common import Guest, cpu_ticks, names, target
 
 STARTED = counts(30, 100)
 AT_ONCE = 10
@@ -62,6 +62,22 @@ def api_that_only_we_see(cluster: Cluster) -> ContextManager[Any]:
         return mock.patch.object(type(cluster.server), "listening", True)
     cluster.start_api()
     return contextlib.nullcontext()
+
+
+@pytest.mark.clusters("double")
+def test_a_process_that_waits_does_not_spin(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """The writer is cut off and its table not fresh: who comes now waits for better for a while, asleep."""
+    service, pods = target(cluster)
+    env = cluster.env("web", K8SLB_RETRY_DELAY="30")
+    first = Guest(run_shim, service, env)
+    first.wait_asked(names(pods))
+    cluster.stop_api()
+    time.sleep(2.5)
+    second = Guest(run_shim, service, env)
+    before = cpu_ticks(second.pid)
+    expect(set(second.ask(1)) - names(pods), set(), second.process.result())
+    used = cpu_ticks(second.pid) - before
+    expect(used < 25, True, f"{used} ticks of CPU time", second.process.result())
 
 
 @pytest.mark.clusters("double")

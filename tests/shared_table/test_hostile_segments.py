@@ -11,7 +11,7 @@ from tests.harness import ShimRunner, counts, expect
 from tests.hazards.guests import needs_root
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared_table import sysv
-from tests.shared_table.common import Guest, names, target, wait_writer
+from tests.shared_table.common import Guest, cpu_ticks, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -183,7 +183,7 @@ def test_the_last_segment_of_a_chain_is_removed(cluster: DoubleCluster, run_shim
     sysv.write(segment["shmid"], MOVED_AT, b"\x01")
     second = Guest(run_shim, service, env)
     second.wait_asked(names(pods), 10, cluster.logs)
-    ticks = sum(map(int, Path(f"/proc/{second.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    ticks = cpu_ticks(second.pid)
     expect(ticks < 50, True, f"{ticks} ticks of CPU time", second.process.result())
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in (first, second):
