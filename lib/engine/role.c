@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -247,45 +248,60 @@ static enum end end_of(const struct role *role, int rc)
 	return END_NOTHING_SHARED;
 }
 
+/* Of its own for each: hooks may be reading that of an earlier role, or of the parent's that forked
+ * this process. NULL: no memory. */
+static const struct table_view *keep_for_ever(const struct table_view *view)
+{
+	struct table_view *kept = malloc(sizeof(*kept));
+
+	if (kept)
+		*kept = *view;
+	return kept;
+}
+
+static bool is_worth_showing(const struct role *role, const struct table_view *view)
+{
+	return is_there(view) &&
+	       (table_is_live(view) || age_s(view) <= FRESH_S || waited_enough(role));
+}
+
 /* Until the writer has published: there is nothing to show before. Returns true when it has. */
 static bool await_table(struct role *role, enum end *ret_end)
 {
-	static struct table_view views[REGION_CLASSES]; /* for ever, like what they point to */
 	uint64_t started_ms = clock_monotonic_ms();
-	struct table_view *view = NULL;
+	struct table_view found;
+	const struct table_view *view = NULL; /* @found, or NULL */
 
 	for (;;) {
+		const struct table_view *kept;
 		unsigned class;
-		struct table_view found;
 		int rc;
 
-		if (!view && region_attach_newest(role->identity, &found, &class) == 0) {
-			views[class] = found;
-			view = &views[class];
-		}
+		if (!view && region_attach_newest(role->identity, &found, &class) == 0)
+			view = &found;
 		/* To where, is seen after a pause: it may be on its way, or somebody removed it. */
 		if (view && table_has_moved(view)) {
 			region_detach(view);
 			view = NULL;
 		}
-		if (view && is_there(view) &&
-		    (table_is_live(view) || age_s(view) <= FRESH_S || waited_enough(role))) {
-			show(role, view);
+		kept = view && is_worth_showing(role, view) ? keep_for_ever(view) : NULL;
+		if (kept) {
+			show(role, kept);
 			return true;
 		}
 		if (view && table_has_failed(view))
 			role->sink->no_table_yet();
 		rc = writer_lock_try(&role->lock);
-		if (rc != -EAGAIN) {
-			*ret_end = end_of(role, rc);
-			return false;
+		if (rc == -EAGAIN && !is_stuck(view, started_ms)) {
+			wait_for_publish(view);
+			continue;
 		}
-		if (is_stuck(view, started_ms)) {
+		if (rc == -EAGAIN)
 			log_info(role->logger, "the process that writes the table does not move");
-			*ret_end = END_NOTHING_SHARED;
-			return false;
-		}
-		wait_for_publish(view);
+		*ret_end = rc == -EAGAIN ? END_NOTHING_SHARED : end_of(role, rc);
+		if (view)
+			region_detach(view);
+		return false;
 	}
 }
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Set
 import pytest
 
 from tests.harness import ShimRunner, counts, expect
-from tests.hazards.guests import needs_root
+from tests.hazards.guests import ASK, needs_root
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared_table import sysv
 from tests.shared_table.common import Guest, cpu_ticks, names, target, wait_writer
@@ -188,3 +188,33 @@ def test_the_last_segment_of_a_chain_is_removed(cluster: DoubleCluster, run_shim
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in (first, second):
         guest.wait_asked(names(pods), 10, cluster.logs)
+
+
+FORKING = ASK + """
+for line in sys.stdin:
+    if line == "fork\\n":
+        child = os.fork()
+        if child == 0:
+            for _ in range(20):
+                ask(1)
+                time.sleep(0.02)
+            os._exit(0)
+        os.write(1, f"ended with {os.waitpid(child, 0)[1]}\\n".encode())
+    else:
+        ask(int(line))
+    os.write(1, b"done\\n")
+"""
+
+
+def test_a_child_of_a_reader_whose_chain_ends_nowhere(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """It reads its parent's table until it has its own, also when its own search attaches that one anew and lets go of it."""
+    service, pods = target(cluster)
+    env = cluster.env("web", K8SLB_SYNC_TIMEOUT="500")
+    first = Guest(run_shim, service, env)
+    first.wait_asked(names(pods))
+    second = Guest(run_shim, service, env, program=FORKING)
+    second.wait_asked(names(pods))
+    (segment,) = sysv.tables()
+    sysv.write(segment["shmid"], MOVED_AT, b"\x01")
+    second.say("fork")
+    expect(second.answers()[-1], "ended with 0", second.process.result())
