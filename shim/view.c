@@ -29,8 +29,7 @@ const struct table_view *view_follow_move(const struct table_view *view)
 	if (attach_is_used())
 		return attach();
 	/* A private table's successor is on its way from the engine. */
-	if (peek_u64(&view->header->identity) &&
-	    region_attach_newest(config_table_identity(&shim.config), &found, &class) == 0) {
+	if (view->identity && region_attach_newest(view->identity, &found, &class) == 0) {
 		if (class > 0 && claim_u32(&slots[class].phase, SLOT_FREE, SLOT_TAKEN)) {
 			slots[class].view = found;
 			publish_u32(&slots[class].phase, SLOT_READY); /* observed below */

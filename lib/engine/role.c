@@ -155,7 +155,7 @@ static uint32_t start_delay_ms(const struct role *role)
 	uint64_t table_age_s;
 	uint64_t age_ms = clock_monotonic_ms() - role->started_ms;
 
-	if (age_ms >= FRESH_S * 1000 || region_attach_newest(role->identity, &view, &class) < 0)
+	if (age_ms >= FRESH_S * 1000 || region_attach_newest(role->lock.table, &view, &class) < 0)
 		return 0;
 	table_age_s = age_s(&view);
 	region_detach(&view);
@@ -177,7 +177,7 @@ static enum end write_table(struct role *role, bool shared)
 		journal.name = journal_name;
 		journal.start_delay_ms = start_delay_ms(role);
 		options.journal = &journal;
-		options.table_identity = role->identity;
+		options.table_identity = role->lock.table;
 		options.may_publish = may_publish;
 		options.may_publish_ctx = &role->lock;
 	}
@@ -277,7 +277,7 @@ static bool await_table(struct role *role, enum end *ret_end)
 		unsigned class;
 		int rc;
 
-		if (!view && region_attach_newest(role->identity, &found, &class) == 0)
+		if (!view && region_attach_newest(role->lock.table, &found, &class) == 0)
 			view = &found;
 		/* To where, is seen after a pause: it may be on its way, or somebody removed it. */
 		if (view && table_has_moved(view)) {

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/libc_compat.h"
+#include "base/raw_syscall.h"
 
 #define FOLDER_FORMAT "/dev/shm/k8slb-%u"
 
@@ -48,18 +50,36 @@ void writer_lock_name(uint64_t identity, const char *suffix, char name[WRITER_LO
 	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.%s", (unsigned long long)identity, suffix);
 }
 
+/* The folder's parent: that is the same one after the folder was removed and made anew. */
+static int identify_table(int folder, uint64_t identity, uint64_t *ret_table)
+{
+	struct stat status;
+	uint64_t table;
+
+	if (raw_syscall(SYS_newfstatat, folder, "..", &status, 0) < 0)
+		return -errno;
+	table = hash_mix(identity ^
+			 hash_mix((uint64_t)status.st_dev ^ hash_mix((uint64_t)status.st_ino)));
+	*ret_table = table ? table : 1;
+	return 0;
+}
+
 int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 {
-	struct writer_lock lock = {.folder = open_folder(), .identity = identity};
+	struct writer_lock lock = {.folder = open_folder(), .fd = -1};
 	char name[WRITER_LOCK_NAME_SIZE];
 	int rc;
 
 	if (lock.folder < 0)
 		return lock.folder;
+	rc = identify_table(lock.folder, identity, &lock.table);
 	writer_lock_name(identity, "lock", name);
-	lock.fd = openat(lock.folder, name,
-			 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
-	rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG);
+	if (rc == 0) {
+		lock.fd = openat(lock.folder, name,
+				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+				 0600);
+		rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG);
+	}
 	if (rc < 0) {
 		writer_lock_close(&lock);
 		return rc;

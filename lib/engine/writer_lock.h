@@ -17,11 +17,15 @@
  * Two writers would tear the table and no reader could tell, so that a lock is good only as long
  * as its file has a name: somebody may clean up /dev/shm. The path is not asked for it: the host
  * may have changed its root or its user since.
+ *
+ * Nor does it keep out who has another /dev/shm: a volume there (the usual way to more than 64 MiB), or
+ * a sandbox's, while the IPC namespace is the Pod's all the same. So each /dev/shm has a table of its
+ * own, and @table is a hash of the settings' identity and of where the lock lies.
  */
 struct writer_lock {
 	int folder; /* its descriptor */
 	int fd;
-	uint64_t identity;
+	uint64_t table; /* identity of the shared table that it is for */
 };
 
 /* Longest file name that writer_lock_name() makes, with its NUL. */

@@ -25,7 +25,9 @@
 /* A mapped table. Immutable once made; @header stays mapped for the life of the process. */
 struct table_view {
 	const struct table_header *header;
-	uint64_t arena_size; /* not the header's: another process may change that after the check */
+	/* Not the header's: another process may change that after the check. */
+	uint64_t arena_size;
+	uint64_t identity; /* region_attach()'s; 0: a private table */
 };
 
 /*

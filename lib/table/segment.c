@@ -60,6 +60,7 @@ static int open_view(const void *mapping, uint64_t identity, unsigned class,
 	    view.arena_size != region_class_arena(class) ||
 	    peek_u64(&view.header->identity) != identity)
 		return -EBADMSG;
+	view.identity = identity;
 	*ret_view = view;
 	return 0;
 }
@@ -158,7 +159,6 @@ static void initialize(struct table_header *header, uint64_t identity, unsigned 
 static int own_segment(int id, uint64_t identity, unsigned class, struct region *ret_region)
 {
 	struct region region;
-	struct table_view view;
 	struct table_header *header;
 	int rc = map_both(id, class, &region);
 
@@ -167,7 +167,7 @@ static int own_segment(int id, uint64_t identity, unsigned class, struct region 
 	header = (struct table_header *)(void *)region.writable;
 	if (peek_u64(&header->magic) == 0)
 		initialize(header, identity, class);
-	rc = open_view(region.view.header, identity, class, &view);
+	rc = open_view(region.view.header, identity, class, &region.view);
 	if (rc < 0) {
 		region_free(&region);
 		return rc;

@@ -14,6 +14,7 @@ from tests.hazards.guests import NOBODY, needs_root
 from tests.kube.cluster import Pod, Service
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared import FOLDER
+from tests.shared_table import sysv
 from tests.shared_table.common import Guest, asked_of, folder, lists_of, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
@@ -118,6 +119,25 @@ def test_it_fills_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunne
         guests[0].kill()
         pods.append(cluster.add_pod("last", {"app": "web"}))
         guests[1].wait_asked(names(pods), 10, cluster.logs)
+
+
+def test_two_places_in_one_ipc_namespace(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """Containers of a Pod, one of them with a volume at /dev/shm: neither sees the other's lock, so that one segment for both would
+    have two writers."""
+    needs_root()
+    service, pods = target(cluster)
+    env = cluster.env("web")
+    guests = [Guest(run_shim, service, env) for _ in range(2)]
+    for guest in guests:
+        guest.wait_asked(names(pods))
+    with mounted():
+        guests += [Guest(run_shim, service, env) for _ in range(2)]
+        for guest in guests:
+            guest.wait_asked(names(pods))
+        expect((len(sysv.tables()), set(lists_of(cluster).values())), (2, {2}), cluster.logs())
+        pods.append(cluster.add_pod("late", {"app": "web"}))
+        for guest in guests:
+            guest.wait_asked(names(pods), 10, cluster.logs)
 
 
 # ---- The folder and the lock's file ----
