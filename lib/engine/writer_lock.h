@@ -18,9 +18,9 @@
  * as its file has a name: somebody may clean up /dev/shm. The path is not asked for it: the host
  * may have changed its root or its user since.
  *
- * Nor does it keep out who has another /dev/shm: a volume there (the usual way to more than 64 MiB), or
- * a sandbox's, while the IPC namespace is the Pod's all the same. So each /dev/shm has a table of its
- * own, and @table is a hash of the settings' identity and of where the lock lies.
+ * Nor does it keep out who has another /dev/shm: a volume there (the usual way to more than 64
+ * MiB), or a sandbox's, while the IPC namespace is the Pod's all the same. So each /dev/shm has a
+ * table of its own, and @table is a hash of the settings' identity and of where the lock lies.
  */
 struct writer_lock {
 	int folder; /* its descriptor */

@@ -15,6 +15,9 @@
 #include "table/arena.h"
 #include "table/region.h"
 
+/* Far from what can be counted to, and from the eight bits above it in the header. */
+#define LAST_GENERATION (1ULL << 48)
+
 struct written_service {
 	char key[2 * DNS_LABEL_SIZE]; /* namespace/name */
 	struct wire_service *wire;
@@ -94,6 +97,14 @@ static int add_memory(struct table_writer *writer, const struct region *region)
 	return 0;
 }
 
+/* What no writer has published: no snapshot bears number 0, and none can follow the last one. */
+static bool is_garbage(uint64_t current)
+{
+	uint64_t generation = current >> 8;
+
+	return (current & 0xff) >= TABLE_ARENAS || generation == 0 || generation >= LAST_GENERATION;
+}
+
 /* The newest segment becomes ours. What the last writer said of the API server is no longer so. */
 static int take_over(struct table_writer *writer)
 {
@@ -105,6 +116,8 @@ static int take_over(struct table_writer *writer)
 
 	if (region_attach_newest(writer->identity, &view, &writer->class) < 0)
 		writer->class = 0;
+	else
+		region_detach(&view);
 	rc = region_own(writer->identity, writer->class, &region);
 	if (rc < 0)
 		return rc;
@@ -116,10 +129,12 @@ static int take_over(struct table_writer *writer)
 	header = writable_header(writer->memory);
 	publish_u32(&header->live, TABLE_UNHEARD); /* pairs with table_is_live() */
 	current = peek_u64(&header->current);
-	if ((current & 0xff) >= TABLE_ARENAS) {
+	if (current && is_garbage(current)) {
 		current = 0;
 		publish_u64(&header->current, current); /* pairs with table_read_begin() */
 	}
+	/* Where it had moved to is gone: the next to look for the table must not go on looking. */
+	publish_u32(&header->moved, 0); /* pairs with table_has_moved() */
 	writer->generation = current >> 8;
 	writer->heard_realtime_s = peek_u64(&header->writer_heartbeat_s);
 	return 0;

@@ -61,6 +61,14 @@ static struct table_header *attach_raw(int id)
 	return header;
 }
 
+static unsigned attached_count(int id)
+{
+	struct shmid_ds status;
+
+	assert_int_equal(shmctl(id, IPC_STAT, &status), 0);
+	return (unsigned)status.shm_nattch;
+}
+
 static void test_none(void **state)
 {
 	struct table_view view;
@@ -232,7 +240,9 @@ static void test_what_is_no_table_is_replaced(void **state)
  */
 static void test_any_header_is_taken_over(void **state)
 {
-	static const uint64_t currents[] = {0, 1 << 8 | 3, 5 << 8 | 255, UINT64_MAX, 7 << 8 | 2};
+	static const uint64_t currents[] = {
+		0, 1, 1 << 8 | 3, 5 << 8 | 255, UINT64_MAX, 7 << 8 | 2, UINT64_MAX << 8 | 2,
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(currents) / sizeof(currents[0]); i++) {
@@ -252,9 +262,11 @@ static void test_any_header_is_taken_over(void **state)
 		assert_int_equal(table_writer_publish(writer), 0);
 		assert_int_equal(region_attach_newest(identity, &view, &class), 0);
 		assert_int_equal(table_read_begin(&view, &read), 0);
+		assert_false(table_has_moved(&view));
 		region_detach(&view);
 		table_writer_free(writer);
 		shmdt(header);
+		assert_int_equal(attached_count(segment.id), 0);
 		segments_remove(identity);
 	}
 }
