@@ -13,7 +13,8 @@
 
 #define FOLDER_FORMAT "/dev/shm/k8slb-%u"
 
-static int check_owner(int fd, mode_t type)
+/* @rights: that the owner must have, and nobody else. */
+static int check_owner(int fd, mode_t type, mode_t rights)
 {
 	struct stat status;
 
@@ -22,6 +23,9 @@ static int check_owner(int fd, mode_t type)
 	if ((status.st_mode & S_IFMT) != type || status.st_uid != geteuid() ||
 	    (status.st_mode & (S_IRWXG | S_IRWXO)))
 		return -EPERM;
+	/* The umask of the program that made it may have taken away even our own. */
+	if ((status.st_mode & rights) != rights && fchmod(fd, rights) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -37,7 +41,7 @@ static int open_folder(void)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	rc = check_owner(fd, S_IFDIR);
+	rc = check_owner(fd, S_IFDIR, 0700);
 	if (rc < 0) {
 		close(fd);
 		return rc;
@@ -78,7 +82,7 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 		lock.fd = openat(lock.folder, name,
 				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 				 0600);
-		rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG);
+		rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG, 0600);
 	}
 	if (rc < 0) {
 		writer_lock_close(&lock);

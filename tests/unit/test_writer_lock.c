@@ -167,6 +167,35 @@ static void test_a_wait_for_a_file_that_went(void **state)
 	writer_lock_close(&lock);
 }
 
+static unsigned mode_of(const char *of)
+{
+	struct stat status;
+
+	assert_int_equal(stat(of, &status), 0);
+	return status.st_mode & 0777;
+}
+
+/* Daemons make their sockets with such a umask. Without rights of its own to folder and file the
+ * user would share nothing any more, until somebody removes them. */
+static void test_a_umask_that_takes_our_own_rights(void **state)
+{
+	struct writer_lock lock = opened();
+	char folder[128];
+	mode_t before;
+
+	(void)state;
+	snprintf(folder, sizeof(folder), "/dev/shm/k8slb-%u", (unsigned)geteuid());
+	writer_lock_close(&lock);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(chmod(folder, 0700 & ~0177), 0);
+	before = umask(0377);
+	lock = opened();
+	umask(before);
+	assert_int_equal(mode_of(folder), 0700);
+	assert_int_equal(mode_of(path), 0600);
+	writer_lock_close(&lock);
+}
+
 static void expect_refused(void)
 {
 	struct writer_lock lock;
@@ -211,6 +240,7 @@ int main(void)
 		TEST(test_a_child_does_not_hold_it),
 		TEST(test_a_file_that_went_is_no_lock),
 		TEST(test_a_wait_for_a_file_that_went),
+		TEST(test_a_umask_that_takes_our_own_rights),
 		TEST(test_what_is_no_lock_file),
 	};
 
