@@ -21,6 +21,9 @@
 /* Nothing is due for so long only when the network is silent; then a round is free. */
 #define LONGEST_WAIT_MS (60 * 1000)
 
+/* A writer that does not stand still has gone round by then. */
+#define LATE_ROUND_MS (LONGEST_WAIT_MS + 5000)
+
 /* A mesh's proxy may come up after the program, and seldom leaves. */
 #define MESH_CHECK_MS (60 * 1000)
 
@@ -259,10 +262,19 @@ static const struct table_view *keep_for_ever(const struct table_view *view)
 	return kept;
 }
 
+/* It says that it is live, and a writer was there to say so: one that was killed leaves the word,
+ * and the next one has the lock for a moment before it takes it back. */
+static bool is_live(const struct table_view *view)
+{
+	uint64_t round_ms = table_writer_round_ms(view);
+	uint64_t now_ms = clock_monotonic_ms();
+
+	return table_is_live(view) && round_ms <= now_ms && now_ms - round_ms <= LATE_ROUND_MS;
+}
+
 static bool is_worth_showing(const struct role *role, const struct table_view *view)
 {
-	return is_there(view) &&
-	       (table_is_live(view) || age_s(view) <= FRESH_S || waited_enough(role));
+	return is_there(view) && (is_live(view) || age_s(view) <= FRESH_S || waited_enough(role));
 }
 
 /* Until the writer has published: there is nothing to show before. Returns true when it has. */

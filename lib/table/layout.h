@@ -37,9 +37,9 @@ struct table_header {
 	uint64_t writer_heartbeat_s; /* CLOCK_REALTIME of the last contact with the API server */
 	uint64_t writer_round_ms; /* CLOCK_MONOTONIC of the writer's last round; rounds are short as
 				     long as nothing is published */
-	uint64_t identity;	  /* of the settings that it was made by; 0: a private table */
-	uint64_t agent_alive_ms;  /* CLOCK_MONOTONIC of an agent's last round; 0: it has ended, or
-				     no agent writes this table */
+	uint64_t identity;	 /* of the settings and the place of its lock; 0: a private table */
+	uint64_t agent_alive_ms; /* CLOCK_MONOTONIC of an agent's last round; 0: it has ended, or
+				    no agent writes this table */
 };
 
 enum table_live {

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that writes the table ends in any way: the others go on, and one of them writes on from where it was."""
+import fcntl
 import os
 import signal
+import sys
 import time
 from typing import Any, List
 
@@ -11,9 +13,15 @@ from tests.harness import ShimRunner, expect, wait_until
 from tests.hazards.guests import ASK
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import tally
-from tests.shared_table.common import ONE_LIST_EACH, PROMOTION_S, Guest, asked_of, lists_of, names, target, wait_writer, writer_pid
+from tests.shared_table import sysv
+from tests.shared_table.common import (
+    ONE_LIST_EACH, PROMOTION_S, Guest, asked_of, folder, lists_of, names, target, wait_writer, writer_pid
+)
 
 pytestmark = pytest.mark.clusters("double")
+
+ROUND_AT = 48  # in the header
+LEFT_WAIT_S = 0.5  # so long a table that was left is not shown
 
 def shown(*guests: Guest) -> List[Any]:
     return [guest.process.result() for guest in guests]
@@ -151,3 +159,22 @@ def test_the_last_one_ends_and_leaves_the_table(cluster: DoubleCluster, run_shim
     second.wait_asked(names(pods), 10, cluster.logs())
     asked = {(kind, verb): 1 for kind in ("services", "endpointslices") for verb in ("ask", "watch")}
     expect(asked_of(cluster), asked, cluster.logs(), *shown(second))
+
+
+def test_nobody_believes_what_a_killed_writer_said(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """It leaves a table that says it is live. Who comes when the next writer has the lock and has not begun yet waits for that one."""
+    service, pods = target(cluster)
+    first = Guest(run_shim, service, cluster.env("web"))
+    first.wait_asked(names(pods))
+    first.kill()
+    time.sleep(2.5)
+    (segment,) = sysv.tables()
+    sysv.write(segment["shmid"], ROUND_AT, (1).to_bytes(8, sys.byteorder))
+    (path,) = folder().glob("*.lock")
+    with open(path, "r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        second = Guest(run_shim, service, cluster.env("web", K8SLB_SYNC_TIMEOUT="10000"))
+        began = time.monotonic()
+        expect(set(second.ask(1)) - names(pods), set(), *shown(second))
+        waited = time.monotonic() - began
+    expect(waited > LEFT_WAIT_S - 0.1, True, f"{waited:.2f} s", *shown(second))
