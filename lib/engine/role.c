@@ -219,6 +219,9 @@ static void wait_for_publish(const struct table_view *view)
 		raw_syscall(SYS_futex, &view->header->current, FUTEX_WAIT, 0, &pause, NULL, 0);
 	else
 		nanosleep(&pause, NULL);
+	/* Unlike a raw system call a point where guest_thread_end() can end us. */
+	pause.tv_nsec = 0;
+	nanosleep(&pause, NULL);
 }
 
 static bool is_stuck(const struct table_view *view, uint64_t started_ms)

@@ -185,3 +185,24 @@ def test_setuid_of_a_program_that_changed_its_capabilities(
 
     expect_same(shimmed, bare)
     expect(facts(shimmed), facts(bare), shimmed)
+
+
+@pytest.mark.parametrize("how", CAPABILITIES_DIFFER)
+def test_the_same_before_the_first_table_of_another_process(
+    cluster: DoubleCluster, run_shim: ShimRunner, root: Path, how: str
+) -> None:
+    """The thread follows a writer that has nothing yet: it must end there too."""
+    service, _pods = web(cluster)
+    stand_in(cluster, service)
+    cluster.server.fault("stall_headers", times=None, seconds=None)
+    env = cluster.env("web", K8SLB_SYNC_TIMEOUT="300")
+    writer = run_shim.start(python(IDENTITIES + "ask(1)\ntime.sleep(60)\n", service.vip, 80), env=env)
+    writer.wait_output("vip", 10)
+    code = IDENTITIES + "ask(1)\n" + CAPABILITIES_DIFFER[how] + f"show(told(os.setuid, {NOBODY}))\n"
+    command = python(code, service.vip, 80)
+
+    bare = run_shim(command, preload=False)
+    shimmed = run_shim(command, env=env)
+
+    expect_same(shimmed, bare)
+    expect(facts(shimmed), facts(bare), shimmed)
