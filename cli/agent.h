@@ -49,6 +49,9 @@ struct agent_status {
 	uint64_t max_age_s;	/* constant */
 };
 
+/* No round of the sync has come to its end for AGENT_STUCK_MS. */
+bool agent_hangs(const struct agent_status *status);
+
 /* Why it is not healthy, or NULL. */
 const char *agent_sick(const struct agent_status *status, char *text, size_t size);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* /healthz and /metrics: one small GET, one answer, the end. Whoever wants more gets less. */
+/* /healthz, /livez and /metrics: one small GET, one answer, the end. Who wants more gets less. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -59,8 +59,8 @@ static void tell_port(int fd, const char *where, const struct logger *logger)
 	if (getsockname(fd, (struct sockaddr *)&address, &size) == 0)
 		port = address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
 						    : ((struct sockaddr_in6 *)&address)->sin6_port;
-	log_info(logger, "/healthz and /metrics at %.*s:%u", (int)(strrchr(where, ':') - where),
-		 where, ntohs(port));
+	log_info(logger, "/healthz, /livez and /metrics at %.*s:%u",
+		 (int)(strrchr(where, ':') - where), where, ntohs(port));
 }
 
 /* Returns a listening socket or -errno. */
@@ -157,6 +157,11 @@ static void respond_metrics(struct agent_client *client, const struct agent_stat
 	respond(client, "200 OK", "text/plain; version=0.0.4; charset=utf-8", body, length);
 }
 
+static void respond_health(struct agent_client *client, const char *sick)
+{
+	respond_text(client, sick ? "503 Service Unavailable" : "200 OK", sick ? sick : "ok");
+}
+
 static void answer(struct agent_client *client, const struct agent_status *status)
 {
 	char *save = NULL;
@@ -172,12 +177,11 @@ static void answer(struct agent_client *client, const struct agent_status *statu
 	} else if (strcmp(target, "/metrics") == 0) {
 		respond_metrics(client, status);
 	} else if (strcmp(target, "/healthz") == 0) {
-		const char *sick = agent_sick(status, reason, sizeof(reason));
-
-		respond_text(client, sick ? "503 Service Unavailable" : "200 OK",
-			     sick ? sick : "ok");
+		respond_health(client, agent_sick(status, reason, sizeof(reason)));
+	} else if (strcmp(target, "/livez") == 0) {
+		respond_health(client, agent_hangs(status) ? "the sync hangs" : NULL);
 	} else {
-		respond_text(client, "404 Not Found", "there are /healthz and /metrics");
+		respond_text(client, "404 Not Found", "there are /healthz, /livez and /metrics");
 	}
 }
 

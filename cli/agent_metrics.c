@@ -14,13 +14,19 @@ static uint64_t heard_age_s(const struct agent_status *status)
 	return heard_s && heard_s < now_s ? now_s - heard_s : 0;
 }
 
-const char *agent_sick(const struct agent_status *status, char *text, size_t size)
+bool agent_hangs(const struct agent_status *status)
 {
-	uint64_t age_s = heard_age_s(status);
 	/* Before the clock: a round that ends in between is no hang of 2^64 ms. */
 	uint64_t round_ms = peek_u64(&status->round_ms);
 
-	if (clock_monotonic_ms() - round_ms > AGENT_STUCK_MS)
+	return clock_monotonic_ms() - round_ms > AGENT_STUCK_MS;
+}
+
+const char *agent_sick(const struct agent_status *status, char *text, size_t size)
+{
+	uint64_t age_s = heard_age_s(status);
+
+	if (agent_hangs(status))
 		snprintf(text, size, "the sync hangs");
 	else if (!peek_u64(&status->publishes))
 		snprintf(text, size, "no table yet");

@@ -13,6 +13,7 @@
 #include "peer_cache.h"
 #include "pending.h"
 #include "state.h"
+#include "tcp_outcome.h"
 
 /*
  * How long the tries of one call may take, and what the program itself has set.
@@ -125,6 +126,18 @@ static bool is_under_way(int error)
 	return error == EINPROGRESS || error == EINTR;
 }
 
+static void report_success(const struct dial *dial)
+{
+	struct tcp_outcome outcome;
+	bool whole;
+
+	/* TCP_FASTOPEN_CONNECT with a cookie: connect() succeeds before anything is sent. */
+	if (pick_is_quiet(&dial->state) || (tcp_outcome_read(dial->fd, &outcome, &whole) &&
+					    outcome.state == TCP_SYN_SENT))
+		return;
+	pick_succeeded(&dial->state, &dial->picked.endpoint);
+}
+
 /*
  * One connect(). Reports the endpoint when the failure is the endpoint's; ENETUNREACH is this
  * host's. Result and errno are libc's.
@@ -139,7 +152,7 @@ static int attempt(const struct dial *dial, bool programs_limit, bool *ret_stale
 
 	*ret_stale = false;
 	if (rc == 0) {
-		pick_succeeded(&dial->state, &dial->picked.endpoint);
+		report_success(dial);
 	} else if (is_worth_another(error)) {
 		*ret_stale = dial->failed_before;
 		if (pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false))

@@ -37,6 +37,10 @@
  * (SIGSTOP, a debugger) before its first table must not stop the others. */
 #define STUCK_MS 2000
 
+/* Somebody removes the lock's file each time, or a file system has no count of links: what is begun
+ * anew for ever is a thread that spins. */
+#define MOST_LOCKS_LOST 8
+
 /*
  * What a table that was left is worth to a new process. As fresh as this it is shown at once, and a
  * young process needs no watch yet: in a chain of short-lived programs each would open one, and
@@ -353,10 +357,11 @@ void role_run(const struct config *config, const struct logger *logger,
 		.started_ms = clock_monotonic_ms(),
 	};
 	enum end end = END_LOCK_LOST;
+	unsigned lost;
 
 	if (stays_out(&role))
 		return;
-	while (end == END_LOCK_LOST) {
+	for (lost = 0; end == END_LOCK_LOST && lost < MOST_LOCKS_LOST; lost++) {
 		int rc = writer_lock_open(role.identity, &role.lock);
 
 		if (rc < 0) {
@@ -367,6 +372,11 @@ void role_run(const struct config *config, const struct logger *logger,
 		}
 		end = share(&role);
 		writer_lock_close(&role.lock);
+	}
+	if (end == END_LOCK_LOST) {
+		log_info(logger, "the table is this process's own: its lock was removed %u times",
+			 lost);
+		end = END_NOTHING_SHARED;
 	}
 	if (end == END_NOTHING_SHARED)
 		write_table(&role, false);

@@ -139,9 +139,14 @@ void pick_failed(const struct pick_state *state, const struct table_endpoint *en
 		count(state, HINTS_EJECTIONS);
 }
 
+bool pick_is_quiet(const struct pick_state *state)
+{
+	return !state->hints || health_is_quiet(&state->hints->health);
+}
+
 void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint)
 {
-	if (state->hints && !health_is_quiet(&state->hints->health))
+	if (!pick_is_quiet(state))
 		health_success(&state->hints->health, health_key(endpoint));
 }
 

@@ -136,6 +136,9 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
 void pick_failed(const struct pick_state *state, const struct table_endpoint *endpoint);
 void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint);
 
+/* Nothing was ever wrong of late, and no success would tell anything new: one load. */
+bool pick_is_quiet(const struct pick_state *state);
+
 /* All attempts of one connection failed: counts it. */
 void pick_gave_up(const struct pick_state *state);
 

@@ -48,7 +48,7 @@ class Agent:
 
     def http(self) -> str:
         """Base URL of --listen 127.0.0.1:0."""
-        return "http://" + self.wait_log("/healthz and /metrics at").rsplit(" ", 1)[1]
+        return "http://" + self.wait_log("/healthz, /livez and /metrics at").rsplit(" ", 1)[1]
 
     def get(self, target: str) -> Tuple[int, str]:
         try:

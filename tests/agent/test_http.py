@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/healthz and /metrics: what they say, and that no client can hold them up."""
+"""/healthz, /livez and /metrics: what they say, and that no client can hold them up."""
+import ctypes
+import os
 import re
 import socket
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Tuple
+from typing import Iterator, Tuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -61,6 +64,35 @@ def test_health(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
     cluster.stop_api()
     status, text = wait_until("sick", lambda: (agent.get("/healthz") if agent.get("/healthz")[0] != 200 else None), 20, agent.log)
     assert status == 503 and re.fullmatch(r"the API server was not heard for \d+ s\n", text), (status, text)
+
+
+@contextmanager
+def stopped_thread(tid: int) -> Iterator[None]:
+    """One thread alone, as something that it waits for would do it (ptrace(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    seize, interrupt, detach = 0x4206, 0x4207, 17
+    expect(libc.ptrace(seize, tid, None, None), 0, os.strerror(ctypes.get_errno()))
+    try:
+        expect(libc.ptrace(interrupt, tid, None, None), 0, os.strerror(ctypes.get_errno()))
+        os.waitpid(tid, 0x40000000)  # __WALL
+        yield
+    finally:
+        libc.ptrace(detach, tid, None, None)
+
+
+def test_a_sync_that_hangs(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
+    """That alone is what a restart may help: without an API server /livez has nothing to say."""
+    web(cluster)
+    cluster.stop_api()
+    agent = agents.start(cluster, table, *LISTEN)
+    expect([agent.get("/healthz"), agent.get("/livez")], [(503, "no table yet\n"), (200, "ok\n")], agent.log())
+    cluster.start_api()
+    wait_until("healthy", lambda: agent.get("/healthz") == (200, "ok\n"), 20, agent.log)
+    hangs = (503, "the sync hangs\n")
+    with stopped_thread(agent.process.pid):  # the sync is in the first one
+        wait_until("the end of patience", lambda: agent.get("/livez") == hangs, 15, agent.log)
+        expect(agent.get("/healthz"), hangs, agent.log())
+    wait_until("healthy again", lambda: agent.get("/livez") == (200, "ok\n"), 5, agent.log)
 
 
 def test_metrics(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
@@ -161,7 +193,7 @@ def test_a_port_alone_is_both_families(cluster: DoubleCluster, agents: Agents, t
     if host == "::1" and not Path("/proc/net/if_inet6").exists():
         pytest.skip("no IPv6 here")
     agent = agents.run(cluster, table, "--listen", ":0")
-    port = int(agent.wait_log("/healthz and /metrics at :").rsplit(":", 1)[1])
+    port = int(agent.wait_log("/healthz, /livez and /metrics at :").rsplit(":", 1)[1])
 
     with socket.create_connection((host, port), 5) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence
 
@@ -25,6 +26,18 @@ def firewall() -> "Iterator[Firewall]":
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def sysctl(name: str, value: int) -> Iterator[None]:
+    """A setting of the tests' network namespace, net.ipv4.NAME."""
+    setting = Path("/proc/sys/net/ipv4", name)
+    before = setting.read_text()
+    setting.write_text(str(value))
+    try:
+        yield
+    finally:
+        setting.write_text(before)
 
 
 class Firewall:

@@ -13,14 +13,13 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import pytest
 
-from tests.failover.common import TIMEOUT_MS, Firewall, make_fifo, refuse
+from tests.failover.common import TIMEOUT_MS, Firewall, make_fifo, refuse, sysctl
 from tests.harness import Build, Result, ShimProcess, ShimRunner, expect
 from tests.kube.cluster import Cluster, Pod
 from tests.preload.common import web
 
 pytestmark = [pytest.mark.clusters("double"), pytest.mark.usefixtures("short_patience")]
 
-SYN_RETRIES = Path("/proc/sys/net/ipv4/tcp_syn_retries")
 # Scheduling of some 40 processes that start at once on a small machine, and the kernel's timers: the end of a wait of T comes
 # up to T / 8 late (kernel/time/timer.c).
 NOISE_MS = 400
@@ -56,12 +55,8 @@ def told(result: Result) -> Told:
 
 @pytest.fixture(scope="module")
 def short_patience() -> Iterator[None]:
-    before = SYN_RETRIES.read_text()
-    SYN_RETRIES.write_text("1")
-    try:
+    with sysctl("tcp_syn_retries", 1):
         yield
-    finally:
-        SYN_RETRIES.write_text(before)
 
 
 def sees_the_first_pod(situation: str, state: str) -> bool:

@@ -3,12 +3,11 @@
 
 The kernel gives up a SYN after 127 s by default; net.ipv4.tcp_syn_retries=1 in the tests' namespace makes that 3 s.
 """
-from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from tests.failover.common import SLACK_MS, TIMEOUT_MS, Firewall, client, connections
+from tests.failover.common import SLACK_MS, TIMEOUT_MS, Firewall, client, connections, sysctl
 from tests.harness import ShimRunner, expect, wait_until
 from tests.kube.real_cluster import RealCluster
 from tests.preload.common import web
@@ -21,13 +20,8 @@ PATIENCE_MS = 3000  # of the kernel, with one retry
 
 @pytest.fixture
 def short_patience() -> Iterator[None]:
-    setting = Path("/proc/sys/net/ipv4/tcp_syn_retries")
-    before = setting.read_text()
-    setting.write_text("1")
-    try:
+    with sysctl("tcp_syn_retries", 1):
         yield
-    finally:
-        setting.write_text(before)
 
 
 def test_a_black_hole_behind_kube_proxy(

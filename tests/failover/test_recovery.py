@@ -5,10 +5,10 @@ from typing import List
 
 import pytest
 
-from tests.failover.common import Firewall, client, connections, nonblocking, refuse, revive
+from tests.failover.common import Firewall, client, connections, nonblocking, refuse, revive, sysctl
 from tests.harness import ShimRunner, expect, wait_until
 from tests.kube.cluster import Cluster, Pod, Service
-from tests.preload.common import web
+from tests.preload.common import python, web
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -18,6 +18,27 @@ PAUSES_S = 2.0
 # Connections of the client whose pod stays dead: it lives longer than the first ejection, and shorter than the first two.
 CONNECTIONS = 105
 ROUNDS = 5
+# Asks by TCP_FASTOPEN_CONNECT until a connection fails, and then so many times more.
+FAST_OPEN = """
+import errno, socket, sys, time
+def ask():
+    with socket.socket() as s:
+        s.setsockopt(socket.IPPROTO_TCP, 30, 1)
+        try:
+            s.connect((sys.argv[1], 80))
+            s.sendall(b"WHO\\n")
+            return s.recv(100).decode().strip()
+        except OSError as error:
+            return errno.errorcode[error.errno]
+def until_failed():
+    for _ in range(200):
+        yield ask()
+        time.sleep(0.1)
+asked = []
+if sys.argv[2] == "until failed":
+    next(told for told in until_failed() if told == "ECONNREFUSED")
+print(*[ask() for _ in range(int(sys.argv[3]))])
+"""
 SERVICES = "web blogs news"
 
 
@@ -61,3 +82,23 @@ def test_one_connection_tries_it(cluster: Cluster, run_shim: ShimRunner, firewal
     expect((len(told), {one.result for one in told}), (CONNECTIONS, {"news-1", "news-2"}), result)
     # At the start, and once more when its ejection is over.
     expect(len([one for one in told if one.ms > 900]), 2, result)
+
+
+def test_a_connect_that_sends_nothing_is_no_success(cluster: Cluster, run_shim: ShimRunner) -> None:
+    """TCP_FASTOPEN_CONNECT, where the kernel has a cookie of the pod: connect() succeeds, and the pod is as dead as before."""
+    env = cluster.env("web")
+
+    def fast_open(way: str, count: int) -> List[str]:
+        result = run_shim(python(FAST_OPEN, service.vip, way, count), env=env)
+        expect((result.returncode, result.stderr), (0, ""), result)
+        return result.stdout.split()
+
+    with sysctl("tcp_fastopen", 0x403):  # clients, and each listener from now on
+        service, pods = web(cluster)
+        expect(set(fast_open("now", 9)), {"web-0", "web-1", "web-2"})  # cookies
+        refuse(pods[0])
+        result = run_shim(client(3, service.name, service.port), env=env)
+        expect({one.result for one in connections(result)}, {"web-1", "web-2"}, result)
+        # Within a second of the connection that tried it.
+        told = Counter(fast_open("until failed", 30))
+        expect(told["ECONNREFUSED"] <= 1, True, told)

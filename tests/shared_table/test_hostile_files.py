@@ -21,6 +21,7 @@ pytestmark = pytest.mark.clusters("double")
 
 OWN = "info: the table is this process's own: /dev/shm: "
 DELETIONS = counts(10, 100)
+LOCKS_LOST = 8  # lib/engine/role.c
 
 
 def run(*words: Any) -> None:
@@ -233,6 +234,22 @@ def test_deleted_under_load(cluster: DoubleCluster, run_shim: ShimRunner, what: 
         guests.pop(0).kill()
     for guest in guests:
         guest.wait_asked(names(pods), 10, cluster.logs)
+
+
+def test_deleted_again_and_again(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """What is begun anew each time comes to an end: from then on the process has a table of its own, and it is right."""
+    service, pods = target(cluster)
+    guest = Guest(run_shim, service, cluster.env("web"))
+    guest.wait_asked(names(pods))
+    for number in range(LOCKS_LOST):
+        for lock in folder().glob("*.lock"):
+            lock.unlink()
+        pods.append(cluster.add_pod(f"web-{number}-late", {"app": "web"}))
+        guest.wait_asked(names(pods), 10, cluster.logs())
+    guest.process.wait_log(f"its lock was removed {LOCKS_LOST} times")
+    pods.append(cluster.add_pod("web-last", {"app": "web"}))
+    guest.wait_asked(names(pods), 10, cluster.logs())
+    expect(guest.log().count("its lock was removed"), 1, guest.log())
 
 
 # ---- The journal ----
