@@ -45,10 +45,11 @@
  * What a table that was left is worth to a new process. As fresh as this it is shown at once, and a
  * young process needs no watch yet: in a chain of short-lived programs each would open one, and
  * end. An older one is shown when the API server does not answer within LEFT_WAIT_MS, or is known
- * to be away: a program that runs once an hour must not connect to the pods of an hour ago.
+ * to be away: a program that runs once an hour must not connect to the pods of an hour ago. That is
+ * less than a non-blocking connect() waits (shim/activate.c).
  */
 #define FRESH_S	     1
-#define LEFT_WAIT_MS 500
+#define LEFT_WAIT_MS 250
 
 /* What a watch has to tell from before comes right behind its answer. */
 #define SETTLE_MS 30
@@ -269,19 +270,22 @@ static const struct table_view *keep_for_ever(const struct table_view *view)
 	return kept;
 }
 
-/* It says that it is live, and a writer was there to say so: one that was killed leaves the word,
- * and the next one has the lock for a moment before it takes it back. */
-static bool is_live(const struct table_view *view)
+/* Its writer says that it is live, or that no word is to be had, and was there to say so: one that
+ * was killed leaves the word, and the next one has the lock for a moment before it takes it back.
+ */
+static bool is_as_good_as_it_gets(const struct table_view *view)
 {
 	uint64_t round_ms = table_writer_round_ms(view);
 	uint64_t now_ms = clock_monotonic_ms();
 
-	return table_is_live(view) && round_ms <= now_ms && now_ms - round_ms <= LATE_ROUND_MS;
+	return (table_is_live(view) || table_api_is_away(view)) && round_ms <= now_ms &&
+	       now_ms - round_ms <= LATE_ROUND_MS;
 }
 
 static bool is_worth_showing(const struct role *role, const struct table_view *view)
 {
-	return is_there(view) && (is_live(view) || age_s(view) <= FRESH_S || waited_enough(role));
+	return is_there(view) &&
+	       (is_as_good_as_it_gets(view) || age_s(view) <= FRESH_S || waited_enough(role));
 }
 
 /* Until the writer has published: there is nothing to show before. Returns true when it has. */

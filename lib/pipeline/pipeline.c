@@ -155,6 +155,8 @@ static void set_live(struct pipeline *pipeline, bool live)
 		log_info(&pipeline->logger, "the API server is heard again");
 	pipeline->expired = state == TABLE_EXPIRED;
 	pipeline->live = live;
+	if (state == TABLE_UNHEARD && pipeline_problem(pipeline)[0])
+		state = TABLE_AWAY;
 	table_writer_set_live(pipeline->writer, state, heard_s);
 }
 

@@ -48,6 +48,8 @@ enum table_live {
 	TABLE_LIVE = 1,	   /* the writer's watches are up: "no endpoint" is the truth */
 	TABLE_EXPIRED = 2, /* not heard for so long that the addresses may be other pods' by now */
 	TABLE_FAILED = 3,  /* nothing was published yet, and the first attempt has failed */
+	TABLE_AWAY = 4,	   /* as TABLE_UNHEARD, and asking the API server has failed: nothing better
+			      is to be waited for */
 };
 
 /* At offset 0 of each arena. */

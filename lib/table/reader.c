@@ -206,6 +206,12 @@ bool table_is_live(const struct table_view *view)
 	return observe_u32(&view->header->live) == TABLE_LIVE;
 }
 
+bool table_api_is_away(const struct table_view *view)
+{
+	/* Pairs with table_writer_set_live(). */
+	return observe_u32(&view->header->live) == TABLE_AWAY;
+}
+
 bool table_has_failed(const struct table_view *view)
 {
 	/* Pairs with table_writer_set_live(). */

@@ -88,6 +88,9 @@ int table_text(const struct table_read *read, uint32_t at, char *text, size_t si
 /* The writer hears the API server: a port without endpoints really has none. */
 bool table_is_live(const struct table_view *view);
 
+/* The writer cannot reach the API server: this is as good as it gets. */
+bool table_api_is_away(const struct table_view *view);
+
 /* There is nothing in it yet, and that may take long. */
 bool table_has_failed(const struct table_view *view);
 

@@ -7,16 +7,25 @@ from unittest import mock
 
 import pytest
 
-from tests.harness import ShimRunner, counts, expect
+from tests.harness import ShimRunner, counts, expect, wait_until
 from tests.kube.cluster import Cluster
 from tests.kube.double_cluster import DoubleCluster
-from tests.preload.common import client, tally
+from tests.preload.common import client, python, tally
 from tests.shared_table.common import Guest, cpu_ticks, names, target
 
 STARTED = counts(30, 100)
 AT_ONCE = 10
 BACKOFF_S = 1  # K8SLB_RETRY_DELAY: pauses are at most six times that
 MAX_AGE_S = 2
+NOT_FRESH_S = 2.5  # lib/engine/role.c: 1 s, in whole seconds
+FIRST_CONNECT = """
+import socket, sys, time
+began = time.monotonic()
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as s:
+    took = time.monotonic() - began
+    s.sendall(b"WHO\\n")
+    print(s.recv(100).decode().strip(), took)
+"""
 TOO_OLD = "nothing heard for more than 2 s: connections are left to kube-proxy"
 HEARD = "the API server is heard again"
 
@@ -78,6 +87,23 @@ def test_a_process_that_waits_does_not_spin(cluster: DoubleCluster, run_shim: Sh
     expect(set(second.ask(1)) - names(pods), set(), second.process.result())
     used = cpu_ticks(second.pid) - before
     expect(used < 25, True, f"{used} ticks of CPU time", second.process.result())
+
+
+@pytest.mark.clusters("double")
+def test_who_comes_when_it_is_known_to_be_gone_waits_for_nothing(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """Nor does it look for the API server: the writer has. What would have been waited for is 250 ms."""
+    service, pods = target(cluster)
+    env = cluster.env("web")
+    guest = Guest(run_shim, service, env)
+    guest.wait_asked(names(pods))
+    cluster.stop_api()
+    stopped = time.monotonic()
+    guest.process.wait_log("Could not connect to server")
+    wait_until("a table that is not fresh", lambda: time.monotonic() - stopped > NOT_FRESH_S, NOT_FRESH_S + 1)
+    for _ in range(5):
+        result = run_shim(python(FIRST_CONNECT, service.vip, service.port), env=env)
+        pod, seconds = result.stdout.split()
+        expect((pod in names(pods), float(seconds) < 0.2), (True, True), result, guest.log())
 
 
 @pytest.mark.clusters("double")
