@@ -54,13 +54,26 @@
 /* What a watch has to tell from before comes right behind its answer. */
 #define SETTLE_MS 30
 
+/*
+ * A writer that cannot hear the API server gives others a chance: it may be alone with that, in a
+ * sandbox or a network of its own, and all are kept from the changes by it. So many times
+ * K8SLB_RETRY_DELAY, a minute by default; doubled each time, because a server that is gone is so
+ * for all of them.
+ */
+#define PATIENCE_DELAYS	 12
+#define PATIENCE_DOUBLED 5
+/* Whoever waits for the lock wakes up in it. */
+#define HAND_ON_PAUSE_MS 200
+
 /* Why a role ended. */
 enum end {
 	END_MESH,	 /* stay out */
 	END_NO_PIPELINE, /* nothing can be synced */
 	END_LOCK_LOST,	 /* somebody removed the lock's file: begin anew */
 	END_NOTHING_SHARED,
-	END_PROMOTED, /* a follower has the lock now */
+	END_PROMOTED,  /* a follower has the lock now */
+	END_HANDED_ON, /* another process may do better: follow it */
+	END_LOCKED_IN, /* by the program's own filter of system calls, or the like */
 };
 
 struct role {
@@ -72,6 +85,7 @@ struct role {
 	uint64_t started_ms;
 	uint64_t mesh_checked_ms; /* 0: never */
 	uint64_t live_ms;	  /* since when the watches are up; 0: they are not yet */
+	unsigned handed_on;	  /* times */
 	bool left_old;		  /* the table that was left is not to be shown at once */
 	bool shown;		  /* a table was published to the hooks */
 };
@@ -170,6 +184,42 @@ static uint32_t start_delay_ms(const struct role *role)
 	return table_age_s < FRESH_S ? FRESH_S * 1000 - (uint32_t)age_ms : 0;
 }
 
+/* @began_ms: since when it writes. */
+static bool has_lost_patience(const struct role *role, const struct pipeline *pipeline,
+			      uint64_t began_ms)
+{
+	unsigned doubled = role->handed_on < PATIENCE_DOUBLED ? role->handed_on : PATIENCE_DOUBLED;
+	uint64_t patience_ms =
+		((uint64_t)PATIENCE_DELAYS << doubled) * role->config->retry_delay_ms;
+	uint64_t heard_s;
+	uint64_t now_s;
+
+	if (!pipeline_problem(pipeline)[0] || clock_monotonic_ms() - began_ms < patience_ms)
+		return false;
+	heard_s = pipeline_state(pipeline).heard_s;
+	now_s = clock_realtime_s();
+	return heard_s > now_s || (now_s - heard_s) * 1000 >= patience_ms;
+}
+
+/* Returns false when it stays the writer. */
+static bool hand_on(struct role *role, enum end *ret_end)
+{
+	struct timespec pause = {.tv_nsec = HAND_ON_PAUSE_MS * 1000000L};
+	int rc = writer_lock_is_wanted(&role->lock);
+
+	if (rc == 0)
+		return false;
+	if (rc > 0)
+		rc = writer_lock_release(&role->lock);
+	log_info(role->logger, "no word from the API server: another process may write the table");
+	*ret_end = rc < 0 ? END_LOCKED_IN : END_HANDED_ON;
+	role->handed_on++;
+	role->live_ms = 0;
+	if (rc == 0)
+		nanosleep(&pause, NULL);
+	return true;
+}
+
 static enum end write_table(struct role *role, bool shared)
 {
 	struct pipeline_options options = engine_pipeline_options(role->config);
@@ -177,6 +227,8 @@ static enum end write_table(struct role *role, bool shared)
 	char journal_name[WRITER_LOCK_NAME_SIZE];
 	struct pipeline *pipeline;
 	const struct table_view *left;
+	uint64_t began_ms = clock_monotonic_ms();
+	enum end end;
 	char error[256];
 
 	if (shared) {
@@ -209,6 +261,10 @@ static enum end write_table(struct role *role, bool shared)
 		if (pipeline_was_refused(pipeline)) {
 			pipeline_abandon(pipeline);
 			return END_LOCK_LOST;
+		}
+		if (shared && has_lost_patience(role, pipeline, began_ms) && hand_on(role, &end)) {
+			pipeline_abandon(pipeline);
+			return end;
 		}
 	}
 }
@@ -332,6 +388,7 @@ static enum end follow(struct role *role)
 {
 	enum end end;
 
+	writer_lock_ask_for(&role->lock);
 	if (!await_table(role, &end))
 		return end;
 	log_info(role->logger, "another process of this user writes the table");
@@ -350,6 +407,16 @@ static enum end share(struct role *role)
 	return stays_out(role) ? END_MESH : write_table(role, true);
 }
 
+/* Not the end of the thread: where a filter refuses exit(2), libc calls it again and again. */
+static void rest(const struct role *role)
+{
+	const struct timespec pause = {.tv_sec = LONGEST_WAIT_MS / 1000};
+
+	role->sink->publish_view(NULL);
+	for (;;)
+		nanosleep(&pause, NULL);
+}
+
 void role_run(const struct config *config, const struct logger *logger,
 	      const struct role_sink *sink)
 {
@@ -365,13 +432,13 @@ void role_run(const struct config *config, const struct logger *logger,
 
 	if (stays_out(&role))
 		return;
-	for (lost = 0; end == END_LOCK_LOST && lost < MOST_LOCKS_LOST; lost++) {
+	for (lost = 0; end == END_HANDED_ON || (end == END_LOCK_LOST && lost < MOST_LOCKS_LOST);
+	     lost += end == END_LOCK_LOST) {
 		int rc = writer_lock_open(role.identity, &role.lock);
 
 		if (rc < 0) {
-			log_info(logger, "the table is this process's own: /dev/shm: %s",
-				 strerror(-rc));
-			end = END_NOTHING_SHARED;
+			log_info(logger, "no shared table: /dev/shm: %s", strerror(-rc));
+			end = role.handed_on ? END_LOCKED_IN : END_NOTHING_SHARED;
 			break;
 		}
 		end = share(&role);
@@ -382,6 +449,8 @@ void role_run(const struct config *config, const struct logger *logger,
 			 lost);
 		end = END_NOTHING_SHARED;
 	}
+	if (end == END_LOCKED_IN)
+		rest(&role);
 	if (end == END_NOTHING_SHARED)
 		write_table(&role, false);
 }

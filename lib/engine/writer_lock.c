@@ -13,6 +13,10 @@
 
 #define FOLDER_FORMAT "/dev/shm/k8slb-%u"
 
+/* Each is locked by the ones who do it, the second by all of them together. The file stays empty:
+ * a record lock may lie behind the end. */
+enum byte { WRITES, WAITS };
+
 /* @rights: that the owner must have, and nobody else. */
 static int check_owner(int fd, mode_t type, mode_t rights)
 {
@@ -99,17 +103,46 @@ bool writer_lock_is_valid(const struct writer_lock *lock)
 	return k8slb_fstat(lock->fd, &status) == 0 && status.st_nlink > 0;
 }
 
-static int set_lock(const struct writer_lock *lock, int command)
+static int set_byte(const struct writer_lock *lock, int command, short type, enum byte byte)
 {
-	struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock one = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 	int rc;
 
 	do {
-		rc = fcntl(lock->fd, command, &whole_file);
+		rc = fcntl(lock->fd, command, &one);
 	} while (rc < 0 && errno == EINTR);
 	if (rc < 0)
 		return errno == EACCES ? -EAGAIN : -errno;
+	return 0;
+}
+
+static int set_lock(const struct writer_lock *lock, int command)
+{
+	int rc = set_byte(lock, command, F_WRLCK, WRITES);
+
+	if (rc < 0)
+		return rc;
+	set_byte(lock, F_SETLK, F_UNLCK, WAITS);
 	return writer_lock_is_valid(lock) ? 0 : -ESTALE;
+}
+
+void writer_lock_ask_for(const struct writer_lock *lock)
+{
+	set_byte(lock, F_SETLK, F_RDLCK, WAITS);
+}
+
+int writer_lock_is_wanted(const struct writer_lock *lock)
+{
+	struct flock one = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = WAITS, .l_len = 1};
+
+	if (fcntl(lock->fd, F_GETLK, &one) < 0)
+		return -errno;
+	return one.l_type != F_UNLCK;
+}
+
+int writer_lock_release(const struct writer_lock *lock)
+{
+	return set_byte(lock, F_SETLK, F_UNLCK, WRITES);
 }
 
 int writer_lock_try(const struct writer_lock *lock)

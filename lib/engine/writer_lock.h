@@ -49,6 +49,19 @@ int writer_lock_try(const struct writer_lock *lock);
  * or -errno. */
 int writer_lock_wait(const struct writer_lock *lock);
 
+/*
+ * A second byte of the file says that somebody waits: the kernel tells nobody who waits for the
+ * first one. Held from here on until the lock is ours or closed. A failure changes nothing: then
+ * nobody is known to wait.
+ */
+void writer_lock_ask_for(const struct writer_lock *lock);
+
+/* The holder: another process waits for it. Returns 1, 0 or -errno (a sandbox's filter). */
+int writer_lock_is_wanted(const struct writer_lock *lock);
+
+/* The holder gives it to whoever waits. Returns 0 or -errno: it is held on. */
+int writer_lock_release(const struct writer_lock *lock);
+
 /* Nobody has removed the file. */
 bool writer_lock_is_valid(const struct writer_lock *lock);
 

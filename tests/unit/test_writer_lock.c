@@ -106,6 +106,43 @@ static void test_a_killed_holder_hands_it_on(void **state)
 	writer_lock_close(&lock);
 }
 
+/* A process that waits for the lock until it has it. */
+static pid_t start_waiter(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct writer_lock lock;
+
+		if (writer_lock_open(identity, &lock) < 0)
+			_exit(1);
+		writer_lock_ask_for(&lock);
+		_exit(writer_lock_wait(&lock) == 0 && writer_lock_is_wanted(&lock) == 0 ? 0 : 2);
+	}
+	return pid;
+}
+
+static void test_a_holder_gives_it_to_who_waits(void **state)
+{
+	struct writer_lock lock = opened();
+	int status = 0;
+	pid_t waiter;
+
+	(void)state;
+	assert_int_equal(writer_lock_try(&lock), 0);
+	assert_int_equal(writer_lock_is_wanted(&lock), 0);
+	waiter = start_waiter();
+	for (int i = 0; i < 2000 && writer_lock_is_wanted(&lock) == 0; i++)
+		usleep(5000);
+	assert_int_equal(writer_lock_is_wanted(&lock), 1);
+	assert_int_equal(writer_lock_release(&lock), 0);
+	assert_int_equal(waitpid(waiter, &status, 0), waiter);
+	assert_int_equal(status, 0);
+	assert_int_equal(writer_lock_is_wanted(&lock), 0);
+	writer_lock_close(&lock);
+}
+
 /* Unlike flock(2), which a copied descriptor would keep. */
 static void test_a_child_does_not_hold_it(void **state)
 {
@@ -237,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_holder),
 		TEST(test_a_killed_holder_hands_it_on),
+		TEST(test_a_holder_gives_it_to_who_waits),
 		TEST(test_a_child_does_not_hold_it),
 		TEST(test_a_file_that_went_is_no_lock),
 		TEST(test_a_wait_for_a_file_that_went),
