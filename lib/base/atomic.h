@@ -76,9 +76,10 @@ static inline uint32_t take_ticket_u32(uint32_t *counter)
 	return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-static inline void add_u32(uint32_t *counter, uint32_t more)
+/* The same for a counter in the upper half of a word. */
+static inline uint64_t take_tickets_u64(uint64_t *word, uint64_t step)
 {
-	__atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+	return __atomic_fetch_add(word, step, __ATOMIC_RELAXED);
 }
 
 /* For what is counted for people to read. */

@@ -42,14 +42,15 @@ uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t cou
 static inline bool take_ticket(const struct pick_state *state, uint64_t key, struct chosen *chosen,
 			       uint32_t *ret_ticket)
 {
-	struct cursor_slot *round = NULL;
-	bool fresh = false;
-
 	/* The seed, because a forked child has its parent's rounds and is to begin its own. */
+	uint64_t own_key = key ^ hash_mix(state->seed);
+	struct cursor_slot *round = NULL;
+	bool is_free = false;
+
 	if (state->rounds)
-		round = cursor_find(state->rounds, key ^ hash_mix(state->seed), &fresh);
-	if (round && !fresh) {
-		*ret_ticket = take_ticket_u32(&round->ticket);
+		round = cursor_find(state->rounds, own_key, &is_free);
+	if (round && !is_free) {
+		*ret_ticket = cursor_next(round);
 		return true;
 	}
 	if (cursor_take(state->hints->cursors, key, ret_ticket))
@@ -58,10 +59,15 @@ static inline bool take_ticket(const struct pick_state *state, uint64_t key, str
 		*ret_ticket = (uint32_t)state->seed;
 	else
 		return false;
-	if (round) {
-		/* Far from where the number begins anew, which is no multiple of the endpoints. */
-		*ret_ticket &= INT32_MAX;
-		add_u32(&round->ticket, *ret_ticket + 1);
+	if (!round)
+		return true;
+	/* Far from where the number begins anew, which is no multiple of the endpoints. */
+	*ret_ticket &= INT32_MAX;
+	/* Threads that come at once go round together, from where the first of them begins. */
+	if (!cursor_begin(round, own_key, *ret_ticket + 1)) {
+		round = cursor_find(state->rounds, own_key, &is_free);
+		if (round && !is_free)
+			*ret_ticket = cursor_next(round);
 	}
 	return true;
 }

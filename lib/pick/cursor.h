@@ -13,16 +13,27 @@
  * Found by the name of what they count, not by the table's cursor number: two writers number their
  * ports differently. A slot once taken stays so; with 8192 of them the first 2000 Services of a
  * Pod find one as a rule, others use a cursor of their process (pick.h).
- * Two words instead of one of 64 bits: a ticket is then one fetch-and-add, which neither fails nor
- * loses a turn however many processes take one at once.
+ * One word, so that a ticket is one fetch-and-add, which neither fails nor loses a turn however
+ * many threads take one at once, and so that a round that begins elsewhere than at 0 does so for
+ * all.
  */
 #define CURSOR_SLOTS  8192u /* a power of two */
 #define CURSOR_PROBES 4u
 
 struct cursor_slot {
-	uint32_t tag;	 /* upper half of the key; 0: free */
-	uint32_t ticket; /* the next one */
+	/* Lower half: tag, the upper half of the key; 0: free. Upper half: the next ticket, whose
+	 * overflow is lost. */
+	uint64_t word;
 };
+
+#define CURSOR_TICKET_SHIFT 32
+
+static inline uint32_t cursor_tag(uint64_t key)
+{
+	uint32_t tag = (uint32_t)(key >> 32);
+
+	return tag + (tag == 0);
+}
 
 /* The key of a Service port with a VIP: the same in each process. */
 static inline uint64_t cursor_key_of_vip(const struct ip_address *vip, uint16_t port,
@@ -35,24 +46,41 @@ static inline uint64_t cursor_key_of_vip(const struct ip_address *vip, uint16_t 
  * on one cursor each would see every second turn only. */
 uint64_t cursor_key_of_name(const char *namespace, const char *name, const struct table_port *port);
 
-/* The slot of @key, made its own when it is free: then @ret_fresh. NULL when all its slots belong
- * to others. */
+/* The slot of @key, or the one that it may have: then @ret_free. NULL when all belong to others. */
 static inline struct cursor_slot *cursor_find(struct cursor_slot *slots, uint64_t key,
-					      bool *ret_fresh)
+					      bool *ret_free)
 {
-	uint32_t tag = (uint32_t)(key >> 32);
+	uint32_t tag = cursor_tag(key);
 
-	tag += tag == 0;
 	for (unsigned probe = 0; probe < CURSOR_PROBES; probe++) {
 		struct cursor_slot *slot = &slots[(key + probe) & (CURSOR_SLOTS - 1)];
-		uint32_t found = peek_u32(&slot->tag);
+		uint32_t found = (uint32_t)peek_u64(&slot->word);
 
-		*ret_fresh = found == 0 && claim_u32(&slot->tag, 0, tag);
-		/* Whoever loses the claim may have lost it to another one with the same port. */
-		if (found == tag || *ret_fresh || (found == 0 && peek_u32(&slot->tag) == tag))
+		*ret_free = found == 0;
+		if (found == tag || *ret_free)
 			return slot;
 	}
 	return NULL;
+}
+
+/* The next ticket of a slot that was found to be the key's. */
+static inline uint32_t cursor_next(struct cursor_slot *slot)
+{
+	return (uint32_t)(take_tickets_u64(&slot->word, 1ull << CURSOR_TICKET_SHIFT) >>
+			  CURSOR_TICKET_SHIFT);
+}
+
+/*
+ * A slot that was found free is @key's from now on, and @ticket its next one. Returns false when
+ * another thread was faster; it may have done so for the same key.
+ */
+static inline bool cursor_begin(struct cursor_slot *slot, uint64_t key, uint32_t ticket)
+{
+	uint64_t word = peek_u64(&slot->word);
+
+	return (uint32_t)word == 0 &&
+	       claim_u64(&slot->word, word,
+			 cursor_tag(key) | (uint64_t)ticket << CURSOR_TICKET_SHIFT);
 }
 
 /*
@@ -61,13 +89,18 @@ static inline struct cursor_slot *cursor_find(struct cursor_slot *slots, uint64_
  */
 static inline bool cursor_take(struct cursor_slot *slots, uint64_t key, uint32_t *ret_ticket)
 {
-	bool fresh;
-	struct cursor_slot *slot = cursor_find(slots, key, &fresh);
+	for (unsigned try = 0; try < CURSOR_PROBES; try++) {
+		bool free;
+		struct cursor_slot *slot = cursor_find(slots, key, &free);
 
-	if (!slot)
-		return false;
-	*ret_ticket = take_ticket_u32(&slot->ticket);
-	return true;
+		if (!slot)
+			return false;
+		if (free && !cursor_begin(slot, key, 0))
+			continue;
+		*ret_ticket = cursor_next(slot);
+		return true;
+	}
+	return false;
 }
 
 #endif

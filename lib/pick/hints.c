@@ -93,6 +93,6 @@ uint64_t hints_connections(const struct hints *hints)
 	uint64_t turns = 0;
 
 	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
-		turns += peek_u32(&hints->cursors[i].ticket);
+		turns += peek_u64(&hints->cursors[i].word) >> CURSOR_TICKET_SHIFT;
 	return turns - peek_u64(&hints->counters[HINTS_SPARE_TURNS]);
 }

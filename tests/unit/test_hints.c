@@ -422,13 +422,13 @@ static void test_without_a_free_cursor(void **state)
 	(void)state;
 	pick_world_init(&world, PODS);
 	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
-		world.hints->cursors[i].tag = 1;
+		world.hints->cursors[i].word = 1;
 	for (unsigned i = 0; i < 100; i++)
 		counts[pick_world_next(&world, &world.state, &picked)]++;
 	for (unsigned i = 0; i < PODS; i++)
 		assert_int_equal(counts[i], 10);
 	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
-		assert_int_equal(world.hints->cursors[i].ticket, 0);
+		assert_int_equal(world.hints->cursors[i].word, 1);
 	pick_world_free(&world);
 }
 
