@@ -58,10 +58,10 @@
  * A writer that cannot hear the API server gives others a chance: it may be alone with that, in a
  * sandbox or a network of its own, and all are kept from the changes by it. So many times
  * K8SLB_RETRY_DELAY, a minute by default; doubled each time, because a server that is gone is so
- * for all of them.
+ * for all of them, and because each time leaves a mapping behind that hooks may be reading.
  */
 #define PATIENCE_DELAYS	 12
-#define PATIENCE_DOUBLED 5
+#define PATIENCE_DOUBLED 10
 /* Whoever waits for the lock wakes up in it. */
 #define HAND_ON_PAUSE_MS 200
 
@@ -85,7 +85,7 @@ struct role {
 	uint64_t started_ms;
 	uint64_t mesh_checked_ms; /* 0: never */
 	uint64_t live_ms;	  /* since when the watches are up; 0: they are not yet */
-	unsigned handed_on;	  /* times */
+	unsigned handed_on;	  /* times since it last heard the API server */
 	bool left_old;		  /* the table that was left is not to be shown at once */
 	bool shown;		  /* a table was published to the hooks */
 };
@@ -194,21 +194,23 @@ static bool has_lost_patience(const struct role *role, const struct pipeline *pi
 	uint64_t heard_s;
 	uint64_t now_s;
 
-	if (!pipeline_problem(pipeline)[0] || clock_monotonic_ms() - began_ms < patience_ms)
+	if (pipeline_hears(pipeline) || !pipeline_problem(pipeline)[0] ||
+	    clock_monotonic_ms() - began_ms < patience_ms)
 		return false;
 	heard_s = pipeline_state(pipeline).heard_s;
 	now_s = clock_realtime_s();
 	return heard_s > now_s || (now_s - heard_s) * 1000 >= patience_ms;
 }
 
-/* Returns false when it stays the writer. */
-static bool hand_on(struct role *role, enum end *ret_end)
+/* Returns false when it stays the writer. Else @pipeline is gone. */
+static bool hand_on(struct role *role, struct pipeline *pipeline, enum end *ret_end)
 {
 	struct timespec pause = {.tv_nsec = HAND_ON_PAUSE_MS * 1000000L};
 	int rc = writer_lock_is_wanted(&role->lock);
 
 	if (rc == 0)
 		return false;
+	pipeline_abandon(pipeline);
 	if (rc > 0)
 		rc = writer_lock_release(&role->lock);
 	log_info(role->logger, "no word from the API server: another process may write the table");
@@ -262,10 +264,11 @@ static enum end write_table(struct role *role, bool shared)
 			pipeline_abandon(pipeline);
 			return END_LOCK_LOST;
 		}
-		if (shared && has_lost_patience(role, pipeline, began_ms) && hand_on(role, &end)) {
-			pipeline_abandon(pipeline);
+		if (pipeline_hears(pipeline))
+			role->handed_on = 0;
+		if (shared && has_lost_patience(role, pipeline, began_ms) &&
+		    hand_on(role, pipeline, &end))
 			return end;
-		}
 	}
 }
 
@@ -410,11 +413,28 @@ static enum end share(struct role *role)
 /* Not the end of the thread: where a filter refuses exit(2), libc calls it again and again. */
 static void rest(const struct role *role)
 {
+	static const uint32_t never;
 	const struct timespec pause = {.tv_sec = LONGEST_WAIT_MS / 1000};
 
 	role->sink->publish_view(NULL);
-	for (;;)
-		nanosleep(&pause, NULL);
+	for (;;) {
+		/* That may be refused too. */
+		if (nanosleep(&pause, NULL) < 0)
+			raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
+	}
+}
+
+/* Anew, because the program may be another user by now. One that was handed on is waited for with
+ * the same descriptor where the program has left its root. */
+static int open_lock(struct role *role)
+{
+	struct writer_lock before = role->lock;
+	int rc = writer_lock_open(role->identity, &role->lock);
+
+	if (rc < 0 && before.fd >= 0 && writer_lock_is_ours(&before))
+		return 0;
+	writer_lock_close(&before);
+	return rc;
 }
 
 void role_run(const struct config *config, const struct logger *logger,
@@ -425,6 +445,7 @@ void role_run(const struct config *config, const struct logger *logger,
 		.logger = logger,
 		.sink = sink,
 		.identity = config_table_identity(config),
+		.lock = {.folder = -1, .fd = -1},
 		.started_ms = clock_monotonic_ms(),
 	};
 	enum end end = END_LOCK_LOST;
@@ -434,23 +455,29 @@ void role_run(const struct config *config, const struct logger *logger,
 		return;
 	for (lost = 0; end == END_HANDED_ON || (end == END_LOCK_LOST && lost < MOST_LOCKS_LOST);
 	     lost += end == END_LOCK_LOST) {
-		int rc = writer_lock_open(role.identity, &role.lock);
+		int rc = open_lock(&role);
 
 		if (rc < 0) {
 			log_info(logger, "no shared table: /dev/shm: %s", strerror(-rc));
-			end = role.handed_on ? END_LOCKED_IN : END_NOTHING_SHARED;
+			end = END_NOTHING_SHARED;
 			break;
 		}
 		end = share(&role);
-		writer_lock_close(&role.lock);
+		if (end != END_HANDED_ON)
+			writer_lock_close(&role.lock);
 	}
 	if (end == END_LOCK_LOST) {
 		log_info(logger, "the table is this process's own: its lock was removed %u times",
 			 lost);
 		end = END_NOTHING_SHARED;
 	}
-	if (end == END_LOCKED_IN)
+	if (end == END_NOTHING_SHARED) {
+		/* What it showed before is not known to have a writer. */
+		if (role.handed_on)
+			sink->publish_view(NULL);
+		end = write_table(&role, false);
+	}
+	/* A follower may be locked in too, and hears of it when it gets the lock. */
+	if (end == END_LOCKED_IN || (end == END_NO_PIPELINE && role.shown))
 		rest(&role);
-	if (end == END_NOTHING_SHARED)
-		write_table(&role, false);
 }

@@ -103,6 +103,11 @@ bool writer_lock_is_valid(const struct writer_lock *lock)
 	return k8slb_fstat(lock->fd, &status) == 0 && status.st_nlink > 0;
 }
 
+bool writer_lock_is_ours(const struct writer_lock *lock)
+{
+	return check_owner(lock->fd, S_IFREG, 0) == 0;
+}
+
 static int set_byte(const struct writer_lock *lock, int command, short type, enum byte byte)
 {
 	struct flock one = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};

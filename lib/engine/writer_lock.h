@@ -65,6 +65,9 @@ int writer_lock_release(const struct writer_lock *lock);
 /* Nobody has removed the file. */
 bool writer_lock_is_valid(const struct writer_lock *lock);
 
+/* The program is still the user whose file it is. */
+bool writer_lock_is_ours(const struct writer_lock *lock);
+
 /* Closes, and so unlocks. */
 void writer_lock_close(struct writer_lock *lock);
 

@@ -239,6 +239,11 @@ static bool api_live(const struct source *source)
 	return syncer_live(of_const(source)->syncer);
 }
 
+static bool api_hears(const struct source *source)
+{
+	return syncer_hears(of_const(source)->syncer);
+}
+
 static uint64_t api_last_heard_ms(const struct source *source)
 {
 	return syncer_last_heard_ms(of_const(source)->syncer);
@@ -282,6 +287,7 @@ static const struct source_ops api_ops = {
 	.synced = api_synced,
 	.attempted = api_attempted,
 	.live = api_live,
+	.hears = api_hears,
 	.last_heard_ms = api_last_heard_ms,
 	.count = api_count,
 	.problem = api_problem,

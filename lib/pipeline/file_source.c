@@ -202,6 +202,7 @@ static const struct source_ops file_ops = {
 	.synced = file_synced,
 	.attempted = file_attempted,
 	.live = file_live,
+	.hears = file_live,
 	.last_heard_ms = file_last_heard_ms,
 	.problem = file_problem,
 	.wakeup = file_wakeup,

@@ -278,6 +278,11 @@ bool pipeline_is_live(const struct pipeline *pipeline)
 	return pipeline->source->ops->live(pipeline->source);
 }
 
+bool pipeline_hears(const struct pipeline *pipeline)
+{
+	return pipeline->source->ops->hears(pipeline->source);
+}
+
 const char *pipeline_problem(const struct pipeline *pipeline)
 {
 	return pipeline->source->ops->problem(pipeline->source);
@@ -291,6 +296,7 @@ bool pipeline_was_refused(const struct pipeline *pipeline)
 void pipeline_abandon(struct pipeline *pipeline)
 {
 	pipeline->source->ops->free(pipeline->source);
+	table_writer_abandon(pipeline->writer);
 	free(pipeline);
 }
 

@@ -78,6 +78,9 @@ struct pipeline_state {
 };
 struct pipeline_state pipeline_state(const struct pipeline *pipeline);
 
+/* A part of it is in sync, at least: other namespaces may be forbidden. */
+bool pipeline_hears(const struct pipeline *pipeline);
+
 /* What keeps it from being in sync; "" when nothing does. Valid until the next pipeline_run(). */
 const char *pipeline_problem(const struct pipeline *pipeline);
 

@@ -18,12 +18,13 @@ struct source_ops {
 	 * could not wait and came back at once. */
 	int (*run)(struct source *source, int max_wait_ms);
 	/* syncer.h: syncer_take_changed(), _touch_all(), _synced(), _attempted(), _live(),
-	 * _last_heard_ms(). */
+	 * _hears(), _last_heard_ms(). */
 	bool (*take_changed)(struct source *source, struct service_state *ret_state);
 	void (*touch_all)(struct source *source);
 	bool (*synced)(const struct source *source);
 	bool (*attempted)(const struct source *source);
 	bool (*live)(const struct source *source);
+	bool (*hears)(const struct source *source);
 	uint64_t (*last_heard_ms)(const struct source *source);
 	/* How many requests were made, and how many failed. NULL: none ever. */
 	void (*count)(const struct source *source, uint64_t *ret_requests, uint64_t *ret_errors);

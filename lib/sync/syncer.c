@@ -284,6 +284,14 @@ static bool visit_last_heard(const struct namespace_sync *ns, const struct colle
 	return true;
 }
 
+static bool visit_deaf(const struct namespace_sync *ns, const struct collection *collection,
+		       void *unused)
+{
+	(void)ns;
+	(void)unused;
+	return !collection->reflector.hearing;
+}
+
 static bool visit_problem(const struct namespace_sync *ns, const struct collection *collection,
 			  void *ctx)
 {
@@ -522,6 +530,11 @@ uint64_t syncer_last_heard_ms(const struct syncer *syncer)
 
 	for_each_collection(syncer, visit_last_heard, &latest_ms);
 	return latest_ms;
+}
+
+bool syncer_hears(const struct syncer *syncer)
+{
+	return !for_each_collection(syncer, visit_deaf, NULL);
 }
 
 const char *syncer_problem(const struct syncer *syncer)

@@ -68,6 +68,9 @@ bool syncer_attempted(const struct syncer *syncer);
 /* All synced namespaces are heard now: what was taken of them is fresh. */
 bool syncer_live(const struct syncer *syncer);
 
+/* At least one collection is heard now. */
+bool syncer_hears(const struct syncer *syncer);
+
 /* Some collection goes on from the journal, so that there is something to take at once. */
 bool syncer_restored(const struct syncer *syncer);
 

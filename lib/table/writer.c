@@ -494,14 +494,28 @@ struct table_writer_size table_writer_size(const struct table_writer *writer)
 	};
 }
 
-void table_writer_free(struct table_writer *writer)
+static void forget_services(struct table_writer *writer)
 {
 	struct written_service *service, *next;
 
-	if (!writer)
-		return;
 	HASH_ITER (hh, writer->services, service, next)
 		take_out(writer, service);
+}
+
+void table_writer_abandon(struct table_writer *writer)
+{
+	forget_services(writer);
+	/* The views are in these, and so stay too. */
+	for (struct table_memory *memory = writer->memory; memory; memory = memory->older)
+		region_retire(&memory->region);
+	free(writer);
+}
+
+void table_writer_free(struct table_writer *writer)
+{
+	if (!writer)
+		return;
+	forget_services(writer);
 	while (writer->memory) {
 		struct table_memory *memory = writer->memory;
 

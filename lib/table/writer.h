@@ -69,6 +69,10 @@ struct table_writer_size {
 };
 struct table_writer_size table_writer_size(const struct table_writer *writer);
 
+/* In place of table_writer_free() where readers may be left: writes no more, and leaves all tables
+ * mapped for ever, for reading. */
+void table_writer_abandon(struct table_writer *writer);
+
 /* Unmaps all tables: no reader may be left. Takes NULL. */
 void table_writer_free(struct table_writer *writer);
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A writer that cannot hear the API server, and others that could: it hands the table on, after 12 times K8SLB_RETRY_DELAY."""
+import time
+from pathlib import Path
 from typing import List
 
 import pytest
 
 from tests.harness import Build, ShimRunner, expect, wait_until
 from tests.kube.double_cluster import DoubleCluster
-from tests.shared_table.common import ONE_LIST_EACH, Guest, lists_of, names, target, wait_writer
+from tests.shared_table.common import ASKED, ONE_LIST_EACH, Guest, cpu_ticks, lists_of, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -41,6 +43,55 @@ def test_a_writer_in_a_sandbox(cluster: DoubleCluster, run_shim: ShimRunner, bui
     pods.append(cluster.add_pod("late", {"app": "web"}))
     other.wait_asked(names(pods), PATIENCE_S + 10, cluster.logs)
     expect(wait_writer(other.process.result), other.pid)
+
+
+def test_a_follower_in_a_sandbox(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
+    """It gets the lock when the writer ends, can do nothing with it, and cannot even end its thread: libc would go on to try."""
+    service, pods = target(cluster)
+    env = cluster.env("web")
+    writer = Guest(run_shim, service, env)
+    writer.wait_asked(names(pods))
+    sandboxed = run_shim.start([build.programs / "sandbox", service.vip, service.port, "after", "all", "errno"], env=env)
+    sandboxed.wait_output("waiting\n")
+    writer.kill()
+    time.sleep(1)
+    before = cpu_ticks(sandboxed.pid)
+    time.sleep(1)
+    used = cpu_ticks(sandboxed.pid) - before
+    assert used < 10, (used, sandboxed.result())
+
+
+def test_a_writer_with_another_root(cluster: DoubleCluster, run_shim: ShimRunner, tmp_path: Path) -> None:
+    """It cannot open the lock again, and follows with the one that it has."""
+    service, pods = target(cluster)
+    env = cluster.env("web", K8SLB_RETRY_DELAY=str(RETRY_DELAY_S))
+    left_root = f'ask(1)\nos.chroot("{tmp_path}")\n'
+    elsewhere = Guest(run_shim, service, env, program=ASKED.replace("for line in", left_root + "for line in"))
+    elsewhere.process.wait_output("web-")
+    other = Guest(run_shim, service, env)
+    other.wait_asked(names(pods))
+    cluster.stop_api()
+    wait_writer(cluster.logs, but=elsewhere.pid, timeout=PATIENCE_S + 10)
+    cluster.start_api()
+    pods.append(cluster.add_pod("late", {"app": "web"}))
+    other.wait_asked(names(pods), 15, cluster.logs)
+    elsewhere.say(1)  # its first line has one name more
+    elsewhere.answers()
+    elsewhere.wait_asked(names(pods), 5, cluster.logs)
+
+
+def test_a_part_is_forbidden(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """A quiet watch is heard, whatever another namespace says."""
+    service, pods = target(cluster)
+    cluster.server.auth.deny("services", "list", "closed")
+    cluster.server.auth.deny("endpointslices", "list", "closed")
+    env = cluster.env("web,closed/*", K8SLB_RETRY_DELAY=str(RETRY_DELAY_S))
+    guests = [Guest(run_shim, service, env) for _ in range(2)]
+    for guest in guests:
+        guest.wait_asked(names(pods))
+    writer = wait_writer()
+    time.sleep(PATIENCE_S + 3)
+    expect(wait_writer(), writer, *[guest.log() for guest in guests])
 
 
 def test_an_outage_for_all(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
