@@ -85,6 +85,7 @@ def test_a_part_is_forbidden(cluster: DoubleCluster, run_shim: ShimRunner) -> No
     service, pods = target(cluster)
     cluster.server.auth.deny("services", "list", "closed")
     cluster.server.auth.deny("endpointslices", "list", "closed")
+    cluster.server.auth.deny("endpoints", "list", "closed")
     env = cluster.env("web,closed/*", K8SLB_RETRY_DELAY=str(RETRY_DELAY_S))
     guests = [Guest(run_shim, service, env) for _ in range(2)]
     for guest in guests:
