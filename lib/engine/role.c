@@ -458,7 +458,8 @@ void role_run(const struct config *config, const struct logger *logger,
 		int rc = open_lock(&role);
 
 		if (rc < 0) {
-			log_info(logger, "no shared table: /dev/shm: %s", strerror(-rc));
+			log_info(logger, "the table is this process's own: /dev/shm: %s",
+				 strerror(-rc));
 			end = END_NOTHING_SHARED;
 			break;
 		}
