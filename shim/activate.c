@@ -14,6 +14,10 @@
 #include "state.h"
 #include "view.h"
 
+/* 10 ms: whoever adopts may have to wait for a processor. */
+#define ADOPTION_PAUSE_NS 100000
+#define ADOPTION_PAUSES	  100
+
 /* This thread is in pthread_create(): its malloc() may be the program's and call connect(), which
  * must not wait for what this very thread is to begin. */
 static __thread bool starting;
@@ -99,12 +103,26 @@ static void wait_first_sync(const struct process *process, uint32_t longest_wait
 	}
 }
 
+/* Another thread of a forked child is in adopt(), for some microseconds: without waiting for that
+ * this one would go to libc although it has the time to wait for a table. */
+static void await_adoption(const struct process *process)
+{
+	struct timespec pause = {.tv_nsec = ADOPTION_PAUSE_NS};
+
+	for (unsigned i = 0; i < ADOPTION_PAUSES && observe_u32(&process->engine) == PROCESS_UNSET;
+	     i++)
+		raw_syscall(SYS_futex, &process->engine, FUTEX_WAIT_PRIVATE, PROCESS_UNSET, &pause,
+			    NULL, 0);
+}
+
 static const struct table_view *start_and_wait(uint32_t longest_wait_ms, bool ends_by_signal)
 {
 	int saved_errno = errno;
 	struct process *process = process_current();
 	const struct table_view *view;
 
+	if (longest_wait_ms > 0)
+		await_adoption(process); /* pairs with the publish in adopt() */
 	start_engine(process);
 	view = current_view();
 	if (!view && longest_wait_ms > 0 && !starting &&

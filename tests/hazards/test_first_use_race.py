@@ -19,11 +19,13 @@ RUNS = counts(15, 200)
 KINDS = ("services", "endpointslices")
 
 
-def race(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, web: Target, threads: int) -> Tuple["Counter[str]", str]:
+def race(
+    cluster: DoubleCluster, run_shim: ShimRunner, build: Build, web: Target, threads: int, *how: str
+) -> Tuple["Counter[str]", str]:
     """One process; who answered its threads, and what is wrong with the rest ("" for nothing)."""
     wait_until("the end of the watches before", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
     cluster.server.log.clear()
-    program = run_shim.start([build.programs / "first_use_race", *web.arguments, threads], env=cluster.env("web"))
+    program = run_shim.start([build.programs / "first_use_race", *web.arguments, threads, *how], env=cluster.env("web"))
     program.wait_output("end\n")
     wait_until("both watches", lambda: cluster.server.open_watches() == len(KINDS), 10, program.result, cluster.logs)
     result = program.result()
@@ -46,6 +48,15 @@ def test_64_threads(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) 
         assert max(answers.values()) - min(answers.values()) <= 1, (answers, shown)
         total += answers
     print(f"\n{RUNS} runs of 64 threads: {dict(total)}; in each one engine, one list and one watch of each kind")
+
+
+def test_64_threads_of_a_forked_child(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
+    """They also race for what fork() has left: whoever came while another one put it in order went to libc."""
+    web = target(cluster)
+    for _ in range(RUNS):
+        answers, shown = race(cluster, run_shim, build, web, 64, "fork")
+        expect(set(answers), set(web.names), shown)
+        assert max(answers.values()) - min(answers.values()) <= 1, (answers, shown)
 
 
 def test_500_threads(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * first_use_race VIP PORT THREADS: so many threads wait at a barrier and then make the first
- * connection of the process, all at once. Prints "race POD" for each, "engines N" with the number
+ * first_use_race VIP PORT THREADS [fork]: so many threads wait at a barrier and then make the first
+ * connection of the process, all at once; with "fork" of a child that looks like one that began so.
+ * Prints "race POD" for each, "engines N" with the number
  * of threads of the process that are called k8slb, and "end"; then it stays until it is killed.
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "dial.h"
 
@@ -54,6 +59,15 @@ int main(int argc, char **argv)
 
 	if (count == 0 || !threads)
 		return 2;
+	if (argc > 4 && strcmp(argv[4], "fork") == 0) {
+		pid_t child = fork();
+
+		if (child > 0) {
+			waitpid(child, NULL, 0);
+			return 0;
+		}
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	}
 	vip = dial_address(argv[1], argv[2]);
 	pthread_barrier_init(&barrier, NULL, count);
 	pthread_attr_init(&attributes);
