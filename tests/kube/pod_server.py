@@ -201,8 +201,10 @@ class Server:
     def run(self) -> None:
         while True:
             for key, events in self.selector.select():
-                # A handler of this round may have closed this one.
-                if self.selector.get_map().get(key.fileobj) is not None:
+                # A handler of this round may have closed this one; its number may be another one's by now. By the number:
+                # a closed socket has none, and the map refuses to look for it.
+                current = self.selector.get_map().get(key.fd)
+                if current is not None and current.fileobj is key.fileobj:
                     handle: Callable[[int], None] = key.data
                     handle(events)
 
