@@ -368,6 +368,8 @@ static bool await_table(struct role *role, enum end *ret_end)
 		}
 		kept = view && is_worth_showing(role, view) ? keep_for_ever(view) : NULL;
 		if (kept) {
+			/* Before: a program may be at its end as soon as it has a table. */
+			log_info(role->logger, "another process of this user writes the table");
 			show(role, kept);
 			return true;
 		}
@@ -394,7 +396,6 @@ static enum end follow(struct role *role)
 	writer_lock_ask_for(&role->lock);
 	if (!await_table(role, &end))
 		return end;
-	log_info(role->logger, "another process of this user writes the table");
 	return end_of(role, writer_lock_wait(&role->lock));
 }
 
