@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 import time
-from typing import Any, List
+from typing import Any, List, Tuple
 
 import pytest
 
 from tests.harness import ShimRunner, expect, wait_until
 from tests.hazards.guests import ASK
+from tests.kube.cluster import Pod
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import tally
 from tests.shared_table import sysv
@@ -23,9 +24,9 @@ pytestmark = pytest.mark.clusters("double")
 ROUND_AT = 48  # in the header
 LEFT_WAIT_S = 0.25  # so long a table that was left is not shown
 
+
 def shown(*guests: Guest) -> List[Any]:
     return [guest.process.result() for guest in guests]
-
 
 
 ENDS = {
@@ -140,21 +141,31 @@ def test_a_writer_stopped_before_its_first_table(cluster: DoubleCluster, run_shi
     second.wait_asked(names(pods), 20, cluster.logs())
 
 
-def test_the_last_one_ends_and_leaves_the_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
-    """The first connect of a process that comes later needs no request, and hears of what changed meanwhile."""
+def end_of_the_last(cluster: DoubleCluster, run_shim: ShimRunner) -> Tuple[Guest, List[Pod]]:
+    """A program that has asked for nothing yet, beside a table that another one left less than a second ago."""
     service, pods = target(cluster)
     cluster.server.set(bookmark_interval=0.1)
     first = Guest(run_shim, service, cluster.env("web"))
     first.wait_asked(names(pods))
-    # Runs already, and asks for nothing before its first connect: the table is to be a second old at most then.
     second = Guest(run_shim, service, cluster.env("web"))
     expect(first.end().returncode, 0, *shown(first))
     wait_until("the end of the watches", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
     cluster.server.log.clear()
+    return second, pods
+
+
+def test_the_last_one_ends_and_leaves_the_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """The first connect of a process that comes later needs no answer of the API server. Its thread asks for one as soon as it runs."""
+    second, pods = end_of_the_last(cluster, run_shim)
     cluster.server.fault("stall_headers", times=None, seconds=None)
     expect(set(second.ask(9)), names(pods), *shown(second))
-    expect(asked_of(cluster), {}, cluster.logs(), *shown(second))
-    cluster.server.clear_faults()
+    wait_until("a request", lambda: bool(asked_of(cluster)), 10, cluster.logs)
+    expect([one for one in cluster.server.requests() if one.status], [], cluster.logs(), *shown(second))
+
+
+def test_who_comes_after_the_last_one_watches_from_its_version(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    second, pods = end_of_the_last(cluster, run_shim)
+    expect(set(second.ask(9)), names(pods), *shown(second))
     pods.append(cluster.add_pod("late", {"app": "web"}))
     second.wait_asked(names(pods), 10, cluster.logs())
     asked = {(kind, verb): 1 for kind in ("services", "endpointslices") for verb in ("ask", "watch")}

@@ -5,7 +5,8 @@
  *   exec:          fork(), and the child becomes "spawn HOST PORT ask".
  *   vfork-exec:    the same by vfork(). posix_spawn: by that.
  *   vfork-first:   a vfork() child asks before its parent ever did. vfork-later: after it.
- *   clone:         a child by the bare system call, without what libc does around fork().
+ *   clone:         a child by the bare system call, without what libc does around fork(). "threads N"
+ *                  says how many it has when it has asked.
  *   exec-load:     this program becomes itself COUNT times while 4 threads connect.
  *   ask:           only asks, as "program".
  */
@@ -13,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -77,12 +79,23 @@ static void by_posix_spawn(void)
 		reap(pid);
 }
 
+/* By the link count of the folder: opendir() would allocate, and the engine's thread of the parent
+ * may have held the allocator's lock when the child was made. */
+static void say_threads(void)
+{
+	struct stat tasks;
+
+	if (stat("/proc/self/task", &tasks) == 0)
+		pods_say("threads", tasks.st_nlink == 2 + 2 ? "2" : "other than 2");
+}
+
 static void by_clone(void)
 {
 	pid_t pid = (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
 
 	if (pid == 0) {
 		pods_ask(&vip, "clone", 6);
+		say_threads();
 		_exit(0);
 	}
 	reap(pid);
