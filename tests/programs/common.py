@@ -425,9 +425,10 @@ def tree(pid: int) -> List[int]:
 
 def _children(pid: int) -> Set[int]:
     found: Set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            found.update(map(int, task.read_text().split()))
+    with contextlib.suppress(FileNotFoundError):  # of a process that has ended meanwhile
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found.update(map(int, task.read_text().split()))
     return found
 
 
