@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: a program that connects for as long as it is watched, and what stands in for kube-proxy."""
 import itertools
+import re
 import sys
 import time
 from collections import Counter
@@ -39,6 +40,12 @@ class Follower:
 
     def results(self, since: float = 0) -> Set[str]:
         return {line.result for line in self.lines(since)}
+
+    def results_by_table(self) -> Set[str]:
+        """The results from the first answer of a pod (NAME-NUMBER) on. The program connects without blocking: a first table that takes
+        longer than k8slb waits for then, 300 ms, finds the connections before it at the VIP."""
+        balanced = itertools.dropwhile(lambda line: not re.fullmatch(r"[a-z]+-\d+", line.result), self.lines())
+        return {line.result for line in balanced}
 
     def wait(self, what: str, condition: Callable[[List[Line]], object], timeout: float = 10, since: float = 0) -> List[Line]:
         """Wait until the condition holds for the connections so far."""

@@ -109,7 +109,7 @@ def test_the_last_good_table_serves_on(cluster: DoubleCluster, run_shim: ShimRun
         assert count <= allowed, f"{resource}: {count} requests in {lasted:.1f} s, allowed {allowed}\n{cluster.logs()}\n{follower}"
     if case.log:
         follower.wait_log("(error|info).*(" + case.log + ")", 3)
-    expect(follower.results(), names(pods), cluster.logs(), follower)
+    expect(follower.results_by_table(), names(pods), cluster.logs(), follower)
 
     cluster.server.accept_again()
     cluster.server.reset()
@@ -118,4 +118,4 @@ def test_the_last_good_table_serves_on(cluster: DoubleCluster, run_shim: ShimRun
         cluster.delete_pod(pods[0])
         added = cluster.add_pod("web-3", {"app": "web"})
         expect_followed(follower, names([*pods[1:], added]))
-        expect(follower.results(), names([*pods, added]), cluster.logs(), follower)
+        expect(follower.results_by_table(), names([*pods, added]), cluster.logs(), follower)

@@ -25,7 +25,7 @@ def test_pods_that_changed_right_after_a_restart_are_followed(cluster: Cluster, 
     added = cluster.add_pod("web-3", {"app": "web"})
 
     expect_followed(follower, names([*pods[1:], added]), 30)
-    expect(follower.results(), names([*pods, added]), cluster.logs(), follower)
+    expect(follower.results_by_table(), names([*pods, added]), cluster.logs(), follower)
 
 
 @pytest.mark.clusters("double")
@@ -47,7 +47,7 @@ def test_history_is_lost_and_pods_changed_meanwhile(
     added = cluster.add_pod("web-3", {"app": "web"})
 
     expect_followed(follower, names([*pods[1:], added]))
-    expect(follower.results(), names([*pods, added]), cluster.logs(), follower)
+    expect(follower.results_by_table(), names([*pods, added]), cluster.logs(), follower)
 
 
 @pytest.mark.clusters("double")
@@ -62,4 +62,4 @@ def test_a_watch_that_ends_as_it_should_goes_on_at_once(cluster: DoubleCluster, 
     cluster.server.wait(lambda: cluster.server.counts() == before + 2 and cluster.server.open_watches() == 2, 1)
 
     expect(cluster.server.counts(verb="list"), 2, cluster.logs(), follower)
-    expect(follower.results(), names(pods), follower)
+    expect(follower.results_by_table(), names(pods), follower)

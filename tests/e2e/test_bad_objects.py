@@ -111,7 +111,7 @@ def test_a_bad_event_costs_only_itself(cluster: DoubleCluster, run_shim: ShimRun
         if complaints(follower) == before and what not in SILENT:
             silent.append(what)
     cluster.server.delete("endpointslices", "bad")
-    expect(follower.results(), names(pods) | {"marker"}, follower)
+    expect(follower.results_by_table(), names(pods) | {"marker"}, follower)
     expect(silent, [], "these were not told in the log", follower)
 
 
@@ -150,14 +150,14 @@ def test_what_breaks_the_stream_leaves_the_table(cluster: DoubleCluster, run_shi
         cluster.server.restart()
     added = cluster.add_pod("web-3", {"app": "web"})  # more bytes: only they show that an event was cut short
     follower.wait_log("error.*(JSON|garbled|large|deep|nest|cannot be used|limit)", 5)
-    assert follower.results() <= names([*pods, added]), follower
+    assert follower.results_by_table() <= names([*pods, added]), follower
     grown = follower.peak_kib() - peak
     assert grown < 16 * 1024, f"{grown} KiB more\n{follower}"
 
     cluster.server.delete("endpointslices", "bad")
     cluster.delete_pod(pods[0])
     expect_followed(follower, names([*pods[1:], added]), 15)
-    expect(follower.results(), names([*pods, added]), follower)
+    expect(follower.results_by_table(), names([*pods, added]), follower)
 
 
 def test_a_nameless_item_of_a_list_leaves_the_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -171,7 +171,7 @@ def test_a_nameless_item_of_a_list_leaves_the_table(cluster: DoubleCluster, run_
     cluster.server.delete("endpointslices", "bad")
     cluster.delete_pod(pods[0])
     expect_followed(follower, names(pods[1:]))
-    expect(follower.results(), names(pods), follower)
+    expect(follower.results_by_table(), names(pods), follower)
 
 
 # Each looks like a good value to a parser that does not look closely.
@@ -244,7 +244,7 @@ def test_a_service_that_turns_bad_stays_what_it_was(cluster: DoubleCluster, run_
     follower.wait_log("cannot be used, its last good state stays")
     cluster.delete_pod(pods[0])
     expect_followed(follower, names(pods[1:]))
-    expect(follower.results(), names(pods), follower)
+    expect(follower.results_by_table(), names(pods), follower)
 
 
 PARTS: Dict[str, Callable[[Dict[str, Any]], None]] = {

@@ -49,7 +49,7 @@ def test_endpoints_where_slices_cannot_be_read(
     expect_followed(follower, names(pods))
     cluster.delete_pod(pods[0])
     expect_followed(follower, names(pods[1:]))
-    expect(follower.results(), names(pods), cluster.logs(), follower)
+    expect(follower.results_by_table(), names(pods), cluster.logs(), follower)
     follower.wait_log("EndpointSlices may not be read, using Endpoints")
 
 
@@ -155,4 +155,4 @@ def test_scale_to_zero_and_up_again(cluster: Cluster, run_shim: ShimRunner) -> N
 
     refusals = [line.seconds for line in follower.lines() if line.result == "ECONNREFUSED"]
     assert max(refusals) < 0.1, f"the slowest refusal took {max(refusals)} s\n{follower}"
-    expect(follower.results(), names([*pods, again]) | {"ECONNREFUSED"}, cluster.logs(), follower)
+    expect(follower.results_by_table(), names([*pods, again]) | {"ECONNREFUSED"}, cluster.logs(), follower)

@@ -55,7 +55,7 @@ def test_floods_cost_no_memory(cluster: DoubleCluster, run_shim: ShimRunner, flo
     grown = follower.peak_kib() - before
     print(f"{flood.fault}: {sent >> 10} KiB sent, memory grew by {grown} KiB")
     assert grown < MOST_KIB, f"{grown} KiB more\n{cluster.logs()}\n{follower}"
-    expect(follower.results(), names(pods), cluster.logs(), follower)
+    expect(follower.results_by_table(), names(pods), cluster.logs(), follower)
     # And it is well again.
     added = cluster.add_pod("web-3", {"app": "web"})
     follower.wait_results({added.name}, 20)

@@ -88,4 +88,4 @@ def test_a_pod_that_is_unready_for_a_moment_comes_back(cluster: Cluster, run_shi
     cluster.set_ready(pods[1], True)
     expect_followed(follower, names(pods))
 
-    expect(follower.results(), names(pods), follower)
+    expect(follower.results_by_table(), names(pods), follower)

@@ -48,4 +48,4 @@ def test_the_api_servers_own_vip_serves_the_shim(cluster: RealCluster, run_shim:
     follower.wait_results(names(pods))
     cluster.delete_pod(pods[0])
     follower.wait("only the others", lambda lines: {line.result for line in lines[-12:]} == names(pods[1:]))
-    expect(follower.results(), names(pods), cluster.logs(), follower)
+    expect(follower.results_by_table(), names(pods), cluster.logs(), follower)
