@@ -277,18 +277,21 @@ pytest-e2e:
 pytest-others:
 	@$(call run_pytest,tests $(addprefix --ignore=,$(HALF_OF_TESTS) tests/libcs))
 
-# The same hooks, watched. Tests that have no meaning then are marked so.
+# Hooks, the agent and writers that end, watched. Tests that have no meaning then are marked so.
 pytest-asan:
-	@$(MAKE) SANITIZE=address,undefined pytest-preload
+	@$(MAKE) SANITIZE=address,undefined pytest-sanitized
 
 # Without these ThreadSanitizer ends children of fork() that start a thread, as ours do, and holds every
 # program for a second at its end.
 pytest-tsan: export TSAN_OPTIONS := die_after_fork=0:atexit_sleep_ms=0
 pytest-tsan:
-	@$(MAKE) SANITIZE=thread pytest-preload
+	@$(MAKE) SANITIZE=thread pytest-sanitized
 
-pytest-preload: $(SHIM) $(CLI) programs
-	@$(call run_pytest,tests/preload tests/failover --cluster=double -m 'not unsanitized')
+SANITIZED_TESTS := tests/preload tests/failover tests/agent \
+	$(addprefix tests/shared_table/test_,hostile_segments.py kill_storm.py writer_ends.py)
+
+pytest-sanitized: $(SHIM) $(CLI) programs
+	@$(call run_pytest,$(SANITIZED_TESTS) --cluster=double -m 'not unsanitized')
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (needs clang)
 	@command -v clang > /dev/null || { echo "fuzz: clang is needed (scripts/setup test)" >&2; exit 1; }
@@ -337,7 +340,7 @@ help: ## this list
 
 .PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
 	test-valgrind test-clang test-libcs libcs-programs hazards pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
-	pytest-preload fuzz run-fuzzers install uninstall clean help FORCE
+	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------
 

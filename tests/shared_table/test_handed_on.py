@@ -45,6 +45,7 @@ def test_a_writer_in_a_sandbox(cluster: DoubleCluster, run_shim: ShimRunner, bui
     expect(wait_writer(other.process.result), other.pid)
 
 
+@pytest.mark.unsanitized("the sanitizers make system calls of their own")
 def test_a_follower_in_a_sandbox(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
     """It gets the lock when the writer ends, can do nothing with it, and cannot even end its thread: libc would go on to try."""
     service, pods = target(cluster)
