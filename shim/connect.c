@@ -46,11 +46,10 @@ enum decision {
 static bool is_unconnected_tcp(int fd, bool *ret_failed)
 {
 	struct tcp_outcome info;
-	bool whole;
 
-	if (!tcp_outcome_read(fd, &info, &whole) || info.state != TCP_CLOSE)
+	if (!tcp_outcome_read(fd, &info) || info.state != TCP_CLOSE)
 		return false;
-	*ret_failed = whole && info.segs_out > 0;
+	*ret_failed = info.segs_out > 0;
 	return true;
 }
 

@@ -129,11 +129,10 @@ static bool is_under_way(int error)
 static void report_success(const struct dial *dial)
 {
 	struct tcp_outcome outcome;
-	bool whole;
 
 	/* TCP_FASTOPEN_CONNECT with a cookie: connect() succeeds before anything is sent. */
-	if (pick_is_quiet(&dial->state) || (tcp_outcome_read(dial->fd, &outcome, &whole) &&
-					    outcome.state == TCP_SYN_SENT))
+	if (pick_is_quiet(&dial->state) ||
+	    (tcp_outcome_read(dial->fd, &outcome) && outcome.state == TCP_SYN_SENT))
 		return;
 	pick_succeeded(&dial->state, &dial->picked.endpoint);
 }

@@ -165,9 +165,8 @@ bool pending_settle(const struct pick_state *state, uint64_t cookie, bool connec
 static enum outcome outcome_of(const struct entry *entry)
 {
 	struct tcp_outcome info;
-	bool whole;
 
-	if (peer_cookie(entry->fd) != entry->cookie || !tcp_outcome_read(entry->fd, &info, &whole))
+	if (peer_cookie(entry->fd) != entry->cookie || !tcp_outcome_read(entry->fd, &info))
 		return OUTCOME_UNKNOWN;
 	switch (info.state) {
 	case TCP_SYN_SENT:
@@ -176,7 +175,7 @@ static enum outcome outcome_of(const struct entry *entry)
 	case TCP_LISTEN:
 		return OUTCOME_UNKNOWN;
 	case TCP_CLOSE:
-		if (!whole || info.segs_out == 0)
+		if (info.segs_out == 0)
 			return OUTCOME_UNKNOWN;
 		return info.bytes_acked ? OUTCOME_CONNECTED : OUTCOME_FAILED;
 	default:

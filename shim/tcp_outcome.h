@@ -15,18 +15,20 @@ struct tcp_outcome {
 	uint8_t unused1[119];
 	uint64_t bytes_acked; /* a SYN counts as one */
 	uint64_t bytes_received;
-	uint32_t segs_out; /* since the socket was last connected or disconnected */
+	uint32_t segs_out; /* since the socket was last connected or disconnected; 0: none, or the
+			      kernel does not tell, and nothing but the state is known */
 	uint32_t segs_in;
 };
 
-/* False: no TCP socket. @ret_whole: the kernel knows more than the state. */
-static inline bool tcp_outcome_read(int fd, struct tcp_outcome *ret_outcome, bool *ret_whole)
+/* False: no TCP socket. */
+static inline bool tcp_outcome_read(int fd, struct tcp_outcome *ret_outcome)
 {
 	socklen_t size = sizeof(*ret_outcome);
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_outcome, &size) < 0)
 		return false;
-	*ret_whole = size >= sizeof(*ret_outcome);
+	if (size < sizeof(*ret_outcome))
+		ret_outcome->segs_out = 0;
 	return true;
 }
 
