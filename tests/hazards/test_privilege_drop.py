@@ -4,7 +4,7 @@ signals hangs the program, one that glibc does not know stays root. Ours takes t
 serves on."""
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List, Mapping
 
 import pytest
 
@@ -60,6 +60,16 @@ DROPS: Dict[str, str] = {
 
 def facts(result: Result) -> Any:
     return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("[")]
+
+
+def expect_same_facts(run_shim: ShimRunner, command: List[Any], env: Mapping[str, str]) -> Result:
+    """The program ends and tells of itself as without the shim."""
+    bare = run_shim(command, preload=False)
+    shimmed = run_shim(command, env=env)
+
+    expect_same(shimmed, bare)
+    expect(facts(shimmed), facts(bare), shimmed)
+    return shimmed
 
 
 @pytest.mark.parametrize("how", DROPS)
@@ -154,13 +164,8 @@ def test_capabilities_that_the_program_gives_up(cluster: DoubleCluster, run_shim
     service, pods = web(cluster)
     stand_in(cluster, service)
     code = IDENTITIES + "ask(2)\nshow(capset(0), told(os.chown, '/proc/self/nothing', 1, 1), told(os.chroot, '/'))\nask(9)\n"
-    command = python(code, service.vip, 80)
 
-    bare = run_shim(command, preload=False)
-    shimmed = run_shim(command, env=cluster.env("web"))
-
-    expect_same(shimmed, bare)
-    expect(facts(shimmed), facts(bare), shimmed)
+    shimmed = expect_same_facts(run_shim, python(code, service.vip, 80), cluster.env("web"))
     expect_balanced(shimmed.stdout.splitlines()[3:], pods, shimmed)
 
 
@@ -178,13 +183,8 @@ def test_setuid_of_a_program_that_changed_its_capabilities(
     service, _pods = web(cluster)
     stand_in(cluster, service)
     code = IDENTITIES + "ask(2)\n" + CAPABILITIES_DIFFER[how] + f"show(told(os.setuid, {NOBODY}))\nask(9)\n"
-    command = python(code, service.vip, 80)
 
-    bare = run_shim(command, preload=False)
-    shimmed = run_shim(command, env=cluster.env("web"))
-
-    expect_same(shimmed, bare)
-    expect(facts(shimmed), facts(bare), shimmed)
+    expect_same_facts(run_shim, python(code, service.vip, 80), cluster.env("web"))
 
 
 @pytest.mark.parametrize("how", CAPABILITIES_DIFFER)
@@ -199,10 +199,5 @@ def test_the_same_before_the_first_table_of_another_process(
     writer = run_shim.start(python(IDENTITIES + "ask(1)\ntime.sleep(60)\n", service.vip, 80), env=env)
     writer.wait_output("vip", 10)
     code = IDENTITIES + "ask(1)\n" + CAPABILITIES_DIFFER[how] + f"show(told(os.setuid, {NOBODY}))\n"
-    command = python(code, service.vip, 80)
 
-    bare = run_shim(command, preload=False)
-    shimmed = run_shim(command, env=env)
-
-    expect_same(shimmed, bare)
-    expect(facts(shimmed), facts(bare), shimmed)
+    expect_same_facts(run_shim, python(code, service.vip, 80), env)
