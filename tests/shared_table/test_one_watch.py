@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever runs in a Pod, the API server sees one list and one watch of each kind, and the pods get equal shares."""
+import re
 import time
-from typing import Any, Sequence
+from collections import Counter
+from typing import Any, List, Sequence, Tuple
 
 import pytest
 
-from tests.harness import ShimRunner, counts, expect
-from tests.kube.cluster import Cluster, Pod
+from tests.harness import ShimRunner, counts, expect, wait_until
+from tests.kube.cluster import Cluster, Pod, Service
 from tests.kube.double_cluster import DoubleCluster
+from tests.kube.real_cluster import RealCluster
 from tests.preload.common import tally
 from tests.shared_table import sysv
 from tests.shared_table.common import ASKED, ONE_LIST_EACH, ONE_OF_EACH, Guest, asked_of, lists_of, names, target
@@ -18,6 +21,7 @@ EACH = 20
 SHORT_LIVED = counts(150, 1000)
 HEARD_S = 10
 SLOW_S = 4
+KINDS = ("services", "endpointslices")
 MOST_UNEVEN = 1.05  # the busiest pod against the mean
 # A blocking connect() waits for the first table.
 PATIENT = ASKED.replace("s.settimeout(5)", "pass")
@@ -30,20 +34,55 @@ def expect_even(answers: Sequence[str], connections: int, pods: Sequence[Pod], *
     expect((len(answers), set(shares), uneven <= MOST_UNEVEN), (connections, names(pods), True), dict(shares), *logs)
 
 
-@pytest.mark.clusters("double")
-def test_fifty_processes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
-    service, pods = target(cluster, PODS)
+def ask_from_fifty(cluster: Cluster, run_shim: ShimRunner, service: Service, pods: List[Pod]) -> List[Guest]:
+    """All of them live as long as what is returned, and have for long enough to have asked for themselves."""
     guests = [Guest(run_shim, service, cluster.env("web"), program=PATIENT) for _ in range(PROCESSES)]
     for guest in guests:
         guest.say(EACH)
     answers = [answer for guest in guests for answer in guest.answers(60)]
     expect_even(answers, PROCESSES * EACH, pods, cluster.logs())
-    # All of them live, and have for long enough to have asked for themselves.
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in guests:
         guest.wait_asked(names(pods))
+    return guests
+
+
+@pytest.mark.clusters("double")
+def test_fifty_processes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    service, pods = target(cluster, PODS)
+    guests = ask_from_fifty(cluster, run_shim, service, pods)
+    expect(len(guests), PROCESSES)
     expect(asked_of(cluster), ONE_OF_EACH, cluster.logs())
     expect(cluster.server.open_watches(), 2, cluster.logs())
+
+
+# The API server's own counts: lists that were answered, and watches that are open. "cluster": its controllers'.
+ASKED_METRIC = re.compile(
+    r'^(apiserver_request_total\{.*verb="LIST"|apiserver_longrunning_requests\{.*verb="WATCH").*\} (\d+)$', re.MULTILINE
+)
+
+
+def asked_by_metrics(cluster: RealCluster) -> "Counter[Tuple[str, str]]":
+    found: "Counter[Tuple[str, str]]" = Counter()
+    for line in ASKED_METRIC.finditer(cluster.request("GET", "/metrics")[1]["message"]):
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', line[0]))
+        if labels["resource"] in KINDS and labels["scope"] != "cluster":
+            found[labels["resource"], labels["verb"]] += int(line[2])
+    return found
+
+
+@pytest.mark.clusters("real")
+def test_fifty_processes_as_the_api_server_counts_them(cluster: RealCluster, run_shim: ShimRunner) -> None:
+    service, pods = target(cluster, PODS)
+    wait_until("the end of other tests' watches", lambda: not any(asked_by_metrics(cluster)[kind, "WATCH"] for kind in KINDS), 10)
+    before = asked_by_metrics(cluster)
+    guests = ask_from_fifty(cluster, run_shim, service, pods)
+    expect(len(guests), PROCESSES)
+    asked = asked_by_metrics(cluster)
+    asked.subtract(before)
+    print({key: count for key, count in asked.items() if count})
+    expected = {(resource, verb): 1 for resource in KINDS for verb in ("LIST", "WATCH")}
+    expect({key: count for key, count in asked.items() if count}, expected, cluster.logs())
 
 
 @pytest.mark.clusters("double")
