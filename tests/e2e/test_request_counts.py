@@ -58,6 +58,7 @@ def test_two_namespaces_are_two_collections(cluster: DoubleCluster, run_shim: Sh
     cluster.create_namespace("shop")
     follower = Follower(run_shim, service, cluster.env("web shop/web shop/api"))
     follower.watch(1, follower.began)
+    cluster.server.wait(lambda: cluster.server.open_watches() == 4)
     found = Counter((record.namespace, record.resource, record.verb) for record in cluster.server.requests())
     expected = {
         (namespace, resource, verb): 1

@@ -30,4 +30,4 @@ def test_open_use_close_and_go_on(cluster: DoubleCluster, run_shim: ShimRunner, 
     # The program's own connect() is libc's, unless the library was preloaded as well.
     own = {pod.name: 1 for pod in pods} if preloaded else {"vip": 3}
     expect((answers(result.stdout, "own"), answers(result.stdout, "error")), (own, {}), result)
-    expect(cluster.server.counts("services", "watch"), 1, result, cluster.logs())
+    expect(cluster.server.counts("services", "list"), 1, result, cluster.logs())

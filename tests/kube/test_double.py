@@ -187,8 +187,9 @@ def test_bookmark_before_the_deadline_then_clean_end_and_reuse(api: Double) -> N
 
 
 def test_headers_are_flushed_at_once(api: Double) -> None:
-    watch(api)  # asserts the head
+    client = watch(api)  # asserts the head
     assert api.open_watches("endpointslices") == 1
+    client.close()
 
 
 def test_client_that_leaves_is_noticed(api: Double) -> None:
