@@ -115,6 +115,14 @@ static void await_adoption(const struct process *process)
 			    NULL, 0);
 }
 
+/* Not of an engine that has left: each call would wait in full for a table that nobody makes. */
+static bool table_may_come(const struct process *process)
+{
+	uint32_t engine = observe_u32(&process->engine); /* pairs with start_engine() */
+
+	return engine == PROCESS_ENGINE_STARTING || engine == PROCESS_ENGINE_STARTED;
+}
+
 static const struct table_view *start_and_wait(uint32_t longest_wait_ms, bool ends_by_signal)
 {
 	int saved_errno = errno;
@@ -125,8 +133,7 @@ static const struct table_view *start_and_wait(uint32_t longest_wait_ms, bool en
 		await_adoption(process); /* pairs with the publish in adopt() */
 	start_engine(process);
 	view = current_view();
-	if (!view && longest_wait_ms > 0 && !starting &&
-	    observe_u32(&process->engine) >= PROCESS_ENGINE_STARTING) {
+	if (!view && longest_wait_ms > 0 && !starting && table_may_come(process)) {
 		wait_first_sync(process, longest_wait_ms, ends_by_signal);
 		view = current_view();
 	}

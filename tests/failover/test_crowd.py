@@ -13,8 +13,10 @@ pytestmark = pytest.mark.clusters("double")
 
 THREADS = 8
 ECONNREFUSED, EISCONN = 111, 106
+LONGEST_S = counts(100, 300)
 
 
+@pytest.mark.timeout(LONGEST_S + 20)
 def test_threads_learn_from_each_other(cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall) -> None:
     service, pods = web(cluster)
     each = counts(1000, 20000)
@@ -26,7 +28,7 @@ def test_threads_learn_from_each_other(cluster: Cluster, run_shim: ShimRunner, b
         next(turns)()
         return process.process.poll() is not None
 
-    wait_until("its end", ended, 100, process.result, pause=0.1)
+    wait_until("its end", ended, LONGEST_S, process.result, pause=0.1)
     result = process.result()
     expect((result.returncode, result.stderr), (0, ""), result)
     told = {int(error): int(number) for error, number in (line.split() for line in result.stdout.splitlines())}

@@ -38,3 +38,17 @@ def test_the_process_ends_with_its_last_thread(
     asked = answers(result.stdout, "thread")
     expect((sum(asked.values()), set(asked) <= {"vip", *balanced}), (12, True), result)
     assert result.seconds < plain.seconds + 1, (result, plain)
+
+
+def test_no_call_waits_for_a_table_that_never_comes(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
+    """main() leaves before the first connection of the process: no engine may start, so there is nothing to wait for."""
+    service, _pods = three_and_vip(cluster)
+    command = [build.programs / "threads_remain", service.vip, 80, 6, "unasked"]
+
+    plain = run_shim(command, preload=False)
+    result = run_shim(command, env=cluster.env("web", K8SLB_SYNC_TIMEOUT="2000"), timeout=30)
+
+    expect(answers(result.stdout, "thread"), {"vip": 12}, result)
+    expect((result.returncode, result.stderr), (0, ""), result)
+    assert result.seconds < plain.seconds + 1, (result, plain)
+    expect(cluster.server.requests(), [], result)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * threads_remain HOST PORT COUNT WHO: main asks, starts two threads that ask COUNT times each, and
- * ends by pthread_exit(). WHO is the last: "thread", they begin when main is gone; or "main", which
- * joins them, as the examples in textbooks do. With its last thread the process ends with status 0,
- * after what atexit() was told and the flush of its output.
+ * ends by pthread_exit(). WHO is the last: "thread", they begin when main is gone; "unasked", the same
+ * and main asks nothing; or "main", which joins them, as the examples in textbooks do. With its last
+ * thread the process ends with status 0, after what atexit() was told and the flush of its output.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -54,7 +54,8 @@ int main(int argc, char **argv)
 	count = atoi(argv[3]);
 	main_is_last = strcmp(argv[4], "main") == 0;
 	atexit(at_exit);
-	pods_ask(&vip, "main", 3);
+	if (strcmp(argv[4], "unasked") != 0)
+		pods_ask(&vip, "main", 3);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, ask, NULL);
 	for (int i = 0; i < 2 && main_is_last; i++)
