@@ -62,6 +62,29 @@ static void heard(struct reflector *r)
 	}
 }
 
+/* Skips a duration, as curl ends its messages: "... after 12 ms", "... after 5001 milliseconds". */
+static const char *skip_duration(const char *text)
+{
+	static const char before[] = "after ";
+
+	if (strncmp(text, before, sizeof(before) - 1) != 0)
+		return text;
+	text += sizeof(before) - 1;
+	return text + strspn(text, "0123456789");
+}
+
+/* Whether they differ at most in how long a try lasted: that is never the same. */
+static bool same_problem(const char *one, const char *other)
+{
+	for (; *one && *one == *other; one++, other++) {
+		one = skip_duration(one);
+		other = skip_duration(other);
+		if (!*one || *one != *other)
+			break;
+	}
+	return *one == *other;
+}
+
 /* Notes a failure; the same one is told once, not at every try. */
 __attribute__((format(printf, 2, 3))) static void trouble(struct reflector *r, const char *format,
 							  ...)
@@ -73,7 +96,7 @@ __attribute__((format(printf, 2, 3))) static void trouble(struct reflector *r, c
 	vsnprintf(problem, sizeof(problem), format, args);
 	va_end(args);
 	r->hearing = false;
-	if (strcmp(problem, r->problem) == 0)
+	if (same_problem(problem, r->problem))
 		return;
 	memcpy(r->problem, problem, sizeof(problem));
 	log_error(&r->logger, "%s %s: %s%s", what(r), r->collection_path, problem,

@@ -27,6 +27,10 @@ def left_out(log: str) -> int:
     return sum(map(int, re.findall(r": (\d+) lines were left out$", log, re.MULTILINE)))
 
 
+def first_word(line: str) -> str:
+    return line.partition(" ")[0]
+
+
 def test_a_flood_of_events_is_cut_and_counted(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     service, pods = three(cluster)
     follower = Follower(run_shim, service, cluster.env("web"))
@@ -76,6 +80,12 @@ def test_an_api_server_that_fails_at_once(
     errors: List[str] = [line.split(": ", 1)[1] for line in lines if " error: " in line]
     print(f"{fault.used} failures within {seconds:.1f} s: {len(errors)} errors, {len(lines)} lines")
     # Services, EndpointSlices and, in the place of these, Endpoints.
-    assert errors and len(errors) <= 6 and len(set(errors)) == len(errors), lines
+    told = [re.sub(r"after \d+ ms", "after N ms", error) for error in errors]
+    assert told and len(set(told)) <= 6, lines
+    if kind == "accept_close":  # the close meets connect() or what follows, so two problems may take turns
+        of_each = {collection: [one for one in told if one.startswith(collection)] for collection in map(first_word, told)}
+        assert all(one != after for each in of_each.values() for one, after in zip(each, each[1:])), lines
+    else:
+        assert len(set(told)) == len(told), lines
     assert len(lines) <= 2 + 3 * 3 * most_requests(seconds, 1), lines
     expect(follower.results() <= {"vip"}, True, follower)

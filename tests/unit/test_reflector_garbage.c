@@ -183,6 +183,44 @@ static void test_the_same_problem_is_logged_once(void **state)
 	world_free(&world);
 }
 
+/* curl says how long each try lasted, which makes no problem of it that is new. */
+static void test_a_problem_of_another_duration_is_logged_once(void **state)
+{
+	static const char *const same[] = {
+		"Failed to connect to 10.0.0.1 after 1 ms: refused",
+		"Failed to connect to 10.0.0.1 after 0 ms: refused",
+		"Failed to connect to 10.0.0.1 after 123 ms: refused",
+	};
+	static const char *const others[] = {
+		"Failed to connect to 10.0.0.1 after 123 ms: reset",
+		"Failed to connect to 10.0.0.2 after 123 ms: reset",
+		"Failed to connect to 10.0.0.2 after 123 ms",
+		"Failed to connect to 10.0.0.2 after ",
+		"Failed to connect to 10.0.0.2 after",
+	};
+	struct world world;
+	size_t length;
+
+	(void)state;
+	world_init(&world, NULL);
+	fake_end(&world.fake, -ECONNREFUSED, same[0]);
+	length = world.logged.length;
+	assert_true(length > 0);
+	for (unsigned i = 0; i < 6; i++) {
+		world_pass(&world, world_pause_ms(&world));
+		fake_end(&world.fake, -ECONNREFUSED, same[i % 3]);
+	}
+	assert_int_equal(world.logged.length, length);
+	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		world_pass(&world, world_pause_ms(&world));
+		fake_end(&world.fake, -ECONNREFUSED, others[i]);
+		assert_true(world.logged.length > length);
+		length = world.logged.length;
+		assert_string_equal(world.reflector.problem, others[i]);
+	}
+	world_free(&world);
+}
+
 /* ---- no hot loop, whatever the server does ---- */
 
 enum failure {
@@ -374,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_a_garbled_watch_lists),
 		cmocka_unit_test(test_a_bad_single_object_is_watched_from_the_list),
 		cmocka_unit_test(test_the_same_problem_is_logged_once),
+		cmocka_unit_test(test_a_problem_of_another_duration_is_logged_once),
 		cmocka_unit_test(test_a_minute_of_each_failure_is_no_hot_loop),
 		cmocka_unit_test(test_an_hour_of_each_failure_is_no_hot_loop),
 		cmocka_unit_test(test_pauses_double_up_to_the_cap),
