@@ -76,13 +76,14 @@ static const char *skip_duration(const char *text)
 /* Whether they differ at most in how long a try lasted: that is never the same. */
 static bool same_problem(const char *one, const char *other)
 {
-	for (; *one && *one == *other; one++, other++) {
+	for (;; one++, other++) {
 		one = skip_duration(one);
 		other = skip_duration(other);
-		if (!*one || *one != *other)
-			break;
+		if (*one != *other)
+			return false;
+		if (!*one)
+			return true;
 	}
-	return *one == *other;
 }
 
 /* Notes a failure; the same one is told once, not at every try. */
