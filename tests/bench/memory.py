@@ -22,7 +22,8 @@ def run(ground: Ground, report: Report) -> None:
 def measure(ground: Ground, services: Optional[Services] = None, preload: Sequence[str] = ()) -> Dict[str, int]:
     """Two of them run, as in any container that has the shim in more than one process: otherwise the pages of its file
     would count as private to the only one."""
-    workers = [start(ground, services, preload) for _ in range(2)]
+    watches = ground.double.open_watches() + 2  # of Services and of slices; the second process follows the first
+    workers = [start(ground, services, preload, watches) for _ in range(2)]
     kib = {"private": 0, "pss": 0}
     for line in Path(f"/proc/{workers[0].pid}/smaps_rollup").read_text().splitlines():
         match = re.match(r"(Private)_\w+:\s+(\d+) kB|(Pss):\s+(\d+) kB", line)
@@ -31,15 +32,15 @@ def measure(ground: Ground, services: Optional[Services] = None, preload: Sequen
     return {f"{name}_kib": value for name, value in kib.items()}
 
 
-def start(ground: Ground, services: Optional[Services], preload: Sequence[str]) -> Worker:
+def start(ground: Ground, services: Optional[Services], preload: Sequence[str], watches: int) -> Worker:
+    """Its connect() has waited for the table, whoever writes it, before it prints its line."""
     if services is None:
         worker = ground.start("idle", preload=preload)
         worker.line()
         return worker
-    before = ground.double.open_watches()
     worker = ground.start("idle", services.first_vip, PORT, services=services, preload=preload)
     worker.line()
-    ground.double.wait(lambda: ground.double.open_watches() >= before + 2)  # Services and slices
+    ground.double.wait(lambda: ground.double.open_watches() >= watches)
     return worker
 
 
