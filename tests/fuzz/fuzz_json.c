@@ -1,4 +1,4 @@
-/* Fuzzes lib/kube/json.c: the first byte chooses the function and the kind, the rest is the text.
+/* Fuzzes kube/json.h: the first byte chooses the function and the kind, the rest is the text.
  */
 // SPDX-License-Identifier: Apache-2.0
 #include <stddef.h>

@@ -1,0 +1,33 @@
+/* What all objects have: kind, names, resourceVersion; and the ports, which Services and slices
+ * share. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_KUBE_JSON_METADATA_H
+#define K8SLB_KUBE_JSON_METADATA_H
+
+#include "kube/json_access.h"
+
+/* Copies a name that @valid bounds to less than @size bytes; any other one is an error. */
+void json_get_name(struct json_decoder *decoder, const cJSON *metadata, const char *field,
+		   bool (*valid)(const char *), char *copy, size_t size);
+
+/* Opaque, but it goes into a URL and into messages. "" when it is absent. */
+void json_get_resource_version(struct json_decoder *decoder, const cJSON *metadata,
+			       char copy[RESOURCE_VERSION_SIZE]);
+
+/* For those to watch on from: "" is an error. */
+void json_need_resource_version(struct json_decoder *decoder, const char *version);
+
+/* "kind" may be missing; when there, it must be the decoder's with @suffix ("" or "List"). */
+void json_check_kind(struct json_decoder *decoder, const cJSON *root, const char *suffix);
+
+/* Checks the kind, fills the names and the version of @object; returns metadata. */
+const cJSON *json_read_metadata(struct json_decoder *decoder, const cJSON *root,
+				struct object *object);
+
+/*
+ * {"name","protocol","port"}, of which only the type of the first two is an error. False when the
+ * port is to be skipped. Without a number @ret_port->port is 0.
+ */
+bool json_read_port(struct json_decoder *decoder, const cJSON *item, struct slice_port *ret_port);
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kube/json_access.h"
+#include "kube/json_stream.h"
+
+struct parse {
+	struct json_decoder *decoder;
+	cJSON *root;
+};
+
+/* The first escape for NUL in a string, or NULL. */
+static const char *find_escaped_nul(const char *text, size_t size)
+{
+	static const char escape[] = "\\u0000";
+	const char *from = text;
+	const char *found;
+
+	while ((found = memmem(from, size - (size_t)(from - text), escape, sizeof(escape) - 1))) {
+		const char *backslash = found;
+
+		/* An even number before it: backslashes that escape each other. */
+		while (backslash > text && backslash[-1] == '\\')
+			backslash--;
+		if ((found - backslash) % 2 == 0)
+			return found;
+		from = found + 1;
+	}
+	return NULL;
+}
+
+/*
+ * cJSON would end the string at an escaped NUL: "10.0.0.1\u0000.example" as a good address. With
+ * \u0001 in its place the string stays whole, and no name or address has that.
+ */
+static char *without_escaped_nul(const char *text, size_t size)
+{
+	char *copy = malloc(size + 1);
+	const char *found = text;
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	while ((found = find_escaped_nul(copy, size)))
+		copy[found - copy + 5] = '1';
+	return copy;
+}
+
+static int parse_object(void *ctx, const char *text, size_t size)
+{
+	struct parse *parse = ctx;
+	const char *end = NULL;
+	char quote[JSON_QUOTE_SIZE];
+
+	if (find_escaped_nul(text, size)) {
+		char *copy = without_escaped_nul(text, size);
+		int rc;
+
+		if (!copy) {
+			json_no_memory(parse->decoder);
+			return -ENOMEM;
+		}
+		rc = parse_object(ctx, copy, size);
+		free(copy);
+		return rc;
+	}
+	/* cJSON does not say why it failed; malloc does. */
+	errno = 0;
+	parse->root = cJSON_ParseWithLengthOpts(text, size, &end, 0);
+	if (parse->root && end == text + size)
+		return 0;
+	if (!parse->root && errno == ENOMEM) {
+		json_no_memory(parse->decoder);
+		return -ENOMEM;
+	}
+	if (!end || end < text || end > text + size)
+		end = text;
+	json_printable(quote, sizeof(quote), end, size - (size_t)(end - text));
+	json_bad(parse->decoder, "not valid JSON at \"%s\"", quote);
+	return -EBADMSG;
+}
+
+/*
+ * The stream bounds size and depth and refuses what is cut off before cJSON sees it: cJSON's
+ * recursion needs a stack in proportion, and before 1.7.18 it read one byte beyond a cut text.
+ */
+cJSON *json_parse(struct json_decoder *decoder, const char *text, size_t size)
+{
+	struct parse parse = {.decoder = decoder};
+	struct json_stream stream;
+	int rc;
+
+	json_stream_init(&stream, JSON_STREAM_OBJECT, parse_object, &parse);
+	rc = json_stream_feed(&stream, text, size, decoder->error, decoder->error_size);
+	if (rc == 0)
+		rc = json_stream_finish(&stream, NULL, NULL, decoder->error, decoder->error_size);
+	json_stream_free(&stream);
+	if (rc == 0)
+		return parse.root;
+	decoder->rc = rc == -ENOMEM ? -ENOMEM : -EBADMSG;
+	cJSON_Delete(parse.root);
+	return NULL;
+}
