@@ -124,7 +124,7 @@ endif
 # --- sources ---------------------------------------------------------------------------------
 
 # Every .c file of these folders is built: a new file needs no change here.
-SHARED_STAGES := base kube sync select table pick pipeline
+SHARED_STAGES := base kube sync select table publish pick pipeline
 SHIM_STAGES := $(SHARED_STAGES) config engine
 ENDPOINTS_STAGES := $(SHARED_STAGES) endpoints
 

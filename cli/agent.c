@@ -17,7 +17,7 @@
 #include "cli.h"
 #include "engine/options.h"
 #include "notify.h"
-#include "table/handover.h"
+#include "publish/handover_region.h"
 
 #define COMMAND "agent"
 

@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "pipeline/pipeline.h"
+#include "publish/region.h"
 #include "table/layout.h"
-#include "table/region.h"
 
 /* A round of the sync ends after this time at the latest, and with it the heart beats. */
 #define AGENT_ROUND_MS 500

@@ -18,7 +18,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "cli.h"
-#include "table/handover.h"
+#include "publish/handover_region.h"
 
 #define COMMAND "agent"
 

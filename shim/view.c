@@ -5,7 +5,7 @@
 
 #include "attach.h"
 #include "base/atomic.h"
-#include "table/region.h"
+#include "table/segment.h"
 
 enum {
 	SLOT_FREE,
@@ -17,7 +17,7 @@ enum {
 static struct {
 	uint32_t phase;
 	struct table_view view;
-} slots[REGION_CLASSES];
+} slots[SEGMENT_CLASSES];
 
 const struct table_view *view_follow_move(const struct table_view *view)
 {
@@ -29,12 +29,12 @@ const struct table_view *view_follow_move(const struct table_view *view)
 	if (attach_is_used())
 		return attach();
 	/* A private table's successor is on its way from the engine. */
-	if (view->identity && region_attach_newest(view->identity, &found, &class) == 0) {
+	if (view->identity && segment_attach_newest(view->identity, &found, &class) == 0) {
 		if (class > 0 && claim_u32(&slots[class].phase, SLOT_FREE, SLOT_TAKEN)) {
 			slots[class].view = found;
 			publish_u32(&slots[class].phase, SLOT_READY); /* observed below */
 		} else {
-			region_detach(&found);
+			segment_detach(&found);
 		}
 		if (observe_u32(&slots[class].phase) == SLOT_READY) {
 			newest = &slots[class].view;

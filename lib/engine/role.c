@@ -16,7 +16,7 @@
 #include "engine/options.h"
 #include "engine/writer_lock.h"
 #include "pipeline/pipeline.h"
-#include "table/region.h"
+#include "table/segment.h"
 
 /* Nothing is due for so long only when the network is silent; then a round is free. */
 #define LONGEST_WAIT_MS (60 * 1000)
@@ -177,10 +177,10 @@ static uint32_t start_delay_ms(const struct role *role)
 	uint64_t table_age_s;
 	uint64_t age_ms = clock_monotonic_ms() - role->started_ms;
 
-	if (age_ms >= FRESH_S * 1000 || region_attach_newest(role->lock.table, &view, &class) < 0)
+	if (age_ms >= FRESH_S * 1000 || segment_attach_newest(role->lock.table, &view, &class) < 0)
 		return 0;
 	table_age_s = age_s(&view);
-	region_detach(&view);
+	segment_detach(&view);
 	return table_age_s < FRESH_S ? FRESH_S * 1000 - (uint32_t)age_ms : 0;
 }
 
@@ -359,11 +359,11 @@ static bool await_table(struct role *role, enum end *ret_end)
 		unsigned class;
 		int rc;
 
-		if (!view && region_attach_newest(role->lock.table, &found, &class) == 0)
+		if (!view && segment_attach_newest(role->lock.table, &found, &class) == 0)
 			view = &found;
 		/* To where, is seen after a pause: it may be on its way, or somebody removed it. */
 		if (view && table_has_moved(view)) {
-			region_detach(view);
+			segment_detach(view);
 			view = NULL;
 		}
 		kept = view && is_worth_showing(role, view) ? keep_for_ever(view) : NULL;
@@ -384,7 +384,7 @@ static bool await_table(struct role *role, enum end *ret_end)
 			log_info(role->logger, "the process that writes the table does not move");
 		*ret_end = rc == -EAGAIN ? END_NOTHING_SHARED : end_of(role, rc);
 		if (view)
-			region_detach(view);
+			segment_detach(view);
 		return false;
 	}
 }

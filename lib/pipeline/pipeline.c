@@ -11,7 +11,7 @@
 #include "pipeline/age.h"
 #include "pipeline/place.h"
 #include "pipeline/source.h"
-#include "table/writer.h"
+#include "publish/writer.h"
 
 #define FAILED_WAIT_PAUSE_MS 1000
 

@@ -8,13 +8,13 @@
 #include "base/log.h"
 #include "kube/credentials.h"
 #include "pipeline/journal_file.h"
+#include "publish/region.h"
 #include "select/select.h"
 #include "sync/syncer.h"
 #include "table/reader.h"
-#include "table/region.h"
 
 /*
- *   kube/http -> sync/syncer -> select -> table/writer
+ *   kube/http -> sync/syncer -> select -> publish/writer
  *   kube/file -> sync/dump   ->
  *
  * All calls by one thread, but for pipeline_wakeup().

@@ -11,7 +11,6 @@
 
 #include "table/layout.h"
 #include "table/reader.h"
-#include "table/region.h"
 
 /*
  * The readers are programs of other Pods and other users, so the table is no file that somebody
@@ -30,24 +29,12 @@ struct handover_message {
 	uint64_t size; /* of the file */
 };
 
-/* An agent beats this often at least; a reader looks for a new one when it has not for so long. */
-#define HANDOVER_BEAT_MS  1000u
+/* An agent's heart beats once a second at least; a reader looks for a new one when it has not for so
+ * long. */
 #define HANDOVER_STALE_MS 3000u
 
-/* ---- The agent's side ---- */
-
-/*
- * An empty table whose arenas hold @arena_size bytes, as region_new(), in a memfd that is sealed
- * against any change of its size and, since Linux 5.1, against writing by all but the mapping in
- * @ret_region. @ret_fd: open for reading only, close-on-exec. Needs /proc. Returns 0 or -errno.
- */
-int handover_region_new(size_t arena_size, struct region *ret_region, int *ret_fd);
-
-/* Sends the table to a client that has connected. Never waits. Returns 0 or -errno. */
-int handover_send(int client, int table_fd);
-
-/* ---- The readers' side: system calls only, no malloc, no lock, errno kept; async-signal-safe ----
- */
+/* What follows is the readers' side (the agent's: publish/handover_region.h): system calls only, no
+ * malloc, no lock, errno kept; async-signal-safe. */
 
 /* A table that was handed over. The memory that it lies in stays for the life of the process. */
 struct handover_table {

@@ -15,7 +15,7 @@ int table_view_open(const void *mapping, size_t size, struct table_view *ret_vie
 
 	if (size < TABLE_HEADER_SIZE)
 		return -EBADMSG;
-	/* Pairs with region_new(). */
+	/* Pairs with region_start(). */
 	if (observe_u64(&header->magic) != TABLE_MAGIC || header->version != TABLE_VERSION ||
 	    header->arena_count != TABLE_ARENAS)
 		return -EBADMSG;

@@ -27,7 +27,7 @@ struct table_view {
 	const struct table_header *header;
 	/* Not the header's: another process may change that after the check. */
 	uint64_t arena_size;
-	uint64_t identity; /* region_attach()'s; 0: a private table */
+	uint64_t identity; /* segment_attach()'s; 0: a private table */
 };
 
 /*
@@ -97,7 +97,7 @@ bool table_has_failed(const struct table_view *view);
 /* CLOCK_MONOTONIC of the writer's last round, ms; of use as long as there is nothing in it. */
 uint64_t table_writer_round_ms(const struct table_view *view);
 
-/* A larger table took this one's place (region.h). */
+/* A larger table took this one's place (segment.h). */
 bool table_has_moved(const struct table_view *view);
 
 #endif

@@ -4,7 +4,7 @@
 #define K8SLB_TESTS_BENCH_BENCH_TABLE_H
 
 #include "bench.h"
-#include "table/writer.h"
+#include "publish/writer.h"
 
 #define BENCH_TABLE_PORT	  80
 #define BENCH_TABLE_MAX_ENDPOINTS 1000

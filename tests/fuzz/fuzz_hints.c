@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "pick/pick.h"
-#include "table/writer.h"
+#include "publish/writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "pick/cursor.h"
+#include "publish/writer.h"
 #include "support/objects.h"
-#include "table/writer.h"
 
 #define VIP	  "10.96.0.1"
 #define TIMEOUT_S 100

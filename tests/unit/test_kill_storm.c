@@ -20,7 +20,7 @@
 #include "support/generations.h"
 #include "support/objects.h"
 #include "support/segments.h"
-#include "table/region.h"
+#include "table/segment.h"
 
 #define READERS		4u
 #define LONGEST_KILL_US 3000u
@@ -85,12 +85,12 @@ static void read_until_stopped(struct generation_reader *reader)
 	struct table_view view;
 	unsigned class;
 
-	if (region_attach_newest(identity, &view, &class) < 0)
+	if (segment_attach_newest(identity, &view, &class) < 0)
 		_exit(1);
 	while (!observe_u32(&storm->stop)) {
 		if (table_has_moved(&view)) {
-			region_detach(&view);
-			if (region_attach_newest(identity, &view, &class) < 0)
+			segment_detach(&view);
+			if (segment_attach_newest(identity, &view, &class) < 0)
 				_exit(1);
 			add_u64(&storm->moves, 1);
 		}

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "pick/pick.h"
+#include "publish/writer.h"
 #include "support/objects.h"
-#include "table/writer.h"
 
 static struct table_writer *writer;
 static struct pick_state pick;

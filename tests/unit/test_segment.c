@@ -15,11 +15,12 @@
 #include <cmocka.h>
 
 #include "base/atomic.h"
+#include "publish/shared_region.h"
+#include "publish/writer.h"
 #include "support/generations.h"
 #include "support/objects.h"
 #include "support/segments.h"
-#include "table/region.h"
-#include "table/writer.h"
+#include "table/segment.h"
 
 static uint64_t identity;
 
@@ -39,7 +40,7 @@ static int end(void **state)
 
 static size_t class_size(unsigned class)
 {
-	return TABLE_HEADER_SIZE + TABLE_ARENAS * region_class_arena(class);
+	return TABLE_HEADER_SIZE + TABLE_ARENAS * segment_arena(class);
 }
 
 /* Something else in the place of the table's segment. */
@@ -75,8 +76,8 @@ static void test_none(void **state)
 	unsigned class;
 
 	(void)state;
-	assert_int_equal(region_attach(identity, 0, &view), -ENOENT);
-	assert_int_equal(region_attach_newest(identity, &view, &class), -ENOENT);
+	assert_int_equal(segment_attach(identity, 0, &view), -ENOENT);
+	assert_int_equal(segment_attach_newest(identity, &view, &class), -ENOENT);
 }
 
 static void test_what_one_writes_another_reads(void **state)
@@ -88,12 +89,12 @@ static void test_what_one_writes_another_reads(void **state)
 
 	(void)state;
 	assert_int_equal(table_writer_new(identity, &writer), 0);
-	assert_int_equal(region_attach_newest(identity, &view, &class), 0);
+	assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 	assert_int_equal(table_read_begin(&view, &read), -ENODATA);
 	generation_publish(writer, 1);
 	assert_int_equal(table_read_begin(&view, &read), 0);
 	assert_int_equal(table_read_generation(&read), 1);
-	region_detach(&view);
+	segment_detach(&view);
 	table_writer_free(writer);
 }
 
@@ -107,7 +108,7 @@ static void test_who_may_write(void **state)
 
 	(void)state;
 	assert_int_equal(region_own(identity, 0, &region), 0);
-	assert_int_equal(region_attach(identity, 0, &view), 0);
+	assert_int_equal(segment_attach(identity, 0, &view), 0);
 	for (int i = 0; i < 3; i++) {
 		const void *const places[] = {view.header, region.view.header, region.writable};
 
@@ -123,9 +124,9 @@ static void test_who_may_write(void **state)
 		assert_int_equal(waitpid(child, &status, 0), child);
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 	}
-	region_detach(&view);
+	segment_detach(&view);
 	shmdt(region.writable);
-	region_detach(&region.view);
+	segment_detach(&region.view);
 }
 
 static void test_two_identities_are_two_tables(void **state)
@@ -141,9 +142,9 @@ static void test_two_identities_are_two_tables(void **state)
 	generation_publish(writers[0], 1);
 	generation_publish(writers[1], 1);
 	generation_publish(writers[1], 2);
-	assert_int_equal(region_attach_newest(identity, &view, &class), 0);
+	assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 	assert_int_equal(view.header->current >> 8, 1);
-	region_detach(&view);
+	segment_detach(&view);
 	table_writer_free(writers[0]);
 	table_writer_free(writers[1]);
 	segments_remove(other);
@@ -158,10 +159,10 @@ static void test_a_key_that_another_table_has(void **state)
 
 	(void)state;
 	header->identity = identity + 1;
-	assert_int_equal(region_attach(identity, 0, &view), -EBADMSG);
+	assert_int_equal(segment_attach(identity, 0, &view), -EBADMSG);
 	header->identity = identity;
-	assert_int_equal(region_attach(identity, 0, &view), 0);
-	region_detach(&view);
+	assert_int_equal(segment_attach(identity, 0, &view), 0);
+	segment_detach(&view);
 	shmdt(header);
 }
 
@@ -178,7 +179,7 @@ static void test_rights_of_others(void **state)
 		struct table_view view;
 		struct region region;
 
-		assert_int_equal(region_attach(identity, 0, &view), -EPERM);
+		assert_int_equal(segment_attach(identity, 0, &view), -EPERM);
 		assert_int_equal(region_own(identity, 0, &region), -EPERM);
 		assert_int_equal(table_writer_new(identity, &writer), -EPERM);
 		assert_int_equal(shmctl(id, IPC_RMID, NULL), 0);
@@ -224,12 +225,12 @@ static void test_what_is_no_table_is_replaced(void **state)
 
 		print_message("%s\n", wrong->what);
 		memcpy((unsigned char *)header + wrong->at, &wrong->word, sizeof(wrong->word));
-		assert_int_equal(region_attach(identity, 0, &view), -EBADMSG);
+		assert_int_equal(segment_attach(identity, 0, &view), -EBADMSG);
 		assert_int_equal(table_writer_new(identity, &writer), 0);
 		generation_publish(writer, 1);
-		assert_int_equal(region_attach_newest(identity, &view, &class), 0);
+		assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 		assert_int_equal(table_read_begin(&view, &read), 0);
-		region_detach(&view);
+		segment_detach(&view);
 		table_writer_free(writer);
 		shmdt(header);
 		segments_remove(identity);
@@ -260,10 +261,10 @@ static void test_any_header_is_taken_over(void **state)
 		assert_int_equal(table_writer_new(identity, &writer), 0);
 		generation_put(writer, 1);
 		assert_int_equal(table_writer_publish(writer), 0);
-		assert_int_equal(region_attach_newest(identity, &view, &class), 0);
+		assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 		assert_int_equal(table_read_begin(&view, &read), 0);
 		assert_false(table_has_moved(&view));
-		region_detach(&view);
+		segment_detach(&view);
 		table_writer_free(writer);
 		shmdt(header);
 		assert_int_equal(attached_count(segment.id), 0);
@@ -284,21 +285,21 @@ static void test_removed_while_in_use(void **state)
 	(void)state;
 	assert_int_equal(table_writer_new(identity, &writer), 0);
 	generation_publish(writer, 1);
-	assert_int_equal(region_attach_newest(identity, &old, &class), 0);
+	assert_int_equal(segment_attach_newest(identity, &old, &class), 0);
 	assert_int_equal(shmctl(segment.id, IPC_RMID, NULL), 0);
-	assert_int_equal(region_attach(identity, 0, &view), -ENOENT);
+	assert_int_equal(segment_attach(identity, 0, &view), -ENOENT);
 	assert_int_equal(table_read_begin(&old, &read), 0);
 	generation_publish(writer, 2);
 	assert_true(table_has_moved(&old));
 	for (uint64_t generation = 3; generation < 6; generation++) {
 		generation_publish(writer, generation);
-		assert_int_equal(region_attach_newest(identity, &view, &class), 0);
+		assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 		assert_int_equal(class, 1);
 		assert_int_equal(table_read_begin(&view, &read), 0);
 		assert_int_equal(table_read_generation(&read), generation);
-		region_detach(&view);
+		segment_detach(&view);
 	}
-	region_detach(&old);
+	segment_detach(&old);
 	table_writer_free(writer);
 
 	/* Where the next one goes on. */
@@ -325,20 +326,20 @@ static void test_growth(void **state)
 
 		assert_int_equal(table_writer_new(identity, &writer), 0);
 		generation_publish(writer, generation);
-		assert_int_equal(region_attach_newest(identity, &first, &class), 0);
+		assert_int_equal(segment_attach_newest(identity, &first, &class), 0);
 		assert_int_equal(class, 0);
 		for (unsigned i = old ? 2 : 0; i < 3; i++) {
 			generation_put_bulk(writer, bulks[i]);
 			generation_publish(writer, ++generation);
 			assert_true(table_has_moved(&first));
-			assert_int_equal(region_attach_newest(identity, &view, &class), 0);
+			assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 			assert_int_equal(class, i + 1);
 			assert_false(table_has_moved(&view));
 			assert_int_equal(table_read_begin(&view, &read), 0);
 			assert_int_equal(table_read_generation(&read), generation);
-			region_detach(&view);
+			segment_detach(&view);
 		}
-		region_detach(&first);
+		segment_detach(&first);
 		table_writer_free(writer);
 		segment = segments_make(identity, 0);
 		/* Gone alone: the writer begins there again, and finds the others. */

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "publish/writer.h"
 #include "support/objects.h"
 #include "table/reader.h"
-#include "table/writer.h"
 
 static struct table_writer *writer;
 static struct table_read reading;

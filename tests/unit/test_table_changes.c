@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "publish/writer.h"
 #include "support/objects.h"
 #include "table/reader.h"
-#include "table/writer.h"
 
 /*
  * A publish writes only what changed since the arena was written last, if it can. Here the changes

@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
+#include "publish/writer.h"
 #include "support/objects.h"
 #include "support/table_walk.h"
 #include "table/keys.h"
-#include "table/writer.h"
 
 /* Small arenas in memory of exactly their size, so that a read beyond them is seen. */
 #define ARENA_SIZE 8192u

@@ -15,9 +15,9 @@
 
 #include "base/atomic.h"
 #include "pick/pick.h"
+#include "publish/writer.h"
 #include "support/generations.h"
 #include "support/objects.h"
-#include "table/writer.h"
 
 #define READERS 4
 /* More than fits the first table: from half-way on the readers follow to a larger one. */

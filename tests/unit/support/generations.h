@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "table/writer.h"
+#include "publish/writer.h"
 
 #define GENERATION_SERVICES 3u
 

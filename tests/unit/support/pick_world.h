@@ -4,7 +4,7 @@
 #define K8SLB_TESTS_PICK_WORLD_H
 
 #include "pick/pick.h"
-#include "table/writer.h"
+#include "publish/writer.h"
 
 #define WORLD_VIP	 "10.96.0.1"
 #define WORLD_ENDPOINTS	 256u /* at most */

@@ -14,7 +14,8 @@
 
 #include "base/clock.h"
 #include "engine/writer_lock.h"
-#include "table/region.h"
+#include "publish/shared_region.h"
+#include "table/segment.h"
 
 uint64_t segments_identity(void)
 {
@@ -52,20 +53,20 @@ struct segment segments_make(uint64_t identity, unsigned class)
 	assert_int_equal(region_own(identity, class, &region), 0);
 	segment = segment_at(region.view.header);
 	assert_int_equal(shmdt(region.writable), 0);
-	region_detach(&region.view);
+	segment_detach(&region.view);
 	return segment;
 }
 
 void segments_remove(uint64_t identity)
 {
-	for (unsigned class = 0; class < REGION_CLASSES; class ++) {
+	for (unsigned class = 0; class < SEGMENT_CLASSES; class ++) {
 		struct table_view view;
 		struct segment segment;
 
-		if (region_attach(identity, class, &view) < 0)
+		if (segment_attach(identity, class, &view) < 0)
 			continue;
 		segment = segment_at(view.header);
-		region_detach(&view);
+		segment_detach(&view);
 		assert_int_equal(shmctl(segment.id, IPC_RMID, NULL), 0);
 	}
 }

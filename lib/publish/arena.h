@@ -1,16 +1,16 @@
 /* Where the records of each Service lie in a snapshot, and writing them there. */
 // SPDX-License-Identifier: Apache-2.0
-#ifndef K8SLB_TABLE_ARENA_H
-#define K8SLB_TABLE_ARENA_H
+#ifndef K8SLB_PUBLISH_ARENA_H
+#define K8SLB_PUBLISH_ARENA_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "table/wire_service.h"
+#include "publish/staged.h"
 
 /*
  * A plan is good for many snapshots: as long as only endpoints come and go, each Service keeps its
- * place (struct wire_place), and an arena that was written by the same plan needs nothing but the
+ * place (struct staged_place), and an arena that was written by the same plan needs nothing but the
  * Services that changed since. For ports that outgrow their run of endpoints there are spare ones
  * at the end; what they leave behind is a hole until the next plan.
  */
@@ -33,20 +33,20 @@ struct arena_needs {
 };
 
 /* The needs of one Service, to be added or taken off. */
-struct arena_needs arena_needs_of(const struct wire_service *service);
+struct arena_needs arena_needs_of(const struct staged_service *service);
 
 void arena_plan_start(struct arena_plan *plan, const struct arena_needs *needs);
 
 /* Gives @service the next place. */
-void arena_plan_place(struct arena_plan *plan, struct wire_service *service);
+void arena_plan_place(struct arena_plan *plan, struct staged_service *service);
 
 /*
  * Gives @service the place of @old, which says the same but for the endpoints
- * (wire_service_same_ports()). Returns false when the plan has not enough endpoints left; its
+ * (staged_service_same_ports()). Returns false when the plan has not enough endpoints left; its
  * places are of no use then.
  */
-bool arena_plan_keep_place(struct arena_plan *plan, struct wire_service *service,
-			   const struct wire_service *old);
+bool arena_plan_keep_place(struct arena_plan *plan, struct staged_service *service,
+			   const struct staged_service *old);
 
 /* An arena that no reader may use at the moment. */
 struct arena {
@@ -59,11 +59,11 @@ struct arena {
 void arena_clear_indexes(const struct arena *arena);
 
 /* Writes the records of a placed Service; its strings go to the private text. */
-void arena_write_service(const struct arena *arena, const struct wire_service *service);
+void arena_write_service(const struct arena *arena, const struct staged_service *service);
 
 /* Enters a placed Service into the indexes. An address that is there already stays with the
  * Service that came first: the API server gives it to one only. */
-void arena_index_service(const struct arena *arena, const struct wire_service *service);
+void arena_index_service(const struct arena *arena, const struct staged_service *service);
 
 /* Copies the private text into the arena. */
 void arena_write_text(const struct arena *arena);

@@ -1,14 +1,14 @@
 /* Keeps what the table shall say, Service by Service, and publishes it as whole snapshots. */
 // SPDX-License-Identifier: Apache-2.0
-#ifndef K8SLB_TABLE_WRITER_H
-#define K8SLB_TABLE_WRITER_H
+#ifndef K8SLB_PUBLISH_WRITER_H
+#define K8SLB_PUBLISH_WRITER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "publish/region.h"
 #include "select/select.h"
 #include "table/reader.h"
-#include "table/region.h"
 
 /*
  * One writer a table: two at once would tear it, and no reader could tell. All calls by one

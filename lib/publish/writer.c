@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "table/writer.h"
+#include "publish/writer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,15 +12,16 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
-#include "table/arena.h"
-#include "table/region.h"
+#include "publish/arena.h"
+#include "publish/shared_region.h"
+#include "table/segment.h"
 
 /* Far from what can be counted to, and from the eight bits above it in the header. */
 #define LAST_GENERATION (1ULL << 48)
 
 struct written_service {
 	char key[2 * DNS_LABEL_SIZE]; /* namespace/name */
-	struct wire_service *wire;
+	struct staged_service *staged;
 	UT_hash_handle hh;
 	/* The Services that changed within the plan, the last one first. */
 	uint64_t changed_in; /* generation */
@@ -58,9 +59,9 @@ struct table_writer {
 	struct table_memory *memory;
 };
 
-static void count_in(struct table_writer *writer, const struct wire_service *wire)
+static void count_in(struct table_writer *writer, const struct staged_service *staged)
 {
-	struct arena_needs needs = arena_needs_of(wire);
+	struct arena_needs needs = arena_needs_of(staged);
 
 	writer->needs.services += needs.services;
 	writer->needs.ports += needs.ports;
@@ -69,9 +70,9 @@ static void count_in(struct table_writer *writer, const struct wire_service *wir
 	writer->needs.text_size += needs.text_size;
 }
 
-static void count_out(struct table_writer *writer, const struct wire_service *wire)
+static void count_out(struct table_writer *writer, const struct staged_service *staged)
 {
-	struct arena_needs needs = arena_needs_of(wire);
+	struct arena_needs needs = arena_needs_of(staged);
 
 	writer->needs.services -= needs.services;
 	writer->needs.ports -= needs.ports;
@@ -114,10 +115,10 @@ static int take_over(struct table_writer *writer)
 	uint64_t current;
 	int rc;
 
-	if (region_attach_newest(writer->identity, &view, &writer->class) < 0)
+	if (segment_attach_newest(writer->identity, &view, &writer->class) < 0)
 		writer->class = 0;
 	else
-		region_detach(&view);
+		segment_detach(&view);
 	rc = region_own(writer->identity, writer->class, &region);
 	if (rc < 0)
 		return rc;
@@ -198,15 +199,15 @@ static void note_change(struct table_writer *writer, struct written_service *ser
 
 static void take_out(struct table_writer *writer, struct written_service *service)
 {
-	count_out(writer, service->wire);
+	count_out(writer, service->staged);
 	forget_change(service);
 	HASH_DEL(writer->services, service);
-	wire_service_free(service->wire);
+	staged_service_free(service->staged);
 	free(service);
 	writer->plan_fits = false;
 }
 
-static int put_in(struct table_writer *writer, const char *key, struct wire_service *wire)
+static int put_in(struct table_writer *writer, const char *key, struct staged_service *staged)
 {
 	struct written_service *service = calloc(1, sizeof(*service));
 
@@ -218,58 +219,59 @@ static int put_in(struct table_writer *writer, const char *key, struct wire_serv
 		free(service);
 		return -ENOMEM;
 	}
-	service->wire = wire;
-	count_in(writer, wire);
+	service->staged = staged;
+	count_in(writer, staged);
 	writer->plan_fits = false;
 	return 0;
 }
 
 static void replace(struct table_writer *writer, struct written_service *service,
-		    struct wire_service *wire)
+		    struct staged_service *staged)
 {
-	writer->plan_fits = writer->plan_fits && wire_service_same_ports(wire, service->wire) &&
-			    arena_plan_keep_place(&writer->plan, wire, service->wire);
+	writer->plan_fits = writer->plan_fits &&
+			    staged_service_same_ports(staged, service->staged) &&
+			    arena_plan_keep_place(&writer->plan, staged, service->staged);
 	if (writer->plan_fits)
 		note_change(writer, service);
-	count_out(writer, service->wire);
-	wire_service_free(service->wire);
-	service->wire = wire;
-	count_in(writer, wire);
+	count_out(writer, service->staged);
+	staged_service_free(service->staged);
+	service->staged = staged;
+	count_in(writer, staged);
 }
 
 int table_writer_put(struct table_writer *writer, const char *namespace, const char *name,
 		     const struct selection *selection)
 {
 	struct written_service *service;
-	struct wire_service *wire;
+	struct staged_service *staged;
 	char key[2 * DNS_LABEL_SIZE];
 	int rc;
 
 	snprintf(key, sizeof(key), "%s/%s", namespace, name);
 	HASH_FIND_STR(writer->services, key, service);
 	if (selection->port_count == 0 && !selection->headless) {
-		if (!service || wire_service_is_api_server(namespace, name))
+		if (!service || staged_service_is_api_server(namespace, name))
 			return 0;
 		take_out(writer, service);
 		return 1;
 	}
-	wire = wire_service_new(namespace, name, selection);
-	if (!wire)
+	staged = staged_service_new(namespace, name, selection);
+	if (!staged)
 		return -ENOMEM;
-	wire_service_take_cursors(wire, service ? service->wire : NULL, &writer->next_cursor);
-	rc = service && wire_service_is_api_server(namespace, name)
-		     ? wire_service_keep_endpoints(wire, service->wire)
+	staged_service_take_cursors(staged, service ? service->staged : NULL, &writer->next_cursor);
+	rc = service && staged_service_is_api_server(namespace, name)
+		     ? staged_service_keep_endpoints(staged, service->staged)
 		     : 0;
-	if (rc == 0 && service && wire_service_equal(wire, service->wire)) {
-		wire_service_free(wire);
+	if (rc == 0 && service && staged_service_equal(staged, service->staged)) {
+		staged_service_free(staged);
 		return 0;
 	}
 	if (rc == 0 && service)
-		replace(writer, service, wire);
+		replace(writer, service, staged);
 	else if (rc == 0)
-		rc = put_in(writer, key, wire);
+		rc = put_in(writer, key, staged);
 	if (rc < 0) {
-		wire_service_free(wire);
+		staged_service_free(staged);
 		return rc;
 	}
 	return 1;
@@ -291,7 +293,7 @@ static int new_private(const struct table_writer *writer, uint64_t needed,
 /* Only by way of "moved" do those who have a removed segment come to the next one. */
 static bool must_leave(const struct table_writer *writer)
 {
-	return writer->identity && writer->class + 1 < REGION_CLASSES &&
+	return writer->identity && writer->class + 1 < SEGMENT_CLASSES &&
 	       region_is_removed(&writer->memory->region);
 }
 
@@ -304,7 +306,7 @@ static int next_shared(struct table_writer *writer, uint64_t needed, struct regi
 	unsigned between = must_leave(writer) ? 0 : class;
 	int rc;
 
-	while (region_class_arena(class) < needed)
+	while (segment_arena(class) < needed)
 		class ++;
 	for (; between < class; between++) {
 		rc = region_own(writer->identity, between, ret_region);
@@ -378,7 +380,7 @@ static void new_plan(struct table_writer *writer)
 		forget_change(writer->changes);
 	arena_plan_start(&writer->plan, &writer->needs);
 	HASH_ITER (hh, writer->services, service, next)
-		arena_plan_place(&writer->plan, service->wire);
+		arena_plan_place(&writer->plan, service->staged);
 	writer->plan_number++;
 }
 
@@ -388,8 +390,8 @@ static void write_all(const struct table_writer *writer, const struct arena *are
 
 	arena_clear_indexes(arena);
 	HASH_ITER (hh, writer->services, service, next) {
-		arena_write_service(arena, service->wire);
-		arena_index_service(arena, service->wire);
+		arena_write_service(arena, service->staged);
+		arena_index_service(arena, service->staged);
 	}
 	arena_write_text(arena);
 }
@@ -399,7 +401,7 @@ static void write_changes(const struct table_writer *writer, const struct arena 
 {
 	for (const struct written_service *service = writer->changes;
 	     service && service->changed_in > since; service = service->next)
-		arena_write_service(arena, service->wire);
+		arena_write_service(arena, service->staged);
 }
 
 int table_writer_publish(struct table_writer *writer)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "table/wire_service.h"
+#include "publish/staged.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-bool wire_service_is_api_server(const char *namespace, const char *name)
+bool staged_service_is_api_server(const char *namespace, const char *name)
 {
 	return strcmp(namespace, "default") == 0 && strcmp(name, "kubernetes") == 0;
 }
@@ -13,7 +13,7 @@ bool wire_service_is_api_server(const char *namespace, const char *name)
 static uint8_t no_endpoint_answer(const char *namespace, const char *name,
 				  const struct selected_port *port)
 {
-	if (wire_service_is_api_server(namespace, name))
+	if (staged_service_is_api_server(namespace, name))
 		return TABLE_LEAVE;
 	/* A wrong guess must not refuse what kube-proxy would serve. */
 	if (port->guessed && port->endpoint_count == 0)
@@ -25,7 +25,7 @@ static uint8_t no_endpoint_answer(const char *namespace, const char *name,
 
 /* Only a headless Service's pods have names of their own (Kubernetes "DNS for Services and Pods").
  */
-static int fill_hostnames(struct wire_port *wire, const struct selected_port *port)
+static int fill_hostnames(struct staged_port *staged, const struct selected_port *port)
 {
 	unsigned n = 0;
 
@@ -35,13 +35,13 @@ static int fill_hostnames(struct wire_port *wire, const struct selected_port *po
 		if (!selected->used)
 			continue;
 		if (selected->endpoint->hostname[0]) {
-			if (!wire->hostnames)
-				wire->hostnames =
-					calloc(port->used_count, sizeof(wire->hostnames[0]));
-			if (!wire->hostnames)
+			if (!staged->hostnames)
+				staged->hostnames =
+					calloc(port->used_count, sizeof(staged->hostnames[0]));
+			if (!staged->hostnames)
 				return -ENOMEM;
-			wire->hostnames[n] = strdup(selected->endpoint->hostname);
-			if (!wire->hostnames[n])
+			staged->hostnames[n] = strdup(selected->endpoint->hostname);
+			if (!staged->hostnames[n])
 				return -ENOMEM;
 		}
 		n++;
@@ -49,26 +49,26 @@ static int fill_hostnames(struct wire_port *wire, const struct selected_port *po
 	return 0;
 }
 
-static int fill_port(struct wire_port *wire, const char *namespace, const char *name,
+static int fill_port(struct staged_port *staged, const char *namespace, const char *name,
 		     const struct selection *selection, const struct selected_port *port)
 {
 	struct table_endpoint *endpoint;
 
-	memcpy(wire->name, port->name, sizeof(wire->name));
+	memcpy(staged->name, port->name, sizeof(staged->name));
 	if (port->has_vip)
-		wire->vip = port->vip;
-	wire->record.port = port->port;
-	wire->record.protocol = (uint8_t)port->protocol;
-	wire->record.family = (uint8_t)port->family;
-	wire->record.no_endpoint = no_endpoint_answer(namespace, name, port);
-	wire->record.affinity_timeout_s = selection->affinity_timeout_s;
+		staged->vip = port->vip;
+	staged->record.port = port->port;
+	staged->record.protocol = (uint8_t)port->protocol;
+	staged->record.family = (uint8_t)port->family;
+	staged->record.no_endpoint = no_endpoint_answer(namespace, name, port);
+	staged->record.affinity_timeout_s = selection->affinity_timeout_s;
 	if (port->used_count == 0)
 		return 0;
-	wire->endpoints = calloc(port->used_count, sizeof(wire->endpoints[0]));
-	if (!wire->endpoints)
+	staged->endpoints = calloc(port->used_count, sizeof(staged->endpoints[0]));
+	if (!staged->endpoints)
 		return -ENOMEM;
-	wire->record.endpoint_count = port->used_count;
-	endpoint = wire->endpoints;
+	staged->record.endpoint_count = port->used_count;
+	endpoint = staged->endpoints;
 	for (unsigned i = 0; i < port->endpoint_count; i++) {
 		const struct selected_endpoint *selected = &port->endpoints[i];
 
@@ -79,13 +79,13 @@ static int fill_port(struct wire_port *wire, const char *namespace, const char *
 		endpoint->uid_hash = selected->endpoint->target_uid_hash;
 		endpoint++;
 	}
-	return selection->headless ? fill_hostnames(wire, port) : 0;
+	return selection->headless ? fill_hostnames(staged, port) : 0;
 }
 
-struct wire_service *wire_service_new(const char *namespace, const char *name,
-				      const struct selection *selection)
+struct staged_service *staged_service_new(const char *namespace, const char *name,
+					  const struct selection *selection)
 {
-	struct wire_service *service = calloc(1, sizeof(*service));
+	struct staged_service *service = calloc(1, sizeof(*service));
 
 	if (!service)
 		return NULL;
@@ -101,11 +101,11 @@ struct wire_service *wire_service_new(const char *namespace, const char *name,
 	for (unsigned i = 0; i < selection->vip_count; i++)
 		service->record.vips[i] = selection->vips[i];
 	for (unsigned i = 0; i < selection->port_count; i++) {
-		/* First: wire_service_free() then knows of a half-filled one. */
+		/* First: staged_service_free() then knows of a half-filled one. */
 		service->record.port_count++;
 		if (fill_port(&service->ports[i], namespace, name, selection,
 			      &selection->ports[i]) < 0) {
-			wire_service_free(service);
+			staged_service_free(service);
 			return NULL;
 		}
 	}
@@ -113,13 +113,13 @@ struct wire_service *wire_service_new(const char *namespace, const char *name,
 }
 
 /* The same (name, port, protocol, family), wherever it stands. */
-static const struct wire_port *find_port(const struct wire_service *service,
-					 const struct wire_port *wanted)
+static const struct staged_port *find_port(const struct staged_service *service,
+					   const struct staged_port *wanted)
 {
 	if (!service)
 		return NULL;
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		const struct wire_port *port = &service->ports[i];
+		const struct staged_port *port = &service->ports[i];
 
 		if (port->record.port == wanted->record.port &&
 		    port->record.protocol == wanted->record.protocol &&
@@ -130,21 +130,21 @@ static const struct wire_port *find_port(const struct wire_service *service,
 	return NULL;
 }
 
-void wire_service_take_cursors(struct wire_service *service, const struct wire_service *old,
-			       uint32_t *next_cursor)
+void staged_service_take_cursors(struct staged_service *service, const struct staged_service *old,
+				 uint32_t *next_cursor)
 {
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		const struct wire_port *before = find_port(old, &service->ports[i]);
+		const struct staged_port *before = find_port(old, &service->ports[i]);
 
 		service->ports[i].record.cursor = before ? before->record.cursor : (*next_cursor)++;
 	}
 }
 
-int wire_service_keep_endpoints(struct wire_service *service, const struct wire_service *old)
+int staged_service_keep_endpoints(struct staged_service *service, const struct staged_service *old)
 {
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		struct wire_port *port = &service->ports[i];
-		const struct wire_port *before = find_port(old, port);
+		struct staged_port *port = &service->ports[i];
+		const struct staged_port *before = find_port(old, port);
 		size_t size;
 
 		if (port->record.endpoint_count || !before || !before->record.endpoint_count)
@@ -159,31 +159,31 @@ int wire_service_keep_endpoints(struct wire_service *service, const struct wire_
 	return 0;
 }
 
-const char *wire_port_hostname(const struct wire_port *port, unsigned index)
+const char *staged_port_hostname(const struct staged_port *port, unsigned index)
 {
 	return port->hostnames && port->hostnames[index] ? port->hostnames[index] : "";
 }
 
-static bool same_hostnames(const struct wire_port *a, const struct wire_port *b)
+static bool same_hostnames(const struct staged_port *a, const struct staged_port *b)
 {
 	if (!a->hostnames && !b->hostnames)
 		return true;
 	if (a->record.endpoint_count != b->record.endpoint_count)
 		return false;
 	for (unsigned i = 0; i < a->record.endpoint_count; i++) {
-		if (strcmp(wire_port_hostname(a, i), wire_port_hostname(b, i)) != 0)
+		if (strcmp(staged_port_hostname(a, i), staged_port_hostname(b, i)) != 0)
 			return false;
 	}
 	return true;
 }
 
-bool wire_service_same_ports(const struct wire_service *a, const struct wire_service *b)
+bool staged_service_same_ports(const struct staged_service *a, const struct staged_service *b)
 {
 	if (memcmp(&a->record, &b->record, sizeof(a->record)) != 0)
 		return false;
 	for (unsigned i = 0; i < a->record.port_count; i++) {
-		const struct wire_port *left = &a->ports[i];
-		const struct wire_port *right = &b->ports[i];
+		const struct staged_port *left = &a->ports[i];
+		const struct staged_port *right = &b->ports[i];
 
 		if (strcmp(left->name, right->name) != 0 || !ip_equal(&left->vip, &right->vip) ||
 		    left->record.port != right->record.port ||
@@ -193,13 +193,13 @@ bool wire_service_same_ports(const struct wire_service *a, const struct wire_ser
 	return true;
 }
 
-bool wire_service_equal(const struct wire_service *a, const struct wire_service *b)
+bool staged_service_equal(const struct staged_service *a, const struct staged_service *b)
 {
-	if (!wire_service_same_ports(a, b))
+	if (!staged_service_same_ports(a, b))
 		return false;
 	for (unsigned i = 0; i < a->record.port_count; i++) {
-		const struct wire_port *left = &a->ports[i];
-		const struct wire_port *right = &b->ports[i];
+		const struct staged_port *left = &a->ports[i];
+		const struct staged_port *right = &b->ports[i];
 
 		if (memcmp(&left->record, &right->record, sizeof(left->record)) != 0)
 			return false;
@@ -211,7 +211,7 @@ bool wire_service_equal(const struct wire_service *a, const struct wire_service 
 	return true;
 }
 
-unsigned wire_service_endpoint_count(const struct wire_service *service)
+unsigned staged_service_endpoint_count(const struct staged_service *service)
 {
 	unsigned count = 0;
 
@@ -220,12 +220,12 @@ unsigned wire_service_endpoint_count(const struct wire_service *service)
 	return count;
 }
 
-size_t wire_service_text_size(const struct wire_service *service)
+size_t staged_service_text_size(const struct staged_service *service)
 {
 	size_t size = strlen(service->namespace) + strlen(service->name) + 2;
 
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		const struct wire_port *port = &service->ports[i];
+		const struct staged_port *port = &service->ports[i];
 
 		size += strlen(port->name) + 1;
 		for (unsigned e = 0; port->hostnames && e < port->record.endpoint_count; e++) {
@@ -236,12 +236,12 @@ size_t wire_service_text_size(const struct wire_service *service)
 	return size;
 }
 
-void wire_service_free(struct wire_service *service)
+void staged_service_free(struct staged_service *service)
 {
 	if (!service)
 		return;
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		struct wire_port *port = &service->ports[i];
+		struct staged_port *port = &service->ports[i];
 
 		for (unsigned e = 0; port->hostnames && e < port->record.endpoint_count; e++)
 			free(port->hostnames[e]);

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "table/arena.h"
+#include "publish/arena.h"
 
 #include <string.h>
 
 #include "base/atomic.h"
 #include "table/keys.h"
 
-static bool has_vip(const struct wire_port *port)
+static bool has_vip(const struct staged_port *port)
 {
 	return !ip_is_unset(&port->vip);
 }
 
-struct arena_needs arena_needs_of(const struct wire_service *service)
+struct arena_needs arena_needs_of(const struct staged_service *service)
 {
 	struct arena_needs needs = {
 		.services = 1,
 		.ports = service->record.port_count,
-		.endpoints = wire_service_endpoint_count(service),
-		.text_size = wire_service_text_size(service),
+		.endpoints = staged_service_endpoint_count(service),
+		.text_size = staged_service_text_size(service),
 	};
 
 	for (unsigned i = 0; i < service->record.port_count; i++)
@@ -71,15 +71,15 @@ void arena_plan_start(struct arena_plan *plan, const struct arena_needs *needs)
 	*plan = (struct arena_plan){.snapshot = snapshot, .text_size = 1};
 }
 
-void arena_plan_place(struct arena_plan *plan, struct wire_service *service)
+void arena_plan_place(struct arena_plan *plan, struct staged_service *service)
 {
-	service->place = (struct wire_place){
+	service->place = (struct staged_place){
 		.service = plan->services,
 		.first_port = plan->ports,
 		.text_at = plan->text_size,
 	};
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		struct wire_port *port = &service->ports[i];
+		struct staged_port *port = &service->ports[i];
 
 		port->first_endpoint = plan->endpoints;
 		port->room = port->record.endpoint_count;
@@ -87,15 +87,15 @@ void arena_plan_place(struct arena_plan *plan, struct wire_service *service)
 	}
 	plan->services++;
 	plan->ports += service->record.port_count;
-	plan->text_size += (uint32_t)wire_service_text_size(service);
+	plan->text_size += (uint32_t)staged_service_text_size(service);
 }
 
-bool arena_plan_keep_place(struct arena_plan *plan, struct wire_service *service,
-			   const struct wire_service *old)
+bool arena_plan_keep_place(struct arena_plan *plan, struct staged_service *service,
+			   const struct staged_service *old)
 {
 	service->place = old->place;
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		struct wire_port *port = &service->ports[i];
+		struct staged_port *port = &service->ports[i];
 		uint32_t count = port->record.endpoint_count;
 
 		port->first_endpoint = old->ports[i].first_endpoint;
@@ -132,11 +132,11 @@ static uint32_t put_text(const struct arena *arena, uint32_t *text_at, const cha
 	return at;
 }
 
-static void put_named_endpoints(const struct arena *arena, const struct wire_port *port,
+static void put_named_endpoints(const struct arena *arena, const struct staged_port *port,
 				uint32_t *text_at)
 {
 	for (unsigned i = 0; i < port->record.endpoint_count; i++) {
-		const char *hostname = wire_port_hostname(port, i);
+		const char *hostname = staged_port_hostname(port, i);
 		struct table_endpoint record = port->endpoints[i];
 
 		if (hostname[0])
@@ -146,17 +146,17 @@ static void put_named_endpoints(const struct arena *arena, const struct wire_por
 	}
 }
 
-static void put_endpoints(const struct arena *arena, const struct wire_port *port)
+static void put_endpoints(const struct arena *arena, const struct staged_port *port)
 {
 	poke_words(arena->at + arena->plan->snapshot.endpoints_at +
 			   port->first_endpoint * sizeof(struct table_endpoint),
 		   port->endpoints, port->record.endpoint_count * sizeof(struct table_endpoint));
 }
 
-void arena_write_service(const struct arena *arena, const struct wire_service *service)
+void arena_write_service(const struct arena *arena, const struct staged_service *service)
 {
 	const struct table_snapshot *snapshot = &arena->plan->snapshot;
-	const struct wire_place *place = &service->place;
+	const struct staged_place *place = &service->place;
 	struct table_service record = service->record;
 	uint32_t text_at = place->text_at;
 
@@ -165,7 +165,7 @@ void arena_write_service(const struct arena *arena, const struct wire_service *s
 	record.name_at = put_text(arena, &text_at, service->name);
 	put_record(arena, snapshot->services_at, place->service, &record, sizeof(record));
 	for (unsigned i = 0; i < service->record.port_count; i++) {
-		const struct wire_port *port = &service->ports[i];
+		const struct staged_port *port = &service->ports[i];
 		struct table_port port_record = port->record;
 
 		port_record.service = place->service;
@@ -188,7 +188,8 @@ void arena_clear_indexes(const struct arena *arena)
 		poke_u64((uint64_t *)(void *)(arena->at + at), 0);
 }
 
-static void index_vip(const struct arena *arena, const struct wire_port *port, uint32_t port_index)
+static void index_vip(const struct arena *arena, const struct staged_port *port,
+		      uint32_t port_index)
 {
 	const struct table_snapshot *snapshot = &arena->plan->snapshot;
 	struct table_vip_slot entry = {
@@ -212,7 +213,7 @@ static void index_vip(const struct arena *arena, const struct wire_port *port, u
 	put_record(arena, snapshot->vips_at, slot & mask, &entry, sizeof(entry));
 }
 
-static void index_name(const struct arena *arena, const struct wire_service *service)
+static void index_name(const struct arena *arena, const struct staged_service *service)
 {
 	const struct table_snapshot *snapshot = &arena->plan->snapshot;
 	uint64_t hash = table_name_hash(service->namespace, service->name);
@@ -234,7 +235,7 @@ static void index_name(const struct arena *arena, const struct wire_service *ser
 	put_record(arena, snapshot->names_at, slot & mask, &entry, sizeof(entry));
 }
 
-void arena_index_service(const struct arena *arena, const struct wire_service *service)
+void arena_index_service(const struct arena *arena, const struct staged_service *service)
 {
 	index_name(arena, service);
 	for (unsigned i = 0; i < service->record.port_count; i++) {

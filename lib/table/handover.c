@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "table/handover.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +17,6 @@
 #include "base/clock.h"
 #include "base/libc_compat.h"
 #include "base/raw_syscall.h"
-#include "table/handover.h"
 
 #ifndef F_GET_SEALS
 #define F_GET_SEALS   1034

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "publish/handover_region.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/atomic.h"
 #include "base/libc_compat.h"
 #include "base/raw_syscall.h"
 #include "table/handover.h"
 
-/* linux/memfd.h and linux/fcntl.h: younger than the oldest headers that we build with. */
-#define MEMFD_CLOEXEC	    0x0001u
-#define MEMFD_ALLOW_SEALING 0x0002u
-#define MEMFD_NOEXEC_SEAL   0x0008u /* Linux 6.3, and asked for where vm.memfd_noexec=2 */
+/* linux/fcntl.h: younger than the oldest headers that we build with. */
 #ifndef F_ADD_SEALS
 #define F_ADD_SEALS   1033
 #define F_SEAL_SEAL   0x0001
@@ -24,45 +21,6 @@
 #define F_SEAL_GROW   0x0004
 #endif
 #define SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
-
-static int new_memfd(size_t size)
-{
-	int fd = (int)raw_syscall(SYS_memfd_create, "k8slb-table",
-				  MEMFD_CLOEXEC | MEMFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL)
-		fd = (int)raw_syscall(SYS_memfd_create, "k8slb-table",
-				      MEMFD_CLOEXEC | MEMFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) < 0) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-static int map_both(int fd, size_t size, struct region *ret_region)
-{
-	void *writable = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	void *readable;
-
-	if (writable == MAP_FAILED)
-		return -errno;
-	readable = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	if (readable == MAP_FAILED) {
-		int rc = -errno;
-
-		munmap(writable, size);
-		return rc;
-	}
-	ret_region->writable = writable;
-	ret_region->view.header = readable;
-	ret_region->size = size;
-	return 0;
-}
 
 /* After the writable mapping was made: the last seal keeps all others from making one. */
 static int seal(int fd)
@@ -91,16 +49,13 @@ static int reopen_read_only(int fd)
 
 int handover_region_new(size_t arena_size, struct region *ret_region, int *ret_fd)
 {
-	struct region region = {.view = {.arena_size = arena_size}};
-	struct table_header *header;
-	int fd = new_memfd(TABLE_HEADER_SIZE + TABLE_ARENAS * arena_size);
+	struct region region;
+	int fd = region_new_file(arena_size, &region);
 	int rc;
 
 	if (fd < 0)
 		return fd;
-	rc = map_both(fd, TABLE_HEADER_SIZE + TABLE_ARENAS * arena_size, &region);
-	if (rc == 0)
-		rc = seal(fd);
+	rc = seal(fd);
 	if (rc == 0)
 		rc = reopen_read_only(fd);
 	close(fd);
@@ -108,12 +63,6 @@ int handover_region_new(size_t arena_size, struct region *ret_region, int *ret_f
 		region_free(&region);
 		return rc;
 	}
-	header = (struct table_header *)(void *)region.writable;
-	header->version = TABLE_VERSION;
-	header->arena_count = TABLE_ARENAS;
-	header->arena_size = arena_size;
-	/* Last: pairs with table_view_open(), which takes the rest for granted after it. */
-	publish_u64(&header->magic, TABLE_MAGIC);
 	*ret_region = region;
 	*ret_fd = rc;
 	return 0;

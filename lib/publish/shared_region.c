@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "publish/shared_region.h"
+
+#include <errno.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+
+#include "base/atomic.h"
+#include "table/segment.h"
+
+#define ATTACH_FAILED  ((void *)-1) /* shmat(2) */
+#define CREATE_RETRIES 4	    /* two processes at once make, find and replace it */
+
+bool region_is_removed(const struct region *region)
+{
+	struct shmid_ds status;
+
+	/* Refused where the host is another user by now. */
+	return shmctl(region->segment, IPC_STAT, &status) == 0 && (status.shm_perm.mode & SHM_DEST);
+}
+
+static int map_both(int id, unsigned class, struct region *ret_region)
+{
+	struct region region = {.size = segment_size(class), .segment = id};
+	void *writable = shmat(id, NULL, 0);
+	void *readable;
+
+	if (writable == ATTACH_FAILED)
+		return -errno;
+	readable = shmat(id, NULL, SHM_RDONLY);
+	if (readable == ATTACH_FAILED) {
+		int rc = -errno;
+
+		shmdt(writable);
+		return rc;
+	}
+	/* Else a child that the host forks could write into the table of its parent. */
+	madvise(writable, region.size, MADV_DONTFORK);
+	region.writable = writable;
+	region.view = (struct table_view){.header = readable, .arena_size = segment_arena(class)};
+	*ret_region = region;
+	return 0;
+}
+
+static int own_segment(int id, uint64_t identity, unsigned class, struct region *ret_region)
+{
+	struct region region;
+	int rc = map_both(id, class, &region);
+
+	if (rc < 0)
+		return rc;
+	if (peek_u64(&region.view.header->magic) == 0)
+		region_start(&region, identity);
+	rc = segment_view(region.view.header, identity, class, &region.view);
+	if (rc < 0) {
+		region_free(&region);
+		return rc;
+	}
+	*ret_region = region;
+	return 0;
+}
+
+int region_own(uint64_t identity, unsigned class, struct region *ret_region)
+{
+	int rc = -EAGAIN;
+
+	for (int i = 0; i < CREATE_RETRIES; i++) {
+		int id = shmget(segment_key(identity, class), segment_size(class),
+				IPC_CREAT | SEGMENT_MODE);
+
+		/* EINVAL: there is one, and it is smaller. */
+		if (id < 0 && errno == EINVAL)
+			id = shmget(segment_key(identity, class), 0, 0);
+		if (id < 0)
+			return -errno;
+		rc = segment_check(id, class);
+		if (rc == 0)
+			rc = own_segment(id, identity, class, ret_region);
+		if (rc != -EBADMSG)
+			return rc;
+		/* Gone for new processes; those that have it mapped keep it. */
+		if (shmctl(id, IPC_RMID, NULL) < 0)
+			return -errno;
+	}
+	return rc;
+}
