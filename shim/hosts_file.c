@@ -2,10 +2,11 @@
 #include "hosts_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#include "base/read_file.h"
 
 static bool same_letter(char a, char b)
 {
@@ -56,16 +57,15 @@ bool hosts_scan_feed(struct hosts_scan *state, const char *host, const char *tex
 bool hosts_file_names(const char *host)
 {
 	int saved_errno = errno;
-	int fd = open("/etc/hosts", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = file_open("/etc/hosts");
 	struct hosts_scan state = {0};
+	char text[1024];
 	bool found = false;
 	size_t total = 0;
-	ssize_t got = 1;
+	ssize_t got = sizeof(text);
 
-	while (fd >= 0 && !found && got > 0 && total < HOSTS_FILE_LIMIT) {
-		char text[1024];
-
-		got = read(fd, text, sizeof(text));
+	while (fd >= 0 && !found && got == sizeof(text) && total < HOSTS_FILE_LIMIT) {
+		got = file_fill(fd, text, sizeof(text));
 		if (got > 0) {
 			found = hosts_scan_feed(&state, host, text, (size_t)got);
 			total += (size_t)got;

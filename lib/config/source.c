@@ -2,12 +2,13 @@
 #include "config/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include "base/read_file.h"
 
 static const char *process_getenv(void *ctx, const char *name)
 {
@@ -21,24 +22,16 @@ static const char *process_getenv(void *ctx, const char *name)
 
 static int process_read_file(void *ctx, const char *path, char *text, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	size_t length = 0;
-	ssize_t got;
-	int rc = 0;
+	int fd = file_open(path);
+	ssize_t length;
 
 	(void)ctx;
 	if (fd < 0)
-		return -errno;
-	do {
-		got = read(fd, text + length, size - 1 - length);
-		if (got > 0)
-			length += (size_t)got;
-	} while (got > 0 && length < size - 1);
-	if (got < 0)
-		rc = -errno;
+		return fd;
+	length = file_fill(fd, text, size - 1);
 	close(fd);
-	if (rc < 0)
-		return rc;
+	if (length < 0)
+		return (int)length;
 	while (length > 0 && strchr(" \t\r\n", text[length - 1]))
 		length--;
 	text[length] = '\0';

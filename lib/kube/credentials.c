@@ -2,12 +2,13 @@
 #include "kube/credentials.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/read_file.h"
 
 #define FIRST_CAPACITY 4096
 #define PROBLEM_SIZE   256
@@ -43,43 +44,39 @@ static void wipe_and_free(char *text, size_t size)
 	free(text);
 }
 
-/*
- * Reads all of @fd. Returns 0 or -errno; -EFBIG beyond CREDENTIALS_FILE_LIMIT. The text is
- * NUL-terminated and the caller's; copies that were outgrown on the way are wiped.
- */
-static int read_all(int fd, char **ret_text, size_t *ret_size)
+/* Returns 0 with the caller's NUL-terminated text or -errno; -EFBIG beyond CREDENTIALS_FILE_LIMIT.
+ * Copies that were outgrown on the way are wiped. */
+static int read_secret(const char *path, char **ret_text, size_t *ret_size)
 {
 	size_t capacity = FIRST_CAPACITY;
 	size_t size = 0;
-	char *text = malloc(capacity);
+	int fd = file_open(path);
+	char *text;
 	int rc = -ENOMEM;
 
+	if (fd < 0)
+		return fd;
+	text = malloc(capacity);
 	while (text) {
-		ssize_t n;
+		ssize_t got = file_fill(fd, text + size, capacity - size - 1);
+		char *grown;
 
-		if (size + 1 == capacity) {
-			char *grown = malloc(capacity * 2);
-
-			if (grown)
-				memcpy(grown, text, size);
-			wipe_and_free(text, size);
-			text = grown;
-			capacity *= 2;
-			continue;
-		}
-		n = read(fd, text + size, capacity - size - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			rc = n < 0 ? -errno : 0;
-			break;
-		}
-		size += (size_t)n;
-		if (size > CREDENTIALS_FILE_LIMIT) {
+		rc = got < 0 ? (int)got : 0;
+		if (rc == 0)
+			size += (size_t)got;
+		if (size > CREDENTIALS_FILE_LIMIT)
 			rc = -EFBIG;
+		if (rc < 0 || size < capacity - 1)
 			break;
-		}
+		rc = -ENOMEM;
+		grown = malloc(capacity * 2);
+		if (grown)
+			memcpy(grown, text, size);
+		wipe_and_free(text, size);
+		text = grown;
+		capacity *= 2;
 	}
+	close(fd);
 	if (rc < 0) {
 		wipe_and_free(text, size);
 		return rc;
@@ -88,19 +85,6 @@ static int read_all(int fd, char **ret_text, size_t *ret_size)
 	*ret_text = text;
 	*ret_size = size;
 	return 0;
-}
-
-static int read_path(const char *path, char **ret_text, size_t *ret_size)
-{
-	/* O_NONBLOCK: a FIFO would stop the whole thread. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = read_all(fd, ret_text, ret_size);
-	close(fd);
-	return rc;
 }
 
 static bool is_space(char c)
@@ -147,7 +131,7 @@ static void refresh(struct secret_file *file, uint64_t now_ms)
 		return;
 	if (file->text && !file->stale && now_ms - file->read_at_ms < file->max_age_ms)
 		return;
-	rc = read_path(file->path, &text, &size);
+	rc = read_secret(file->path, &text, &size);
 	if (rc < 0) {
 		snprintf(file->problem, sizeof(file->problem), "%s %s: %s", file->what, file->path,
 			 strerror(-rc));

@@ -2,7 +2,6 @@
 #include "kube/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -15,8 +14,7 @@
 #include <unistd.h>
 
 #include "base/libc_compat.h"
-
-#define READ_SIZE (64 * 1024)
+#include "base/read_file.h"
 
 /* A ConfigMap's file is a link to a file in a linked folder; more links than this are a loop. */
 #define MAX_LINKS 8
@@ -54,44 +52,20 @@ struct file_identity file_identify(const char *path)
 	return identity;
 }
 
-static int read_all(int fd, struct buffer *content)
-{
-	char chunk[READ_SIZE];
-
-	for (;;) {
-		ssize_t got = read(fd, chunk, sizeof(chunk));
-		int rc;
-
-		if (got == 0)
-			return 0;
-		if (got < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		if (content->length + (size_t)got > FILE_SIZE_LIMIT)
-			return -E2BIG;
-		rc = buffer_append(content, chunk, (size_t)got);
-		if (rc < 0)
-			return rc;
-	}
-}
-
 int file_read(const char *path, struct buffer *content)
 {
 	struct stat status;
-	/* Non-blocking: the open of a FIFO would wait for a writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = file_open(path);
 	int rc = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (k8slb_fstat(fd, &status) < 0)
 		rc = -errno;
 	else if (!S_ISREG(status.st_mode))
 		rc = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
 	if (rc == 0)
-		rc = read_all(fd, content);
+		rc = file_append(fd, content);
 	close(fd);
 	return rc;
 }

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 
-/* Largest file, bytes: 100 000 endpoints as pretty-printed JSON are about 100 MiB. */
+/* A limit for file_read(), bytes: 100 000 endpoints as pretty-printed JSON are about 100 MiB. */
 #define FILE_SIZE_LIMIT (1024u * 1024 * 1024)
 
 /* Which file a path leads to and what was last done to it; all zero: none. */
@@ -21,7 +21,7 @@ struct file_identity file_identify(const char *path);
 
 /*
  * Reads a regular file. Returns 0 (the content is appended to @content), -errno, -EISDIR or
- * -EINVAL for what is no regular file, -E2BIG beyond FILE_SIZE_LIMIT or @content's limit.
+ * -EINVAL for what is no regular file, -E2BIG beyond @content's limit.
  */
 int file_read(const char *path, struct buffer *content);
 

@@ -73,7 +73,7 @@ static int adjust_made_up(struct file_source *file, const struct dump_counts *co
 
 static int read_document(struct file_source *file, char *problem, size_t problem_size)
 {
-	struct buffer content = {0};
+	struct buffer content = {.limit = FILE_SIZE_LIMIT};
 	struct dump_counts counts;
 	int rc = file_read(file->path, &content);
 
