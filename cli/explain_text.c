@@ -115,10 +115,9 @@ static void print_outcome(const struct selected_port *port)
 	if (!port->has_vip)
 		printf("  none is used: its names have no address\n");
 	else if (port->usable_elsewhere)
-		printf("  none is used: a connection fails at once with EHOSTUNREACH "
-		       "(kube-proxy drops its packets)\n");
+		printf("  none is used: a connection is left to kube-proxy, which drops it\n");
 	else
-		printf("  none is used: a connection is refused\n");
+		printf("  none is used: a connection is left to kube-proxy, which refuses it\n");
 }
 
 int explain_text(const struct explained *explained)

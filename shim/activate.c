@@ -146,12 +146,6 @@ bool activate_is_done(const struct table_view *view)
 	return attach_is_used() ? !attach_is_due(view) : process_has_engine();
 }
 
-bool activate_may_refuse(const struct table_view *view)
-{
-	return attach_is_used() ? attach_is_live(view)
-				: !process_inherited(view) && table_is_live(view);
-}
-
 const struct table_view *activate(uint32_t longest_wait_ms)
 {
 	if (attach_is_used())

@@ -16,11 +16,9 @@
 /* Without a table: could this be the address of a configured Service? */
 bool activate_could_match(const struct ip_address *ip, uint16_t port);
 
-/* Nothing is to be started or looked for before @view, the table in use, is used. No system call. */
+/* Nothing is to be started or looked for before @view, the table in use, is used. No system call.
+ */
 bool activate_is_done(const struct table_view *view);
-
-/* "No endpoint" in @view is the truth: it is kept for this process, and the API server is heard. */
-bool activate_may_refuse(const struct table_view *view);
 
 /*
  * For a call that could match. Starts the engine when this process has none, but not from within

@@ -206,11 +206,6 @@ const struct table_view *attach(void)
 	return observe_pointer(&shim.link.view);
 }
 
-bool attach_is_live(const struct table_view *view)
-{
-	return table_is_live(view) && handover_is_fresh(view, coarse_ms());
-}
-
 /* ---- What K8SLB_SERVICES asks for ---- */
 
 /* An entry that asks for all there is spares the strings. */

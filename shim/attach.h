@@ -35,9 +35,6 @@ bool attach_is_due(const struct table_view *view);
  */
 const struct table_view *attach(void);
 
-/* The agent hears the API server and beats: "no endpoint" is the truth. */
-bool attach_is_live(const struct table_view *view);
-
 /*
  * K8SLB_SERVICES of this program asks for the port that (@vip, @port) is in the table: an agent's
  * table has more than its readers want. False where it is not known by now: libc gets the call.

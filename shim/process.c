@@ -27,7 +27,6 @@ static struct {
 	bool wiped_on_fork;	 /* else each match compares getpid(), and a vfork() child
 				    cannot be told from a forked one: its parent would start a
 				    second engine. Linux before 4.14, some sandboxes. */
-	const struct table_view *inherited_view;
 	/* Pages of these that no Service uses are never touched. */
 	struct hints private_hints; /* when the shared ones cannot be had */
 	struct cursor_slot rounds[CURSOR_SLOTS];
@@ -42,7 +41,6 @@ static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 {
 	if (!claim_u32(&process->pid, old_pid, pid))
 		return;
-	own.inherited_view = observe_pointer(&shim.link.view);
 	/* The first sync of the parent says nothing about the engine of this process. */
 	publish_u32(&shim.link.first_sync, ENGINE_SYNC_PENDING);
 	poke_u64(&process->started_ms, 0);
@@ -116,9 +114,4 @@ struct pick_state process_pick_state(const struct process *process)
 		.seed = peek_u64(&process->seed),
 		.policy = shim.config.policy == POLICY_RANDOM ? PICK_RANDOM : PICK_ROUND_ROBIN,
 	};
-}
-
-bool process_inherited(const struct table_view *view)
-{
-	return view == own.inherited_view;
 }

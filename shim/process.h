@@ -43,10 +43,4 @@ void process_attach_hints(void);
 /* What pick_by_vip() needs; without hints those of this process alone. Async-signal-safe. */
 struct pick_state process_pick_state(const struct process *process);
 
-/*
- * The table came over fork() from the parent. It is good to pick from, but its writer may be gone,
- * so it must not be the reason to refuse a connection.
- */
-bool process_inherited(const struct table_view *view);
-
 #endif

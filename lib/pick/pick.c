@@ -10,18 +10,6 @@
 /* The writer would have to publish three times within one lookup, this often in a row. */
 #define READ_TRIES 64
 
-static enum pick_result without_endpoint(const struct table_port *port)
-{
-	switch (port->no_endpoint) {
-	case TABLE_REFUSE:
-		return PICK_REFUSE;
-	case TABLE_NO_LOCAL:
-		return PICK_UNREACHABLE;
-	default:
-		return PICK_LEAVE;
-	}
-}
-
 enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
 			   uint16_t port, uint8_t protocol, struct found_port *ret_found)
 {
@@ -38,8 +26,7 @@ enum pick_result pick_find(const struct table_view *view, const struct ip_addres
 			continue;
 		if (rc < 0)
 			return PICK_NOT_OURS;
-		return ret_found->port.endpoint_count ? PICK_ENDPOINT
-						      : without_endpoint(&ret_found->port);
+		return ret_found->port.endpoint_count ? PICK_ENDPOINT : PICK_NO_ENDPOINT;
 	}
 	return PICK_NO_TABLE;
 }

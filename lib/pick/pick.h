@@ -55,9 +55,7 @@ enum pick_result {
 	PICK_ENDPOINT,	  /* ret_picked is set */
 	PICK_NOT_OURS,	  /* the table does not have this address */
 	PICK_NO_TABLE,	  /* nothing published yet, or a damaged table */
-	PICK_REFUSE,	  /* no endpoint: ECONNREFUSED */
-	PICK_UNREACHABLE, /* none on this node with internalTrafficPolicy Local: EHOSTUNREACH */
-	PICK_LEAVE,	  /* no endpoint, but that may not be the truth: leave it to libc */
+	PICK_NO_ENDPOINT, /* none that may be used from here */
 	PICK_EXHAUSTED,	  /* of pick_other() only: each endpoint was tried */
 };
 

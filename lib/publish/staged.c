@@ -10,19 +10,6 @@ bool staged_service_is_api_server(const char *namespace, const char *name)
 	return strcmp(namespace, "default") == 0 && strcmp(name, "kubernetes") == 0;
 }
 
-static uint8_t no_endpoint_answer(const char *namespace, const char *name,
-				  const struct selected_port *port)
-{
-	if (staged_service_is_api_server(namespace, name))
-		return TABLE_LEAVE;
-	/* A wrong guess must not refuse what kube-proxy would serve. */
-	if (port->guessed && port->endpoint_count == 0)
-		return TABLE_LEAVE;
-	if (port->place_unknown)
-		return TABLE_LEAVE;
-	return port->usable_elsewhere ? TABLE_NO_LOCAL : TABLE_REFUSE;
-}
-
 /* Only a headless Service's pods have names of their own (Kubernetes "DNS for Services and Pods").
  */
 static int fill_hostnames(struct staged_port *staged, const struct selected_port *port)
@@ -49,8 +36,8 @@ static int fill_hostnames(struct staged_port *staged, const struct selected_port
 	return 0;
 }
 
-static int fill_port(struct staged_port *staged, const char *namespace, const char *name,
-		     const struct selection *selection, const struct selected_port *port)
+static int fill_port(struct staged_port *staged, const struct selection *selection,
+		     const struct selected_port *port)
 {
 	struct table_endpoint *endpoint;
 
@@ -60,7 +47,6 @@ static int fill_port(struct staged_port *staged, const char *namespace, const ch
 	staged->record.port = port->port;
 	staged->record.protocol = (uint8_t)port->protocol;
 	staged->record.family = (uint8_t)port->family;
-	staged->record.no_endpoint = no_endpoint_answer(namespace, name, port);
 	staged->record.affinity_timeout_s = selection->affinity_timeout_s;
 	if (port->used_count == 0)
 		return 0;
@@ -103,8 +89,7 @@ struct staged_service *staged_service_new(const char *namespace, const char *nam
 	for (unsigned i = 0; i < selection->port_count; i++) {
 		/* First: staged_service_free() then knows of a half-filled one. */
 		service->record.port_count++;
-		if (fill_port(&service->ports[i], namespace, name, selection,
-			      &selection->ports[i]) < 0) {
+		if (fill_port(&service->ports[i], selection, &selection->ports[i]) < 0) {
 			staged_service_free(service);
 			return NULL;
 		}

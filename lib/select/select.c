@@ -47,11 +47,9 @@ static int add_service_port(const struct service_state *state, const struct sele
 	port->protocol = service_port->protocol;
 	port->family = family;
 	port->has_vip = vip != NULL;
-	port->guessed = state->service->made_up;
 	if (vip)
 		port->vip = *vip;
 	port->local_only = vip && state->service->internal_traffic_local;
-	port->place_unknown = port->local_only && !place->node[0];
 	rc = collect_endpoints(state, state->service, place->node, port);
 	if (rc < 0)
 		return rc;

@@ -45,12 +45,9 @@ struct selected_port {
 	enum protocol protocol;
 	enum ip_family family;
 	bool has_vip;
-	bool guessed; /* of a made-up Service: to find no endpoint is no proof that there is none */
 	struct ip_address vip;
 	enum select_topology topology;
 	bool local_only;       /* internalTrafficPolicy Local decides */
-	bool place_unknown;    /* local_only, and nobody knows which node this is: what is
-				  local is not known either, kube-proxy knows it */
 	bool usable_elsewhere; /* none is usable here, but another node would have one */
 	struct selected_endpoint *endpoints; /* all, sorted by address and port, none twice */
 	unsigned endpoint_count;

@@ -18,7 +18,7 @@
  * because they are copied word by word (base/atomic.h).
  */
 #define TABLE_MAGIC	  0x3142414c53384bULL /* "K8SLAB1" little endian */
-#define TABLE_VERSION	  1u
+#define TABLE_VERSION	  2u
 #define TABLE_ARENAS	  3u
 #define TABLE_HEADER_SIZE 4096u
 #define TABLE_ARENA_MIN	  (128u * 1024)
@@ -44,8 +44,8 @@ struct table_header {
 
 enum table_live {
 	TABLE_UNHEARD = 0, /* the API server cannot be heard now: what is here is good to connect
-			      to, but "no endpoint" may be a gap */
-	TABLE_LIVE = 1,	   /* the writer's watches are up: "no endpoint" is the truth */
+			      to, but newer things may be to come */
+	TABLE_LIVE = 1,	   /* the writer's watches are up: this is as new as it gets */
 	TABLE_EXPIRED = 2, /* not heard for so long that the addresses may be other pods' by now */
 	TABLE_FAILED = 3,  /* nothing was published yet, and the first attempt has failed */
 	TABLE_AWAY = 4,	   /* as TABLE_UNHEARD, and asking the API server has failed: nothing better
@@ -85,24 +85,16 @@ struct table_service {
 	uint32_t reserved;
 };
 
-/* What a connection gets when no endpoint of a port is usable (kube-proxy, nftables/proxier.go). */
-enum table_no_endpoint {
-	TABLE_REFUSE = 0,   /* none anywhere: ECONNREFUSED */
-	TABLE_NO_LOCAL = 1, /* internalTrafficPolicy Local, some on other nodes: EHOSTUNREACH */
-	TABLE_LEAVE = 2,    /* not ours to decide: the original address goes to libc */
-};
-
 /* One port of a Service in one address family. */
 struct table_port {
 	uint32_t service;
 	uint32_t first_endpoint; /* the usable ones are one run, sorted by address and port */
 	uint32_t endpoint_count;
-	uint32_t cursor;     /* number of the round-robin cursor: stays the same over snapshots */
-	uint16_t port;	     /* of the Service; of a headless one the endpoints' port */
-	uint8_t protocol;    /* IANA number */
-	uint8_t family;	     /* enum ip_family */
-	uint8_t no_endpoint; /* enum table_no_endpoint */
-	uint8_t reserved[3];
+	uint32_t cursor;  /* number of the round-robin cursor: stays the same over snapshots */
+	uint16_t port;	  /* of the Service; of a headless one the endpoints' port */
+	uint8_t protocol; /* IANA number */
+	uint8_t family;	  /* enum ip_family */
+	uint32_t reserved;
 	uint32_t name_at;	     /* port name in the text */
 	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 };
@@ -130,10 +122,10 @@ struct table_name_slot {
 
 _Static_assert(sizeof(struct table_header) % 8 == 0, "copied word by word");
 _Static_assert(sizeof(struct table_snapshot) % 8 == 0, "copied word by word");
-_Static_assert(sizeof(struct table_service) == 56, "layout version 1");
-_Static_assert(sizeof(struct table_port) == 32, "layout version 1");
-_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 1");
-_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 1");
-_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 1");
+_Static_assert(sizeof(struct table_service) == 56, "layout version 2");
+_Static_assert(sizeof(struct table_port) == 32, "layout version 2");
+_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 2");
+_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 2");
+_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 2");
 
 #endif

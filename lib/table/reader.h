@@ -85,7 +85,7 @@ int table_service_at(const struct table_read *read, unsigned index,
 /* Copies a string of the snapshot, cut to @size. Returns 0 or -ENOENT. */
 int table_text(const struct table_read *read, uint32_t at, char *text, size_t size);
 
-/* The writer hears the API server: a port without endpoints really has none. */
+/* The writer hears the API server: the table is as new as it gets. */
 bool table_is_live(const struct table_view *view);
 
 /* The writer cannot reach the API server: this is as good as it gets. */

@@ -276,9 +276,9 @@ def test_why_a_topology(build: Build, hints: List[Object], why: str) -> None:
 
 def test_when_nothing_is_usable(build: Build) -> None:
     nothing = document(service(), slice_of("web", endpoint("10.0.0.1", ready=False)))
-    assert "none is used: a connection is refused" in text_of(build, nothing)
+    assert "none is used: a connection is left to kube-proxy, which refuses it" in text_of(build, nothing)
     elsewhere = document(service(internalTrafficPolicy="Local"), slice_of("web", endpoint("10.0.0.1", nodeName="n2")))
-    assert "none is used: a connection fails at once with EHOSTUNREACH" in text_of(build, elsewhere, "--node", "n1")
+    assert "none is used: a connection is left to kube-proxy, which drops it" in text_of(build, elsewhere, "--node", "n1")
 
 
 # ---- where

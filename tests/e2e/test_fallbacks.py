@@ -137,8 +137,8 @@ def test_service_that_comes_and_goes(cluster: Cluster, run_shim: ShimRunner, ser
     cluster.wait_endpoints(service, 2)
     expect_followed(follower, names(pods))
 
-    # A Service without any slice yet refuses, as kube-proxy does; nothing else was ever seen.
-    assert follower.results() <= {"vip", "ECONNREFUSED", *names(pods)}, follower
+    # A Service without any slice yet is kube-proxy's; nothing else was ever seen.
+    assert follower.results() <= {"vip", *names(pods)}, follower
 
 
 def test_scale_to_zero_and_up_again(cluster: Cluster, run_shim: ShimRunner) -> None:
@@ -149,10 +149,8 @@ def test_scale_to_zero_and_up_again(cluster: Cluster, run_shim: ShimRunner) -> N
 
     for pod in pods:
         cluster.delete_pod(pod)
-    expect_followed(follower, {"ECONNREFUSED"})
+    expect_followed(follower, {"vip"})
     again = cluster.add_pod("web-9", {"app": "web"})
     expect_followed(follower, {again.name})
 
-    refusals = [line.seconds for line in follower.lines() if line.result == "ECONNREFUSED"]
-    assert max(refusals) < 0.1, f"the slowest refusal took {max(refusals)} s\n{follower}"
-    expect(follower.results_by_table(), names([*pods, again]) | {"ECONNREFUSED"}, cluster.logs(), follower)
+    expect(follower.results_by_table(), names([*pods, again]) | {"vip"}, cluster.logs(), follower)

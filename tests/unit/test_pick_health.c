@@ -416,7 +416,7 @@ static void test_failover_without_endpoints(void **state)
 	next();
 	tried = picked.endpoint;
 	pick_world_put(&world, 0, 0);
-	assert_int_equal(other(&tried, 1), PICK_REFUSE);
+	assert_int_equal(other(&tried, 1), PICK_NO_ENDPOINT);
 }
 
 /* A lookup cannot tell what became of the connection: it avoids, and claims nothing. */

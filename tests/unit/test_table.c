@@ -337,7 +337,6 @@ static void test_removal(void **state)
 static void test_the_api_server_never_loses_its_endpoints(void **state)
 {
 	struct selection selection;
-	struct table_port port;
 
 	(void)state;
 	test_selection(&selection, "10.96.0.1", 80, "10.1.0.1", 2, 6443);
@@ -354,31 +353,6 @@ static void test_the_api_server_never_loses_its_endpoints(void **state)
 	selection_clear(&selection);
 	publish();
 	expect("10.96.0.1", "10.1.0.9:6443 ");
-	assert_int_equal(find("10.96.0.1", 80, PROTOCOL_TCP, &port), 0);
-	assert_int_equal(port.no_endpoint, TABLE_LEAVE);
-}
-
-/* Why there is no endpoint decides what a connection gets. */
-static void test_no_endpoint_answers(void **state)
-{
-	struct selection selection;
-	struct table_port port;
-
-	(void)state;
-	put_plain("none", "10.96.0.1", 0);
-	test_selection(&selection, "10.96.0.2", 80, "10.1.0.1", 0, 8080);
-	selection.ports[0].usable_elsewhere = true;
-	put("elsewhere", &selection);
-	test_selection(&selection, "10.96.0.3", 80, "10.1.0.1", 0, 8080);
-	selection.ports[0].guessed = true;
-	put("guessed", &selection);
-	publish();
-	assert_int_equal(find("10.96.0.1", 80, PROTOCOL_TCP, &port), 0);
-	assert_int_equal(port.no_endpoint, TABLE_REFUSE);
-	assert_int_equal(find("10.96.0.2", 80, PROTOCOL_TCP, &port), 0);
-	assert_int_equal(port.no_endpoint, TABLE_NO_LOCAL);
-	assert_int_equal(find("10.96.0.3", 80, PROTOCOL_TCP, &port), 0);
-	assert_int_equal(port.no_endpoint, TABLE_LEAVE);
 }
 
 static uint32_t cursor_of(const char *vip)
@@ -541,7 +515,6 @@ int main(void)
 		case_of(test_equal_put_is_no_change),
 		case_of(test_removal),
 		case_of(test_the_api_server_never_loses_its_endpoints),
-		case_of(test_no_endpoint_answers),
 		case_of(test_cursors_are_stable),
 		case_of(test_a_slow_reader_finds_out),
 		case_of(test_live_flag),

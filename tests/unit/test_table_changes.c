@@ -28,7 +28,6 @@
 struct model_port {
 	unsigned count;	    /* endpoints */
 	unsigned first_pod; /* number of the first one's address */
-	bool elsewhere;
 };
 
 /* What a Service shall be. */
@@ -120,8 +119,8 @@ static void say_service(struct text *text, const struct table_read *read, const 
 		char address[INET6_ADDRSTRLEN];
 
 		ip_format(vip, address, sizeof(address));
-		say(text, " %s %s:%u/%u none: %u", string_at(read, port.name_at), address,
-		    port.port, port.protocol, port.no_endpoint);
+		say(text, " %s %s:%u/%u", string_at(read, port.name_at), address, port.port,
+		    port.protocol);
 		say_endpoints(text, read, &port);
 		/* The index leads to the same record. */
 		if (service.flags & TABLE_SERVICE_HEADLESS) {
@@ -164,7 +163,6 @@ static void fill_port(struct selected_port *port, const struct model *model, uns
 	port->family = IP_FAMILY_4;
 	port->has_vip = !model->headless;
 	port->vip = ip_plus(ip_of("10.96.0.0"), service);
-	port->usable_elsewhere = wanted->elsewhere;
 	port->endpoint_count = wanted->count;
 	port->used_count = wanted->count;
 	port->endpoints = calloc(wanted->count ? wanted->count : 1, sizeof(port->endpoints[0]));
@@ -207,7 +205,6 @@ static void change_endpoints(struct model_port *port)
 {
 	port->count = below(ENDPOINTS_MAX);
 	port->first_pod = below(ENDPOINTS_MAX);
-	port->elsewhere = below(2);
 }
 
 /* Mostly endpoints, as in a real cluster. */

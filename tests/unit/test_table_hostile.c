@@ -134,7 +134,7 @@ static void test_the_pristine_table_is_read(void **state)
 	(void)state;
 	reset();
 	assert_in_range(table_walk(&view, &vip, 80), 40, 1000);
-	assert_int_equal(find_vip(), PICK_REFUSE);
+	assert_int_equal(find_vip(), PICK_NO_ENDPOINT);
 }
 
 /* What is no table of this version and size is refused before anything of it is used. */
