@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Why so long: nothing else may include curl.h. Order: making a client, what
- * curl calls, making a request, running. Compiles against curl 7.88 and newer.
- */
+/* Order: making a client, what curl calls, making a request, running. Compiles against curl 7.88
+ * and newer. */
 #include "kube/http.h"
 
 #include <curl/curl.h>
@@ -14,14 +12,12 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "base/address.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "kube/http_options.h"
+#include "kube/http_url.h"
 
 #define CONNECT_TIMEOUT_MS 10000
-/* A dead peer behind a silent watch is found after 30 + 9 * 15 s at the latest. */
-#define KEEPALIVE_IDLE_S     30
-#define KEEPALIVE_INTERVAL_S 15
 /* Idle connections kept for the next list or watch. */
 #define IDLE_CONNECTIONS  4
 #define RETRY_AFTER_MAX_S 86400
@@ -54,98 +50,18 @@ struct http_client {
 	CURLM *multi;
 	struct http_transfer *transfers;
 	struct credentials *credentials;
-	char *base_url; /* no trailing slash */
+	struct http_url base;
 	char *user_agent;
-	bool https;
-	bool may_send_token;
 	bool in_curl; /* curl is calling our functions and refuses changes of its handles */
 };
 
 /* ---- Making a client ---- */
-
-/* A name that ends at this machine whatever the resolver says: curl answers localhost itself. */
-static bool is_loopback(const char *host)
-{
-	static const struct ip_address loopback6 = {{[15] = 1}};
-	struct ip_address ip;
-	char text[64];
-	size_t length = strlen(host);
-
-	if (strcasecmp(host, "localhost") == 0)
-		return true;
-	if (length >= sizeof(text))
-		return false;
-	if (host[0] == '[' && host[length - 1] == ']')
-		snprintf(text, sizeof(text), "%.*s", (int)(length - 2), host + 1);
-	else
-		snprintf(text, sizeof(text), "%s", host);
-	if (ip_parse(text, &ip) < 0)
-		return false;
-	return ip_family_of(&ip) == IP_FAMILY_4 ? ip.bytes[12] == 127 : ip_equal(&ip, &loopback6);
-}
-
-/* Whether the URL has this part; it must not. */
-static bool has_part(CURLU *url, CURLUPart part)
-{
-	char *text = NULL;
-	bool found = curl_url_get(url, part, &text, 0) == CURLUE_OK;
-
-	curl_free(text);
-	return found;
-}
-
-static int read_base_url(struct http_client *client, CURLU *url, const char *base_url, char *error,
-			 size_t error_size)
-{
-	char *scheme = NULL, *host = NULL, *whole = NULL;
-	CURLUcode code = curl_url_set(url, CURLUPART_URL, base_url, CURLU_NON_SUPPORT_SCHEME);
-	int rc = -EINVAL;
-
-	if (code == CURLUE_OUT_OF_MEMORY)
-		return -ENOMEM;
-	if (code != CURLUE_OK || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK) {
-		snprintf(error, error_size,
-			 "not a URL: expected http:// or https://, host and port");
-		goto out;
-	}
-	client->https = strcmp(scheme, "https") == 0;
-	if (!client->https && strcmp(scheme, "http") != 0) {
-		snprintf(error, error_size, "URL scheme %.20s: expected http or https", scheme);
-		goto out;
-	}
-	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD)) {
-		snprintf(error, error_size, "URL with a user or password: expected a token file");
-		goto out;
-	}
-	if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT)) {
-		snprintf(error, error_size,
-			 "URL with '?' or '#': expected host, port and path only");
-		goto out;
-	}
-	client->may_send_token = client->https || is_loopback(host);
-	client->base_url = strdup(whole);
-	rc = client->base_url ? 0 : -ENOMEM;
-	if (rc == 0) {
-		size_t length = strlen(client->base_url);
-
-		while (length && client->base_url[length - 1] == '/')
-			client->base_url[--length] = '\0';
-	}
-out:
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(whole);
-	return rc;
-}
 
 int http_client_new(const struct http_options *options, struct http_client **ret_client,
 		    char *error, size_t error_size)
 {
 	struct http_client *client;
 	CURLcode global;
-	CURLU *url;
 	int rc = -ENOMEM;
 
 	snprintf(error, error_size, "out of memory");
@@ -162,12 +78,10 @@ int http_client_new(const struct http_options *options, struct http_client **ret
 	client->credentials = options->credentials;
 	client->user_agent = strdup(options->user_agent);
 	client->multi = curl_multi_init();
-	url = curl_url();
-	if (client->user_agent && client->multi && url) {
+	if (client->user_agent && client->multi) {
 		curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
-		rc = read_base_url(client, url, options->base_url, error, error_size);
+		rc = http_url_read(options->base_url, &client->base, error, error_size);
 	}
-	curl_url_cleanup(url);
 	if (rc < 0) {
 		http_client_free(client);
 		return rc;
@@ -305,85 +219,6 @@ static size_t on_body(char *data, size_t unit, size_t count, void *ctx)
 
 /* ---- Making a request ---- */
 
-/* @result is sticky, so that a list of options needs one look at the end. */
-#define SET(result, easy, option, value) \
-	((result) = (result) != CURLE_OK ? (result) : curl_easy_setopt((easy), (option), (value)))
-
-/* The build may have left out the very thing that is switched off here. */
-#define SET_IF_BUILT(result, easy, option, value)   \
-	((result) = (result) != CURLE_OK ? (result) \
-					 : if_built(curl_easy_setopt((easy), (option), (value))))
-
-static CURLcode if_built(CURLcode result)
-{
-	return result == CURLE_UNKNOWN_OPTION || result == CURLE_NOT_BUILT_IN ? CURLE_OK : result;
-}
-
-/* Nothing of the program's surroundings may lead the request elsewhere. */
-static CURLcode isolate(CURL *easy, bool https)
-{
-	CURLcode result = CURLE_OK;
-
-	SET(result, easy, CURLOPT_NOSIGNAL, 1L);
-	/* Both, so that no proxy variable is asked for: a getenv() races with setenv(). */
-	SET_IF_BUILT(result, easy, CURLOPT_PROXY, "");
-	SET_IF_BUILT(result, easy, CURLOPT_NOPROXY, "*");
-	SET_IF_BUILT(result, easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(result, easy, CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
-	SET(result, easy, CURLOPT_FOLLOWLOCATION, 0L);
-	SET(result, easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(result, easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(result, easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
-	SET(result, easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_INTERVAL_S);
-	return result;
-}
-
-/* curl copies the text. @data is NUL-terminated behind @size. */
-static CURLcode set_blob(CURL *easy, CURLoption option, const char *data, size_t size)
-{
-	struct curl_blob blob = {
-		.data = (void *)(uintptr_t)data, .len = size, .flags = CURL_BLOB_COPY};
-
-	return curl_easy_setopt(easy, option, &blob);
-}
-
-/* Trusts the CA of the credentials and no other. Without one the transfer fails, by @failure. */
-static CURLcode set_tls(struct http_transfer *transfer, uint64_t now_ms)
-{
-	struct credentials *credentials = transfer->client->credentials;
-	CURL *easy = transfer->easy;
-	size_t ca_size = 0, cert_size = 0, key_size = 0;
-	const char *ca = credentials ? credentials_ca(credentials, now_ms, &ca_size) : NULL;
-	const char *cert = credentials ? credentials_cert(credentials, now_ms, &cert_size) : NULL;
-	const char *key = credentials ? credentials_key(credentials, now_ms, &key_size) : NULL;
-	CURLcode result = CURLE_OK;
-
-	if (!ca) {
-		const char *problem = credentials ? credentials_problem(credentials) : "";
-
-		fail(transfer, -EACCES, "no CA to verify the API server with%s%s",
-		     *problem ? ": " : "", problem);
-		return CURLE_OK;
-	}
-	SET(result, easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(result, easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	SET_IF_BUILT(result, easy, CURLOPT_CAINFO, NULL);
-	SET_IF_BUILT(result, easy, CURLOPT_CAPATH, NULL);
-	SET_IF_BUILT(result, easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-	if (result == CURLE_OK)
-		result = set_blob(easy, CURLOPT_CAINFO_BLOB, ca, ca_size);
-	if (!cert || !key)
-		return result;
-	SET(result, easy, CURLOPT_SSLCERTTYPE, "PEM");
-	SET(result, easy, CURLOPT_SSLKEYTYPE, "PEM");
-	if (result == CURLE_OK)
-		result = set_blob(easy, CURLOPT_SSLCERT_BLOB, cert, cert_size);
-	/* With its NUL: curl hands it to Mbed TLS as it is, which takes PEM text with one only. */
-	if (result == CURLE_OK)
-		result = set_blob(easy, CURLOPT_SSLKEY_BLOB, key, key_size + 1);
-	return result;
-}
-
 /* Returns 0, -ENOMEM or an error of the buffer. */
 static int add_header(struct http_transfer *transfer, const char *name, const char *value)
 {
@@ -407,7 +242,7 @@ static int set_headers(struct http_transfer *transfer, uint64_t now_ms)
 	const char *token = NULL;
 	int rc = add_header(transfer, "Accept: ", "application/json");
 
-	if (client->credentials && client->may_send_token)
+	if (client->credentials && (client->base.https || client->base.loopback))
 		token = credentials_token(client->credentials, now_ms);
 	if (rc == 0 && token)
 		rc = add_header(transfer, "Authorization: Bearer ", token);
@@ -418,7 +253,7 @@ static CURLcode set_options(struct http_transfer *transfer, long total_timeout_m
 {
 	struct http_client *client = transfer->client;
 	CURL *easy = transfer->easy;
-	CURLcode result = isolate(easy, client->https);
+	CURLcode result = http_isolate(easy, client->base.https);
 
 	SET(result, easy, CURLOPT_URL, transfer->url);
 	SET(result, easy, CURLOPT_USERAGENT, client->user_agent);
@@ -433,6 +268,18 @@ static CURLcode set_options(struct http_transfer *transfer, long total_timeout_m
 	SET(result, easy, CURLOPT_WRITEDATA, transfer);
 	SET(result, easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(result, easy, CURLOPT_OPENSOCKETDATA, transfer);
+	return result;
+}
+
+static CURLcode set_tls(struct http_transfer *transfer, uint64_t now_ms)
+{
+	const char *problem = NULL;
+	CURLcode result =
+		http_set_tls(transfer->easy, transfer->client->credentials, now_ms, &problem);
+
+	if (problem)
+		fail(transfer, -EACCES, "no CA to verify the API server with%s%s",
+		     *problem ? ": " : "", problem);
 	return result;
 }
 
@@ -483,10 +330,10 @@ int http_client_get(struct http_client *client, const char *path, long total_tim
 	transfer->handler = *handler;
 	transfer->retry_after_s = -1;
 	transfer->easy = curl_easy_init();
-	transfer->url = join(client->base_url, path);
+	transfer->url = join(client->base.text, path);
 	if (transfer->easy && transfer->url && set_headers(transfer, now_ms) == 0)
 		result = set_options(transfer, total_timeout_ms);
-	if (result == CURLE_OK && client->https)
+	if (result == CURLE_OK && client->base.https)
 		result = set_tls(transfer, now_ms);
 	if (result == CURLE_OUT_OF_MEMORY) {
 		transfer_free(transfer);
@@ -650,7 +497,7 @@ void http_client_free(struct http_client *client)
 	}
 	if (client->multi)
 		curl_multi_cleanup(client->multi);
-	free(client->base_url);
+	free(client->base.text);
 	free(client->user_agent);
 	free(client);
 	curl_global_cleanup();
