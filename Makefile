@@ -203,13 +203,16 @@ examples: $(EXAMPLES) ## build examples/ against the endpoints library
 
 programs: $(VICTIMS) ## build the small programs that the tests run under the preload library
 
-check: all programs unit structure ## unit tests and structure rules: no root, no network
+check: all programs unit structure documents ## unit tests, structure rules and documents: no root, no network
 
 unit: $(UNIT_TESTS) ## run the unit tests
 	@$(run_unit)
 
 structure: $(SHIM) $(CLI) ## check include rules, exports, needed libraries and sizes
 	@scripts/check-structure $(BUILD)
+
+documents: $(CLI) ## check what the documents say of settings and options
+	@scripts/check-settings $(BUILD)
 
 test: ## everything: unit tests plain, sanitized and under valgrind, then real programs on a real API server
 	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,clang)' scripts/setup test
@@ -338,7 +341,7 @@ clean: ## remove the build folders (the cache stays)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all lib examples programs check unit structure test soak demo bench test-asan test-tsan \
+.PHONY: all lib examples programs check unit structure documents test soak demo bench test-asan test-tsan \
 	test-valgrind test-clang test-libcs libcs-programs hazards pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 

@@ -15,6 +15,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "cli.h"
+#include "configure.h"
 #include "engine/options.h"
 #include "notify.h"
 #include "publish/handover_region.h"
@@ -221,7 +222,7 @@ int agent_command(int argc, char **argv)
 		return CLI_USAGE;
 	if (agent.options.help)
 		return agent_help();
-	if (agent_settings(&agent.options, &agent.config) < 0)
+	if (configure(COMMAND, &agent.options.settings, &agent.config) < 0)
 		return CLI_USAGE;
 	agent.logger = cli_logger(COMMAND);
 	agent.logger.level = agent.options.log_level;

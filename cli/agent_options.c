@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "cli.h"
 #include "config/values.h"
+#include "configure.h"
 #include "table/handover.h"
 
 #define COMMAND "agent"
@@ -17,27 +18,11 @@
 /* What is put behind the path while files are made. */
 #define LONGEST_SUFFIX (sizeof(".new") - 1)
 
-/* Options that stand for a setting. */
-static const struct {
-	const char *option;
-	const char *setting;
-} stand_ins[AGENT_SETTINGS] = {
-	{"services", "K8SLB_SERVICES"},
-	{"api", "K8SLB_API"},
-	{"token-file", "K8SLB_TOKEN_FILE"},
-	{"ca-file", "K8SLB_CA_FILE"},
-	{"cert-file", "K8SLB_CERT_FILE"},
-	{"key-file", "K8SLB_KEY_FILE"},
-	{"namespace", "K8SLB_NAMESPACE"},
-	{"node", "K8SLB_NODE"},
-	{"zone", "K8SLB_ZONE"},
-};
-
-/* These too mean something here. What steers the library in a program does not. */
-static const char *const other_settings[] = {
-	"POD_NAMESPACE", "K8SLB_DISCOVERY",	    "K8SLB_SYNC_INTERVAL",     "K8SLB_RETRY_DELAY",
-	"K8SLB_MAX_AGE", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",
-};
+/* The settings that have an option of their name and no meaning besides; --services has. */
+static bool has_option(const struct config_setting *setting)
+{
+	return setting->part <= SETTING_SAYS_WHEN && setting->kind != SETTING_SERVICES;
+}
 
 int agent_help(void)
 {
@@ -56,11 +41,18 @@ int agent_help(void)
 	       "                        /healthz, /livez and /metrics; default: none\n"
 	       "      --log LEVEL       off, error, info or debug, to standard error;\n"
 	       "                        default: info\n"
-	       "      --api URL, --token-file FILE, --ca-file FILE, --cert-file FILE,\n"
-	       "      --key-file FILE, --namespace NAME, --node NAME, --zone NAME\n"
-	       "                        in place of K8SLB_API, K8SLB_TOKEN_FILE and so on\n"
 	       "  -h, --help            this text\n"
 	       "\n"
+	       "In place of settings (k8slb settings tells all about them):\n");
+	for (const struct config_setting *setting = config_settings; setting->name; setting++) {
+		char option[SETTING_TEXT_SIZE];
+
+		setting_option(setting, option);
+		if (has_option(setting))
+			printf("      --%s VALUE%*s%s\n", option, 14 - (int)strlen(option), "",
+			       setting->name);
+	}
+	printf("\n"
 	       "SIGTERM and SIGINT end it. With NOTIFY_SOCKET it tells when it is ready.\n"
 	       "\n"
 	       "Exit status: 0 ended by a signal, 1 the table cannot be served, 2 wrong command\n"
@@ -99,12 +91,10 @@ static int parse_mode(const char *value, struct agent_options *options)
 
 static int parse_log(const char *value, struct agent_options *options)
 {
-	static const char *const names[] = {"off", "error", "info", "debug", NULL};
-	int choice = value_choice(value, names);
+	int choice = value_choice(value, config_setting("K8SLB_LOG")->choices);
 
 	if (choice < 0)
 		return wrong("--log", value, "off, error, info or debug");
-	/* The names stand in the order of enum log_level. */
 	options->log_level = (enum log_level)choice;
 	return 0;
 }
@@ -121,10 +111,10 @@ static int parse_option(int option, struct agent_options *options)
 	case 't':
 		return parse_table(optarg, options);
 	case 's':
-		options->settings[0] = optarg;
+		*given_setting(&options->settings, "K8SLB_SERVICES") = optarg;
 		return *optarg ? 0 : wrong("--services", optarg, "a list of Services");
 	case OPTION_ALL:
-		options->settings[0] = "*/*";
+		*given_setting(&options->settings, "K8SLB_SERVICES") = "*/*";
 		return 0;
 	case 'm':
 		return parse_mode(optarg, options);
@@ -139,36 +129,48 @@ static int parse_option(int option, struct agent_options *options)
 	case '?':
 		return -EINVAL; /* getopt_long() said why */
 	default:
-		options->settings[option - OPTION_SETTING] = optarg;
+		options->settings.values[option - OPTION_SETTING] = optarg;
 		return 0;
 	}
 }
 
+static const struct option own_options[] = {
+	{"table", required_argument, NULL, 't'},  {"services", required_argument, NULL, 's'},
+	{"all", no_argument, NULL, OPTION_ALL},	  {"mode", required_argument, NULL, 'm'},
+	{"listen", required_argument, NULL, 'l'}, {"log", required_argument, NULL, OPTION_LOG},
+	{"help", no_argument, NULL, 'h'},
+};
+
+#define OWN_OPTIONS (sizeof(own_options) / sizeof(own_options[0]))
+
+/* Puts those of settings behind our own; @names keeps their names. */
+static void list_options(struct option *known, char (*names)[SETTING_TEXT_SIZE])
+{
+	memcpy(known, own_options, sizeof(own_options));
+	known += OWN_OPTIONS;
+	for (unsigned i = 0; config_settings[i].name; i++) {
+		setting_option(&config_settings[i], names[i]);
+		if (has_option(&config_settings[i]))
+			*known++ = (struct option){names[i], required_argument, NULL,
+						   OPTION_SETTING + (int)i};
+	}
+	*known = (struct option){0};
+}
+
 int agent_parse(int argc, char **argv, struct agent_options *options)
 {
-	static const struct option known[] = {
-		{"table", required_argument, NULL, 't'},
-		{"services", required_argument, NULL, 's'},
-		{"all", no_argument, NULL, OPTION_ALL},
-		{"mode", required_argument, NULL, 'm'},
-		{"listen", required_argument, NULL, 'l'},
-		{"log", required_argument, NULL, OPTION_LOG},
-		{"api", required_argument, NULL, OPTION_SETTING + 1},
-		{"token-file", required_argument, NULL, OPTION_SETTING + 2},
-		{"ca-file", required_argument, NULL, OPTION_SETTING + 3},
-		{"cert-file", required_argument, NULL, OPTION_SETTING + 4},
-		{"key-file", required_argument, NULL, OPTION_SETTING + 5},
-		{"namespace", required_argument, NULL, OPTION_SETTING + 6},
-		{"node", required_argument, NULL, OPTION_SETTING + 7},
-		{"zone", required_argument, NULL, OPTION_SETTING + 8},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
+	struct option known[OWN_OPTIONS + SETTINGS_MAX + 1];
+	char names[SETTINGS_MAX][SETTING_TEXT_SIZE];
 	static char name[] = "k8slb agent";
 	int option;
 	int rc = 0;
 
-	*options = (struct agent_options){.mode = 0666, .log_level = LOG_LEVEL_INFO};
+	list_options(known, names);
+	*options = (struct agent_options){
+		.mode = 0666,
+		.log_level = LOG_LEVEL_INFO,
+		.settings = {.part = SETTING_SAYS_WHEN},
+	};
 	argv[0] = name;
 	optind = 0; /* glibc: start anew, main() has used it */
 	while (rc == 0 && !options->help &&
@@ -184,60 +186,5 @@ int agent_parse(int argc, char **argv, struct agent_options *options)
 		cli_error(COMMAND, "--table PATH is missing");
 		return -EINVAL;
 	}
-	return 0;
-}
-
-struct settings_reader {
-	const struct agent_options *options;
-	bool wrong;
-};
-
-static const char *get_setting(void *ctx, const char *name)
-{
-	const struct settings_reader *reader = ctx;
-	const char *value = getenv(name);
-
-	for (size_t i = 0; i < AGENT_SETTINGS; i++) {
-		if (strcmp(name, stand_ins[i].setting) != 0)
-			continue;
-		if (reader->options->settings[i])
-			return reader->options->settings[i];
-		/* Without --services and K8SLB_SERVICES: all. */
-		return i > 0 || (value && *value) ? value : "*/*";
-	}
-	for (size_t i = 0; i < sizeof(other_settings) / sizeof(other_settings[0]); i++) {
-		if (strcmp(name, other_settings[i]) == 0)
-			return value;
-	}
-	return NULL;
-}
-
-static void report_setting(void *ctx, const char *message)
-{
-	struct settings_reader *reader = ctx;
-
-	cli_error(COMMAND, "%s", message);
-	reader->wrong = true;
-}
-
-int agent_settings(const struct agent_options *options, struct config *ret_config)
-{
-	struct config_source source = config_source_process();
-	struct settings_reader reader = {.options = options};
-	struct config config;
-	int rc;
-
-	source.getenv = get_setting;
-	source.ctx = &reader;
-	rc = config_parse(&source, report_setting, &reader, &config);
-	if (rc < 0) {
-		cli_error(COMMAND, "%s", strerror(-rc));
-		return rc;
-	}
-	if (reader.wrong) {
-		config_free(&config);
-		return -EINVAL;
-	}
-	*ret_config = config;
 	return 0;
 }

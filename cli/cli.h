@@ -27,4 +27,7 @@ int agent_command(int argc, char **argv);
 /* k8slb explain; argv[0] is "explain". Returns an exit status. */
 int explain_command(int argc, char **argv);
 
+/* k8slb settings; argv[0] is "settings". Returns an exit status. */
+int settings_command(int argc, char **argv);
+
 #endif

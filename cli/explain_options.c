@@ -10,6 +10,7 @@
 #include "base/object.h"
 #include "cli.h"
 #include "config/values.h"
+#include "configure.h"
 
 #define COMMAND "explain"
 
@@ -100,89 +101,17 @@ int explain_parse(int argc, char **argv, struct explain_options *options)
 	return 0;
 }
 
-struct settings_reader {
-	const struct explain_options *options;
-	bool wrong;
-};
-
-/* Whether the answer depends on a setting. What only steers the library in a program is not looked
- * at: nothing of it can be wrong here, and K8SLB_ONLY and K8SLB_SKIP keep it out of programs. */
-static bool is_used(const struct explain_options *options, const char *name)
-{
-	static const char *const always[] = {"K8SLB_SERVICES", "K8SLB_NAMESPACE", "POD_NAMESPACE",
-					     "K8SLB_NODE", "K8SLB_ZONE"};
-	static const char *const api[] = {"K8SLB_API",
-					  "K8SLB_TOKEN_FILE",
-					  "K8SLB_CA_FILE",
-					  "K8SLB_CERT_FILE",
-					  "K8SLB_KEY_FILE",
-					  "K8SLB_DISCOVERY",
-					  "KUBERNETES_SERVICE_HOST",
-					  "KUBERNETES_SERVICE_PORT"};
-
-	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
-		if (strcmp(name, always[i]) == 0)
-			return true;
-	}
-	for (size_t i = 0; !options->from && i < sizeof(api) / sizeof(api[0]); i++) {
-		if (strcmp(name, api[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The environment with the command line before it. */
-static const char *get_setting(void *ctx, const char *name)
-{
-	const struct settings_reader *reader = ctx;
-	const struct explain_options *options = reader->options;
-	const char *value = getenv(name);
-	const char *here = getenv("K8SLB_NODE");
-
-	if (!is_used(options, name))
-		return NULL;
-	/* config_parse() reads nothing else without it. */
-	if (strcmp(name, "K8SLB_SERVICES") == 0)
-		return value && *value ? value : "*/*";
-	if (strcmp(name, "K8SLB_NODE") == 0 && options->node)
-		return options->node;
-	if (strcmp(name, "K8SLB_ZONE") == 0) {
-		if (options->zone)
-			return options->zone;
-		/* The zone of here is not that of another node. */
-		if (options->node && here && *here && strcmp(here, options->node) != 0)
-			return NULL;
-	}
-	return value;
-}
-
-static void report_setting(void *ctx, const char *message)
-{
-	struct settings_reader *reader = ctx;
-
-	if (!reader->wrong)
-		cli_error(COMMAND, "%s", message);
-	reader->wrong = true;
-}
-
 int explain_settings(const struct explain_options *options, struct config *ret_config)
 {
-	struct config_source source = config_source_process();
-	struct settings_reader reader = {.options = options};
-	struct config config;
-	int rc;
+	const char *here = getenv("K8SLB_NODE");
+	struct given_settings given = {
+		.part = options->from ? SETTING_SAYS_WHAT : SETTING_SAYS_WHERE,
+	};
 
-	source.getenv = get_setting;
-	source.ctx = &reader;
-	rc = config_parse(&source, report_setting, &reader, &config);
-	if (rc < 0) {
-		cli_error(COMMAND, "%s", strerror(-rc));
-		return rc;
-	}
-	if (reader.wrong) {
-		config_free(&config);
-		return -EINVAL;
-	}
-	*ret_config = config;
-	return 0;
+	*given_setting(&given, "K8SLB_NODE") = options->node;
+	*given_setting(&given, "K8SLB_ZONE") = options->zone;
+	/* The zone of here is not that of another node. */
+	if (options->node && !options->zone && here && *here && strcmp(here, options->node) != 0)
+		*given_setting(&given, "K8SLB_ZONE") = "";
+	return configure(COMMAND, &given, ret_config);
 }

@@ -19,11 +19,8 @@ struct explain_options {
 /* Returns 0, or -EINVAL after a message. The strings are @argv's. */
 int explain_parse(int argc, char **argv, struct explain_options *options);
 
-/*
- * Reads the settings of the library as it would, with those of the command line in their place. The
- * library goes on with the default of a wrong one; here that would be the answer to another
- * question. Returns 0, or -EINVAL or -ENOMEM after a message; free by config_free().
- */
+/* The settings of the library (configure.h) with those of the command line in their place. Returns
+ * 0, or -EINVAL or -ENOMEM after a message; free by config_free(). */
 int explain_settings(const struct explain_options *options, struct config *ret_config);
 
 /* Prints the help text. Returns an exit status. */

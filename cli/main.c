@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{"agent", agent_command, "keep a table for the programs of a Pod or a node"},
 	{"explain", explain_command, "which endpoints of a Service are used, and why"},
+	{"settings", settings_command, "the settings of the library and their defaults"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

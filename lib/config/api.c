@@ -19,31 +19,29 @@ static bool service_account_present(const struct parser *parser)
 					 first_byte, sizeof(first_byte)) == 0;
 }
 
-/* Returns false when the value is wrong. */
-static bool parse_explicit_api(struct parser *parser, const char *value)
+bool parser_take_api(struct parser *parser, const char *text)
 {
 	struct config *config = parser->config;
-	size_t length = strlen(value);
+	size_t length = strlen(text);
 
-	if (starts_with(value, FILE_PREFIX) && value_absolute_path(value + strlen(FILE_PREFIX))) {
+	if (starts_with(text, FILE_PREFIX) && value_absolute_path(text + strlen(FILE_PREFIX))) {
 		config->api_url = "";
-		config->api_file = parser_keep(parser, value + strlen(FILE_PREFIX),
+		config->api_file = parser_keep(parser, text + strlen(FILE_PREFIX),
 					       length - strlen(FILE_PREFIX));
-		return true;
-	}
-	if (!value_url(value)) {
-		value_wrong(&parser->reporter, "K8SLB_API", value,
-			    "http://HOST[:PORT][/PATH], https://... or file:/PATH");
+	} else if (value_url(text)) {
+		while (text[length - 1] == '/')
+			length--;
+		config->api_url = parser_keep(parser, text, length);
+		config->api_file = "";
+	} else {
 		return false;
 	}
-	while (value[length - 1] == '/')
-		length--;
-	config->api_url = parser_keep(parser, value, length);
+	parser->api_is_set = true;
 	return true;
 }
 
 /* As client-go's rest.InClusterConfig(). Returns false outside of a Pod. */
-static bool parse_in_cluster_api(struct parser *parser)
+static bool use_in_cluster_api(struct parser *parser)
 {
 	const char *host = parser_value(parser, "KUBERNETES_SERVICE_HOST");
 	const char *port = parser_value(parser, "KUBERNETES_SERVICE_PORT");
@@ -73,42 +71,36 @@ static void use_service_account(struct config *config)
 		config->ca_file = SERVICE_ACCOUNT_DIR "/ca.crt";
 }
 
-static void parse_credentials(struct parser *parser)
+/* A certificate is of no use without its key. */
+static void check_client_certificate(struct parser *parser)
 {
 	struct config *config = parser->config;
 
-	config->token_file = parser_path(parser, "K8SLB_TOKEN_FILE");
-	config->ca_file = parser_path(parser, "K8SLB_CA_FILE");
-	config->cert_file = parser_path(parser, "K8SLB_CERT_FILE");
-	config->key_file = parser_path(parser, "K8SLB_KEY_FILE");
 	if (!*config->cert_file == !*config->key_file)
 		return;
 	if (*config->cert_file)
-		value_wrong(&parser->reporter, "K8SLB_CERT_FILE", config->cert_file,
+		value_wrong(&parser->reporter, "K8SLB_CERT_FILE", config->cert_file, VALUE_SHOWN,
 			    "K8SLB_KEY_FILE beside it");
 	else
-		value_wrong(&parser->reporter, "K8SLB_KEY_FILE", config->key_file,
+		value_wrong(&parser->reporter, "K8SLB_KEY_FILE", config->key_file, VALUE_SHOWN,
 			    "K8SLB_CERT_FILE beside it");
 	config->cert_file = "";
 	config->key_file = "";
 }
 
-void parse_api(struct parser *parser)
+void parser_complete_api(struct parser *parser)
 {
 	struct config *config = parser->config;
-	const char *value = parser_value(parser, "K8SLB_API");
 
-	parse_credentials(parser);
-	if (*value && parse_explicit_api(parser, value)) {
-		/* Somebody who names a credential names all of them: the Pod's token must not
-		 * travel to a server that was given a CA of its own. */
-		if (starts_with(config->api_url, "https://") && !*config->token_file &&
-		    !*config->ca_file && !*config->cert_file && service_account_present(parser))
+	check_client_certificate(parser);
+	if (!parser->api_is_set) {
+		if (use_in_cluster_api(parser))
 			use_service_account(config);
 		return;
 	}
-	if (parse_in_cluster_api(parser))
+	/* Somebody who names a credential names all of them: the Pod's token must not travel to a
+	 * server that was given a CA of its own. */
+	if (starts_with(config->api_url, "https://") && !*config->token_file && !*config->ca_file &&
+	    !*config->cert_file && service_account_present(parser))
 		use_service_account(config);
-	else
-		config->api_url = DEFAULT_API_URL;
 }

@@ -122,13 +122,4 @@ uint64_t config_table_identity(const struct config *config);
 /* Unmaps. Takes a zeroed struct. */
 void config_free(struct config *config);
 
-/* Name, value shown as the default, one-line meaning: for --help texts and docs. Ends with a NULL
- * name. */
-struct config_setting {
-	const char *name;
-	const char *default_text;
-	const char *meaning;
-};
-extern const struct config_setting config_settings[];
-
 #endif

@@ -4,17 +4,20 @@
 #define K8SLB_CONFIG_PARSE_H
 
 #include "config/config.h"
+#include "config/settings.h"
 #include "config/values.h"
 
 /* Where Kubernetes mounts a Pod's service account (ServiceAccount admission controller). */
 #define SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
-#define DEFAULT_API_URL	    "http://127.0.0.1:8001"
 
 struct parser {
 	const struct config_source *source;
 	struct value_reporter reporter;
 	struct config *config;
-	char *space; /* the rest of the mapping, for strings */
+	char *space; /* the rest of the mapping, for strings; NULL: values are literals, which stay
+			where they are */
+	bool namespace_is_set; /* by K8SLB_NAMESPACE; api_is_set by K8SLB_API */
+	bool api_is_set;
 };
 
 /* The value, or "" when it is not set. */
@@ -23,13 +26,19 @@ const char *parser_value(const struct parser *parser, const char *variable);
 /* Keeps a copy for the life of the config; config_parse() made room for every value once. */
 const char *parser_keep(struct parser *parser, const char *text, size_t length);
 
-/* The value when it is an absolute path, kept; else "", with a message when there is a value. */
-const char *parser_path(struct parser *parser, const char *variable);
+/*
+ * Takes @text for a value of this setting, by its kind, into its field. Returns false and changes
+ * nothing when it is not one. Lists are left alone: all entries of theirs are looked at elsewhere.
+ */
+bool parser_take(struct parser *parser, const struct config_setting *setting, const char *text);
 
-/* Room that parse_api() needs beyond the values themselves: "https://[]:" and NULs. */
+/* parser_take() of K8SLB_API. */
+bool parser_take_api(struct parser *parser, const char *text);
+
+/* Room that parser_complete_api() needs beyond the values themselves: "https://[]:" and NULs. */
 #define PARSE_API_ROOM 64
 
-/* Sets api_url or api_file, and the four credential paths. */
-void parse_api(struct parser *parser);
+/* When all settings are taken: the API server of a Pod, and its credentials. */
+void parser_complete_api(struct parser *parser);
 
 #endif

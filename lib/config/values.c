@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/values.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,40 +29,32 @@ static void deliver(const struct value_reporter *reporter, char *message)
 
 /* The token itself in the place of its file's name: long, and not a path. The shortest ones, of
  * bootstrap, have 23 bytes. */
-static bool may_be_secret(const char *variable, const char *value)
+static bool looks_secret(const char *value)
 {
-	return (strcmp(variable, "K8SLB_TOKEN_FILE") == 0 ||
-		strcmp(variable, "K8SLB_KEY_FILE") == 0) &&
-	       strlen(value) > 16 && !strchr(value, '/');
+	return strlen(value) > 16 && !strchr(value, '/');
 }
 
 void value_wrong(const struct value_reporter *reporter, const char *variable, const char *value,
-		 const char *format, ...)
+		 enum value_shown shown, const char *expected)
 {
 	const char *secret_end = strrchr(value, '@');
-	bool url = strcmp(variable, "K8SLB_API") == 0;
 	char message[LOG_LINE_SIZE];
 	char quoted[SHOWN_BYTES + 4];
-	va_list args;
-	size_t shown;
-	int length;
+	size_t length;
 
 	if (!reporter->report)
 		return;
-	if (may_be_secret(variable, value)) {
+	if (shown == VALUE_MAY_BE_SECRET && looks_secret(value)) {
 		value = "(not shown)";
 		secret_end = NULL;
 	} else if (secret_end) {
 		value = secret_end;
 	}
 	/* A query may hold a token, as the part before an @ may hold a password. */
-	shown = url ? strcspn(value, "?#") : strlen(value);
-	quote(quoted, value, shown);
-	length = snprintf(message, sizeof(message), "%s=\"%s%s%s\": expected ", variable,
-			  secret_end ? "..." : "", quoted, value[shown] ? "..." : "");
-	va_start(args, format);
-	vsnprintf(message + length, sizeof(message) - (size_t)length, format, args);
-	va_end(args);
+	length = shown == VALUE_SHOWN_AS_URL ? strcspn(value, "?#") : strlen(value);
+	quote(quoted, value, length);
+	snprintf(message, sizeof(message), "%s=\"%s%s%s\": expected %s", variable,
+		 secret_end ? "..." : "", quoted, value[length] ? "..." : "", expected);
 	deliver(reporter, message);
 }
 

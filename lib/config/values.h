@@ -13,12 +13,19 @@ struct value_reporter {
 	void *ctx;
 };
 
+enum value_shown {
+	VALUE_SHOWN,
+	VALUE_SHOWN_AS_URL,  /* without what follows "?" or "#": a query may hold a token */
+	VALUE_MAY_BE_SECRET, /* not at all when it is no path and long enough for a token */
+};
+
 /*
- * Reports `VARIABLE="value": expected ...`. The value is cut at 80 bytes, what cannot be printed
- * is shown as "?", and everything before an "@" is left out: a URL may hold a password there.
+ * Reports `VARIABLE="value": expected EXPECTED`. The value is cut at 80 bytes, what cannot be
+ * printed is shown as "?", and everything before an "@" is left out: a URL may hold a password
+ * there.
  */
 void value_wrong(const struct value_reporter *reporter, const char *variable, const char *value,
-		 const char *format, ...) __attribute__((format(printf, 4, 5)));
+		 enum value_shown shown, const char *expected);
 
 /* As value_wrong() for one entry of a list: `VARIABLE entry "value": ...`, shown whole. */
 void value_wrong_entry(const struct value_reporter *reporter, const char *variable,

@@ -9,10 +9,10 @@ from typing import List, Set
 
 import pytest
 
-from tests.harness import expect
+from tests.cli.common import run_cli
+from tests.harness import Build, expect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SETTINGS_DOCUMENTS = ["README.md", "docs/settings.md", "docs/man/k8slb.7"]
 # Names of the C library, the title of its manual page and the counts of tests and measurements begin as the settings do.
 NO_SETTINGS = {"K8SLB_IN_CLUSTER", "K8SLB_ERROR_SIZE", "K8SLB_ENDPOINTS", "K8SLB_TEST_COUNTS"}
 
@@ -26,55 +26,65 @@ def documents() -> List[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in files)
 
 
-def real_settings() -> Set[str]:
-    return set(re.findall(r'^\t\{"(K8SLB_\w+)"', text("lib/config/settings.c"), re.MULTILINE))
+def real_settings(build: Build) -> Set[str]:
+    return set(re.findall(r"^K8SLB_\w+", run_cli(build, "settings").stdout, re.MULTILINE))
 
 
 def named_settings(name: str) -> Set[str]:
     return {word for word in re.findall(r"K8SLB_[A-Z_]*[A-Z]", text(name)) if not word.startswith("K8SLB_DISCOVERY_")} - NO_SETTINGS
 
 
-@pytest.mark.parametrize("name", SETTINGS_DOCUMENTS)
-def test_every_setting_is_documented(name: str) -> None:
-    assert len(real_settings()) > 10
-    expect(sorted(real_settings() - named_settings(name)), [])
-
-
 @pytest.mark.parametrize("name", documents())
-def test_no_other_setting_is_documented(name: str) -> None:
-    expect(sorted(named_settings(name) - real_settings()), [])
+def test_no_other_setting_is_documented(build: Build, name: str) -> None:
+    assert len(real_settings(build)) > 10
+    expect(sorted(named_settings(name) - real_settings(build)), [])
 
 
-def test_the_messages_are_those_of_the_tests() -> None:
-    """Each message that docs/settings.md shows is one that the unit tests provoke, but for the value in it."""
-    known = re.sub(r'"\s*"', "", text("tests/unit/test_config.c").replace('\\"', "'"))
-    shown = re.findall(r"`(K8SLB_\w+=\"[^`]*?\": expected [^`]*)`", text("docs/settings.md"))
-    assert len(shown) > 10
-    for message in shown:
-        variable, expected = re.match(r'(K8SLB_\w+)=.*: (expected .*)', message).groups()  # type: ignore[union-attr]
-        expected = expected.replace('"', "'")
-        assert re.search(rf"{variable}='[^']*': {re.escape(expected)}", known), f"no unit test shows: {message}"
+def shown_messages() -> List[str]:
+    return re.findall(r"`(K8SLB_\w+(?:=\"[^`]*?\": expected| entry \"[^`]*?\":) [^`]*)`", text("docs/settings.md"))
 
 
-def section(content: str, name: str, begins: str) -> str:
-    """What stands below the heading of a setting, up to the next one."""
-    match = re.search(rf"^{begins}[^\n]*\b{name}\b.*?(?=^{begins}|\Z)", content, re.MULTILINE | re.DOTALL)
-    assert match, name
-    return " ".join(match[0].split())
+@pytest.mark.parametrize("message", shown_messages())
+def test_the_messages_are_as_shown(build: Build, message: str) -> None:
+    match = re.match(r'(K8SLB_\w+)(?:=| entry )"(.*?)": ', message)
+    assert match, message
+    result = run_cli(build, "settings", "--check", env={match[1]: match[2]})
+    expect((result.returncode, result.stdout, result.stderr), (1, "", f"k8slb settings: {message}\n"))
 
 
-def test_ranges_and_defaults_of_numbers() -> None:
-    code = text("lib/config/config.c")
-    numbers = re.findall(r'parse_number\(parser, "(\w+)", (\d+), (\d+), \w+, &config->(\w+)\)', code)
-    assert len(numbers) == 6, numbers
-    for name, least, most, field in numbers:
-        default = re.search(rf"\.{field} = (\d+)", code)
-        assert default, field
-        for document, begins in (("docs/settings.md", "### "), ("docs/man/k8slb.7", r"\.It Ev ")):
-            told = section(text(document), name, begins)
-            assert f"{least} to {most}" in told, (document, name, told)
-            assert re.search(rf"[Dd]efault:? {default[1]}\b", told), (document, name, told)
-        assert re.search(rf"^\| `{name}` .*\| {default[1]} \|$", text("README.md"), re.MULTILINE), name
+def test_there_are_messages() -> None:
+    assert len(shown_messages()) > 15, shown_messages()
+
+
+# A document, what it says, and what it says no longer: each kind of thing that can be wrong.
+WRONG_DOCUMENTS = [
+    ("docs/settings.md", "1 to 86400, default 30.", "1 to 86400, default 31."),
+    ("docs/settings.md", "1 to 86400, default 30.", "1 to 86401, default 30."),
+    ("docs/settings.md", "| 0 to 60000 | `2000` |", "| 0 to 60000 | `200` |"),
+    ("docs/settings.md", "`vip` (default):", "`endpoint` (default):"),
+    ("docs/settings.md", "(1 to 16, default 3)", "(1 to 16, default 1000)"),
+    ("docs/settings.md", "### K8SLB_MESH", "### K8SLB_MASH"),
+    ("README.md", "| `round_robin` or `random` | `round_robin` |", "| `round_robin` or `random` | `random` |"),
+    ("docs/man/k8slb.7", "Default: 3600.", "Default: 60."),
+    ("docs/man/k8slb.7", ".Cm avoid\n(default)", ".Cm ignore\n(default)"),
+    ("docs/man/k8slb-agent.1", ", -retry-delay", ""),
+]
+
+
+@pytest.mark.parametrize("name, right, wrong", WRONG_DOCUMENTS)
+def test_a_wrong_document_is_found(build: Build, tmp_path: Path, name: str, right: str, wrong: str) -> None:
+    """make check runs it on the real ones, which are right."""
+    check = [ROOT / "scripts/check-settings", build.directory, tmp_path]
+    shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    result = subprocess.run(check, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    expect((result.returncode, result.stdout, result.stderr), (0, "", ""))
+
+    assert right in text(name)
+    (tmp_path / name).write_text(text(name).replace(right, wrong, 1), encoding="utf-8")
+    result = subprocess.run(check, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    expect((result.returncode, result.stderr), (1, ""), result)
+    assert name in result.stdout, result
 
 
 def test_what_a_left_table_waits_for() -> None:
@@ -127,9 +137,11 @@ def test_manual_pages_are_clean(page: str) -> None:
     expect((result.returncode, result.stdout, result.stderr), (0, "", ""))
 
 
-def test_the_manual_names_every_function() -> None:
-    public = set(re.findall(r"\b(k8slb_\w+)\(struct|\b(k8slb_\w+)\(const|\b(k8slb_version)\(", text("lib/k8slb.h")))
-    names = {name for match in public for name in match if name}
+def test_the_manual_names_every_function(build: Build) -> None:
+    symbols = subprocess.run(
+        ["readelf", "--dyn-syms", "-W", build.directory / "libk8slb-endpoints.so"], check=True, capture_output=True, text=True
+    ).stdout
+    names = {name for name in re.findall(r" FUNC +GLOBAL +DEFAULT +\d+ (k8slb_\w+)", symbols) if not name.startswith("k8slb_raw_")}
     page = text("docs/man/k8slb_endpoints.3")
     assert len(names) > 6
     expect(sorted(name for name in names if not re.search(rf"\.F[no] {name}\b", page)), [])

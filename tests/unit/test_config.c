@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
+#include "config/settings.h"
 
 #define MAX_MESSAGES 16
 
@@ -472,14 +473,72 @@ static void values_are_copies(void **state)
 	config_free(&world.config);
 }
 
-static void every_setting_is_documented(void **state)
+static void a_default_is_a_value_that_may_be_set(void **state)
 {
+	const struct world plain = {.variables = ENVIRONMENT("K8SLB_SERVICES", "web")};
+
 	(void)state;
 	for (const struct config_setting *s = config_settings; s->name; s++) {
-		assert_int_equal(strncmp(s->name, "K8SLB_", 6), 0);
-		assert_non_null(s->default_text);
-		assert_true(strlen(s->meaning) > 0);
+		struct world world = {
+			.variables =
+				ENVIRONMENT("K8SLB_SERVICES", "web", s->name, s->default_value),
+		};
+		struct world unset = plain;
+		struct world wrong = {
+			.variables = ENVIRONMENT("K8SLB_SERVICES", "web", s->name, "\t"),
+		};
+		char words[SETTING_TEXT_SIZE];
+
+		if (!*s->default_value)
+			continue;
+		parse(&world);
+		parse(&unset);
+		parse(&wrong);
+		assert_int_equal(world.message_count, 0);
+		assert_int_equal(wrong.message_count, 1);
+		assert_int_equal(config_table_identity(&world.config),
+				 config_table_identity(&unset.config));
+		/* All fields but texts, which lie elsewhere. */
+		if (s->kind == SETTING_NUMBER || s->kind == SETTING_CHOICE ||
+		    s->kind == SETTING_LOG) {
+			assert_memory_equal((char *)&world.config + s->at,
+					    (char *)&unset.config + s->at, sizeof(uint32_t));
+			assert_memory_equal((char *)&wrong.config + s->at,
+					    (char *)&unset.config + s->at, sizeof(uint32_t));
+		}
+		/* What is shown as the default does not hide it. */
+		setting_default(s, words);
+		if (!strstr(words, s->default_value))
+			fail_msg("%s: the default %s is not in \"%s\"", s->name, s->default_value,
+				 words);
+		config_free(&world.config);
+		config_free(&unset.config);
+		config_free(&wrong.config);
 	}
+}
+
+static void a_row_says_all(void **state)
+{
+	char text[SETTING_TEXT_SIZE];
+
+	(void)state;
+	for (const struct config_setting *s = config_settings; s->name; s++) {
+		assert_memory_equal(s->name, "K8SLB_", strlen("K8SLB_"));
+		assert_ptr_equal(config_setting(s->name), s);
+		assert_int_not_equal(strlen(s->meaning), 0);
+		assert_int_equal(*s->default_value || s->default_words, 1);
+		setting_expected(s, text);
+		assert_in_range(strlen(text), 1, sizeof(text) - 2);
+		setting_option(s, text);
+		assert_int_equal(strspn(text, "abcdefghijklmnopqrstuvwxyz-"), strlen(text));
+	}
+	assert_null(config_setting("K8SLB_"));
+	setting_expected(config_setting("K8SLB_DISCOVERY"), text);
+	assert_string_equal(text, "`auto`, `endpointslices` or `endpoints`");
+	setting_plain(text);
+	assert_string_equal(text, "auto, endpointslices or endpoints");
+	setting_option(config_setting("K8SLB_TOKEN_FILE"), text);
+	assert_string_equal(text, "token-file");
 }
 
 int main(void)
@@ -498,7 +557,8 @@ int main(void)
 		cmocka_unit_test(a_dump_replaces_the_api_server),
 		cmocka_unit_test(programs_are_chosen_by_name),
 		cmocka_unit_test(values_are_copies),
-		cmocka_unit_test(every_setting_is_documented),
+		cmocka_unit_test(a_default_is_a_value_that_may_be_set),
+		cmocka_unit_test(a_row_says_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
