@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Plain GNU make. `make help` lists the targets, CONTRIBUTING.md explains the layout.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 SOVERSION := 0
 
 # --- what a caller may set -------------------------------------------------------------------
@@ -203,7 +203,7 @@ examples: $(EXAMPLES) ## build examples/ against the endpoints library
 
 programs: $(VICTIMS) ## build the small programs that the tests run under the preload library
 
-check: all programs unit structure documents ## unit tests, structure rules and documents: no root, no network
+check: all programs unit structure documents commits ## unit tests, structure rules and documents: no root, no network
 
 unit: $(UNIT_TESTS) ## run the unit tests
 	@$(run_unit)
@@ -213,6 +213,9 @@ structure: $(SHIM) $(CLI) ## check include rules, exports, needed libraries and 
 
 documents: $(CLI) ## check what the documents say of settings and options
 	@scripts/check-settings $(BUILD)
+
+commits: ## check the subjects of the commits that are not on the main branch yet
+	@scripts/check-commits
 
 test: ## everything: unit tests plain, sanitized and under valgrind, then real programs on a real API server
 	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,clang)' scripts/setup test
@@ -341,7 +344,7 @@ clean: ## remove the build folders (the cache stays)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all lib examples programs check unit structure documents test soak demo bench test-asan test-tsan \
+.PHONY: all lib examples programs check unit structure documents commits test soak demo bench test-asan test-tsan \
 	test-valgrind test-clang test-libcs libcs-programs hazards pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 

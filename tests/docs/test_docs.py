@@ -94,6 +94,13 @@ def test_what_a_left_table_waits_for() -> None:
         assert value and told.format(value[1]) in design, name
 
 
+def test_one_version(build: Build) -> None:
+    """The newest of CHANGELOG.md is what is built, and what deploy/ names."""
+    versions = re.findall(r"^## (\S+)$", text("CHANGELOG.md"), re.MULTILINE)
+    expect(run_cli(build, "--version").stdout, f"k8slb {versions[0]}\n")
+    expect(re.findall(r"newTag: (\d.*)", text("deploy/kustomization.yaml")), [versions[0]])
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_make_targets_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), re.MULTILINE))
