@@ -126,7 +126,12 @@ static int tell_service(const struct explanation *e, const struct service_state 
 
 	if (rc < 0)
 		return rc;
-	explained.ports = calloc(selection.port_count + 1, sizeof(struct selected_port *));
+	if (selection.left_out)
+		cli_error(COMMAND,
+			  "%s/%s: too many endpoints for %u of its ports: their connections are "
+			  "left to kube-proxy",
+			  state->namespace, state->name, selection.left_out);
+	explained.ports = calloc((size_t)selection.port_count + 1, sizeof(struct selected_port *));
 	rc = explained.ports ? 0 : -ENOMEM;
 	if (rc == 0) {
 		explained.port_count =

@@ -3,7 +3,25 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+
+#include "base/hash.h"
+
+static bool is_wanted(const struct logger *logger, enum log_level level)
+{
+	return logger->write && level <= logger->level;
+}
+
+/* Text of a server may hold anything; one message must stay one line. */
+static void format_line(char line[LOG_LINE_SIZE], const char *format, va_list args)
+{
+	vsnprintf(line, LOG_LINE_SIZE, format, args);
+	for (char *c = line; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
+}
 
 void log_line(const struct logger *logger, enum log_level level, const char *format, ...)
 {
@@ -11,17 +29,42 @@ void log_line(const struct logger *logger, enum log_level level, const char *for
 	char line[LOG_LINE_SIZE];
 	va_list args;
 
-	if (!logger->write || level > logger->level)
+	if (!is_wanted(logger, level))
 		return;
 	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
+	format_line(line, format, args);
 	va_end(args);
-	/* Text of a server may hold anything; one message must stay one line. */
-	for (char *c = line; *c; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	}
 	logger->write(logger->ctx, level, line);
+	errno = saved_errno;
+}
+
+static bool is_told(const struct log_once *once, uint64_t hash)
+{
+	for (unsigned i = 0; i < LOG_ONCE_LINES; i++) {
+		if (once->hashes[i] == hash)
+			return true;
+	}
+	return false;
+}
+
+void log_once(struct log_once *once, const struct logger *logger, enum log_level level,
+	      const char *format, ...)
+{
+	int saved_errno = errno;
+	char line[LOG_LINE_SIZE];
+	va_list args;
+	uint64_t hash;
+
+	if (!is_wanted(logger, level))
+		return;
+	va_start(args, format);
+	format_line(line, format, args);
+	va_end(args);
+	hash = hash_text(1, line);
+	if (!is_told(once, hash)) {
+		once->hashes[once->next++ % LOG_ONCE_LINES] = hash;
+		logger->write(logger->ctx, level, line);
+	}
 	errno = saved_errno;
 }
 

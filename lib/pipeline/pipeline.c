@@ -32,6 +32,10 @@ struct pipeline {
 	bool published; /* by us: a shared table may have been there before */
 	bool unpublished;
 	bool expired;
+	/* What failed in the last round, -errno: the same is told once, not in every round. */
+	int put_failure;
+	int publish_failure;
+	struct log_once told;
 };
 
 /* Ports that no entry asks for are kube-proxy's. A made-up Service has only what its entries say.
@@ -55,13 +59,37 @@ static void drop_other_ports(const struct pipeline *pipeline, const struct servi
 	selection->port_count = kept;
 }
 
+/* Returns 0 or -errno. */
+static int put_service(struct pipeline *pipeline, const struct service_state *state)
+{
+	struct selection selection = {0};
+	int rc = select_endpoints(state, &pipeline->place.where, &selection);
+
+	if (rc == 0) {
+		drop_other_ports(pipeline, state, &selection);
+		if (selection.left_out)
+			log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
+				 "Service %s/%s: too many endpoints for %u of its ports: their "
+				 "connections are left to kube-proxy",
+				 state->namespace, state->name, selection.left_out);
+		rc = table_writer_put(pipeline->writer, state->namespace, state->name, &selection);
+	}
+	selection_clear(&selection);
+	if (rc == -E2BIG)
+		log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
+			 "Service %s/%s: the table is full: its connections are left to kube-proxy",
+			 state->namespace, state->name);
+	if (rc > 0 || rc == -E2BIG)
+		pipeline->unpublished = true;
+	return rc < 0 && rc != -E2BIG ? rc : 0;
+}
+
 static void put_changed(struct pipeline *pipeline)
 {
 	const struct source_ops *ops = pipeline->source->ops;
 	struct service_state state;
 
 	while (ops->take_changed(pipeline->source, &state)) {
-		struct selection selection = {0};
 		int rc;
 
 		if (place_observe(&pipeline->place, &state)) {
@@ -69,23 +97,18 @@ static void put_changed(struct pipeline *pipeline)
 				 pipeline->place.node, pipeline->place.zone);
 			ops->touch_all(pipeline->source);
 		}
-		rc = select_endpoints(&state, &pipeline->place.where, &selection);
-		if (rc == 0)
-			drop_other_ports(pipeline, &state, &selection);
-		if (rc == 0)
-			rc = table_writer_put(pipeline->writer, state.namespace, state.name,
-					      &selection);
-		selection_clear(&selection);
-		if (rc > 0)
-			pipeline->unpublished = true;
+		rc = put_service(pipeline, &state);
 		if (rc < 0) {
-			log_error(&pipeline->logger, "Service %s/%s: %s", state.namespace,
-				  state.name, strerror(-rc));
+			if (rc != pipeline->put_failure)
+				log_error(&pipeline->logger, "Service %s/%s: %s", state.namespace,
+					  state.name, strerror(-rc));
+			pipeline->put_failure = rc;
 			/* Its change was taken and would be lost: all of them again, next round. */
 			ops->touch_all(pipeline->source);
 			return;
 		}
 	}
+	pipeline->put_failure = 0;
 }
 
 static void publish(struct pipeline *pipeline)
@@ -100,9 +123,13 @@ static void publish(struct pipeline *pipeline)
 	rc = table_writer_publish(pipeline->writer);
 	if (rc < 0) {
 		/* Tried again in each round; the last snapshot goes on to serve. */
-		log_error(&pipeline->logger, "the table cannot be published: %s", strerror(-rc));
+		if (rc != pipeline->publish_failure)
+			log_error(&pipeline->logger, "the table cannot be published: %s",
+				  strerror(-rc));
+		pipeline->publish_failure = rc;
 		return;
 	}
+	pipeline->publish_failure = 0;
 	pipeline->unpublished = false;
 	pipeline->published = true;
 	pipeline->publishes++;

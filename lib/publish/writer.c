@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "publish/arena.h"
 #include "publish/shared_region.h"
 #include "table/segment.h"
@@ -239,6 +240,18 @@ static void replace(struct table_writer *writer, struct written_service *service
 	count_in(writer, staged);
 }
 
+/* With @staged in the place of @old, which may be NULL. */
+static bool has_room(const struct table_writer *writer, const struct staged_service *staged,
+		     const struct staged_service *old)
+{
+	struct arena_needs more = arena_needs_of(staged);
+	struct arena_needs less = old ? arena_needs_of(old) : (struct arena_needs){0};
+
+	return (uint64_t)writer->needs.endpoints - less.endpoints + more.endpoints <=
+		       LIMIT_TABLE_ENDPOINTS &&
+	       (uint64_t)writer->needs.ports - less.ports + more.ports <= LIMIT_TABLE_PORTS;
+}
+
 int table_writer_put(struct table_writer *writer, const char *namespace, const char *name,
 		     const struct selection *selection)
 {
@@ -266,10 +279,16 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 		staged_service_free(staged);
 		return 0;
 	}
-	if (rc == 0 && service)
+	if (rc == 0 && !has_room(writer, staged, service ? service->staged : NULL)) {
+		/* What it says of before is no longer so. */
+		if (service)
+			take_out(writer, service);
+		rc = -E2BIG;
+	} else if (rc == 0 && service) {
 		replace(writer, service, staged);
-	else if (rc == 0)
+	} else if (rc == 0) {
 		rc = put_in(writer, key, staged);
+	}
 	if (rc < 0) {
 		staged_service_free(staged);
 		return rc;

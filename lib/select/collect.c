@@ -28,6 +28,20 @@ static bool port_matches(const struct endpoint_slice *slice, const struct slice_
 	       (tcp_port_count(slice) == 1 || port->port == wanted->port);
 }
 
+/* Port number @p of @slice serves @wanted, and none before it is the same. */
+static bool counts_port(const struct endpoint_slice *slice, unsigned p,
+			const struct service *service, const struct selected_port *wanted)
+{
+	if (!port_matches(slice, &slice->ports[p], service, wanted))
+		return false;
+	for (unsigned before = 0; before < p; before++) {
+		if (slice->ports[before].port == slice->ports[p].port &&
+		    port_matches(slice, &slice->ports[before], service, wanted))
+			return false;
+	}
+	return true;
+}
+
 static bool slice_counts(const struct endpoint_slice *slice, const struct service *service,
 			 enum ip_family family)
 {
@@ -130,26 +144,33 @@ static bool second_wins(const struct candidate *first, const struct candidate *s
 	return order > 0;
 }
 
-static unsigned count_candidates(const struct service_state *state, const struct service *service,
-				 const struct selected_port *wanted, bool any_port)
+/* Returns 0 or -E2BIG: a product of two counts from outside, summed up. */
+static int count_candidates(const struct service_state *state, const struct service *service,
+			    const struct selected_port *wanted, bool any_port, size_t room,
+			    size_t *ret_count)
 {
-	unsigned count = 0;
+	size_t count = 0;
 
 	for (unsigned s = 0; s < state->slice_count; s++) {
 		const struct endpoint_slice *slice = state->slices[s];
-		unsigned ports = any_port;
+		size_t ports = any_port;
+		size_t more;
 
 		if (!slice_counts(slice, service, wanted->family))
 			continue;
 		for (unsigned p = 0; !any_port && p < slice->port_count; p++)
-			ports += port_matches(slice, &slice->ports[p], service, wanted);
-		count += ports * slice->endpoint_count;
+			ports += counts_port(slice, p, service, wanted);
+		if (__builtin_mul_overflow(ports, (size_t)slice->endpoint_count, &more) ||
+		    more > room - count)
+			return -E2BIG;
+		count += more;
 	}
-	return count;
+	*ret_count = count;
+	return 0;
 }
 
 static void add_slice_port(const struct endpoint_slice *slice, unsigned slice_index, uint16_t port,
-			   struct candidate *found, unsigned *count)
+			   struct candidate *found, size_t *count)
 {
 	for (unsigned e = 0; e < slice->endpoint_count; e++) {
 		found[*count] = (struct candidate){
@@ -170,7 +191,7 @@ static void find_candidates(const struct service_state *state, const struct serv
 			    const struct selected_port *wanted, bool any_port,
 			    struct candidate *found)
 {
-	unsigned count = 0;
+	size_t count = 0;
 
 	for (unsigned s = 0; s < state->slice_count; s++) {
 		const struct endpoint_slice *slice = state->slices[s];
@@ -180,7 +201,7 @@ static void find_candidates(const struct service_state *state, const struct serv
 		if (any_port)
 			add_slice_port(slice, s, 0, found, &count);
 		for (unsigned p = 0; !any_port && p < slice->port_count; p++) {
-			if (port_matches(slice, &slice->ports[p], service, wanted))
+			if (counts_port(slice, p, service, wanted))
 				add_slice_port(slice, s, slice->ports[p].port, found, &count);
 		}
 	}
@@ -188,13 +209,13 @@ static void find_candidates(const struct service_state *state, const struct serv
 
 /* Each address and port once. First the winner of each slice, then the best of those winners:
  * @found is sorted by key, slice and position. */
-static void keep_winners(const struct candidate *found, unsigned count, const char *node,
+static void keep_winners(const struct candidate *found, size_t count, const char *node,
 			 struct selected_port *port)
 {
-	unsigned i = 0;
+	size_t i = 0;
 
 	while (i < count) {
-		unsigned key = i;
+		size_t key = i;
 		const struct candidate *best = NULL;
 
 		while (i < count && compare_keys(&found[key], &found[i]) == 0) {
@@ -215,17 +236,18 @@ static void keep_winners(const struct candidate *found, unsigned count, const ch
 }
 
 int collect_endpoints(const struct service_state *state, const struct service *service,
-		      const char *node, struct selected_port *port)
+		      const char *node, size_t room, struct selected_port *port)
 {
 	/* A headless Service may have no ports at all; its addresses count then. */
 	bool any_port = service->headless && !service->made_up && service->port_count == 0;
-	unsigned count = count_candidates(state, service, port, any_port);
 	struct candidate *found;
+	size_t count;
+	int rc = count_candidates(state, service, port, any_port, room, &count);
 
-	if (count == 0)
-		return 0;
-	found = malloc(count * sizeof(*found));
-	port->endpoints = malloc(count * sizeof(port->endpoints[0]));
+	if (rc < 0 || count == 0)
+		return rc;
+	found = calloc(count, sizeof(*found));
+	port->endpoints = calloc(count, sizeof(port->endpoints[0]));
 	if (!found || !port->endpoints) {
 		free(found);
 		free(port->endpoints);

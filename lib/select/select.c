@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "select/categorize.h"
 #include "select/collect.h"
 
@@ -19,6 +20,16 @@ static bool is_left_alone(const struct service *service)
 {
 	return service->external_name || service->other_proxy ||
 	       (!service->headless && service->cluster_ip_count == 0);
+}
+
+/* How many endpoints its ports may have together. */
+static size_t room_of(const struct service_state *state)
+{
+	size_t room = 0;
+
+	for (unsigned s = 0; s < state->slice_count; s++)
+		room += (size_t)state->slices[s]->endpoint_count * LIMIT_ENDPOINTS_PER_ENTRY;
+	return room > LIMIT_SERVICE_ENDPOINTS ? room : LIMIT_SERVICE_ENDPOINTS;
 }
 
 static struct selected_port *add_port(struct selection *selection)
@@ -50,9 +61,15 @@ static int add_service_port(const struct service_state *state, const struct sele
 	if (vip)
 		port->vip = *vip;
 	port->local_only = vip && state->service->internal_traffic_local;
-	rc = collect_endpoints(state, state->service, place->node, port);
+	rc = collect_endpoints(state, state->service, place->node, selection->room, port);
+	if (rc == -E2BIG) {
+		selection->port_count--;
+		selection->left_out++;
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
+	selection->room -= port->endpoint_count;
 	/* What was made up for want of rights may well have a VIP. */
 	if (state->service->headless && !state->service->made_up)
 		categorize_headless(port);
@@ -156,7 +173,7 @@ static int add_proxied(const struct service_state *state, const struct select_pl
 int select_endpoints(const struct service_state *state, const struct select_place *place,
 		     struct selection *ret_selection)
 {
-	struct selection selection = {0};
+	struct selection selection = {.room = room_of(state)};
 	int rc = 0;
 
 	if (state->service && !is_left_alone(state->service))

@@ -4,6 +4,7 @@
 #define K8SLB_SELECT_SELECT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/object.h"
@@ -61,6 +62,8 @@ struct selection {
 	unsigned vip_count;
 	struct selected_port *ports;
 	unsigned port_count;
+	unsigned left_out; /* ports that are not among them: too many endpoints (base/limits.h) */
+	size_t room;	   /* select's own: endpoints that there may still be */
 };
 
 /* Where the connecting program runs; "" when not known, which means no topology. Never NULL. */

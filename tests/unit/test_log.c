@@ -79,6 +79,25 @@ static void test_long_messages_are_cut(void **state)
 	assert_int_equal(strlen(last), LOG_LINE_SIZE - 1);
 }
 
+/* What was said is not said again, whatever was said meanwhile, until a hundred others were. */
+static void test_a_line_is_told_once(void **state)
+{
+	struct logger logger = logger_at(LOG_LEVEL_ERROR);
+	struct log_once once = {.next = 0};
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		log_once(&once, &logger, LOG_LEVEL_ERROR, "%u", i % 2);
+	assert_int_equal(lines, 2);
+	log_once(&once, &logger, LOG_LEVEL_DEBUG, "not wanted");
+	assert_int_equal(lines, 2);
+	for (unsigned i = 0; i < LOG_ONCE_LINES; i++)
+		log_once(&once, &logger, LOG_LEVEL_ERROR, "other %u", i);
+	assert_int_equal(lines, 2 + LOG_ONCE_LINES);
+	log_once(&once, &logger, LOG_LEVEL_ERROR, "0");
+	assert_int_equal(lines, 3 + LOG_ONCE_LINES);
+}
+
 /* errno of the caller survives whatever the function does. */
 static void test_errno_is_kept(void **state)
 {
@@ -140,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_no_function_is_no_log),
 		cmocka_unit_test(test_control_characters_are_replaced),
 		cmocka_unit_test(test_long_messages_are_cut),
+		cmocka_unit_test(test_a_line_is_told_once),
 		cmocka_unit_test(test_errno_is_kept),
 		cmocka_unit_test(test_level_names),
 		cmocka_unit_test(test_clock_and_chance),

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/atomic.h"
+#include "base/limits.h"
 #include "publish/shared_region.h"
 #include "publish/writer.h"
 #include "support/generations.h"
@@ -347,17 +348,21 @@ static void test_growth(void **state)
 	}
 }
 
-/* The largest there is, and then no more: the last table stays. */
+/* The largest table there is, and then no more. */
 static void test_too_much(void **state)
 {
 	struct table_writer *writer;
+	struct selection more;
 
 	(void)state;
 	assert_int_equal(table_writer_new(identity, &writer), 0);
-	generation_publish(writer, 1);
-	generation_put_bulk(writer, TABLE_ARENA_MAX / sizeof(struct table_endpoint) + 1);
-	assert_int_equal(table_writer_publish(writer), -E2BIG);
-	assert_non_null(table_writer_view(writer));
+	generation_put(writer, 1);
+	generation_put_bulk(writer, LIMIT_TABLE_ENDPOINTS - table_writer_size(writer).endpoints);
+	test_selection(&more, "10.97.0.2", 80, "10.1.0.0", 1, 8080);
+	assert_int_equal(table_writer_put(writer, "demo", "more", &more), -E2BIG);
+	selection_clear(&more);
+	assert_int_equal(table_writer_publish(writer), 0);
+	assert_int_equal(table_writer_size(writer).endpoints, LIMIT_TABLE_ENDPOINTS);
 	table_writer_free(writer);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "publish/writer.h"
 #include "support/objects.h"
 #include "table/reader.h"
@@ -499,6 +500,36 @@ static void test_a_large_cluster(void **state)
 	assert_true(table_read_valid(&reading));
 }
 
+/* A full table takes no further Service; those that are in it, and room that comes free, are not
+ * touched by that. */
+static void test_a_full_table(void **state)
+{
+	struct selected_port *ports = calloc(LIMIT_TABLE_PORTS, sizeof(*ports));
+	struct selection many = {.ports = ports, .port_count = LIMIT_TABLE_PORTS};
+	struct selection one = {.ports = ports, .port_count = 1};
+	struct selection none = {.port_count = 0};
+
+	(void)state;
+	assert_non_null(ports);
+	for (unsigned i = 0; i < LIMIT_TABLE_PORTS; i++)
+		ports[i].port = (uint16_t)(i + 1);
+	assert_int_equal(table_writer_put(writer, "demo", "many", &many), 1);
+	assert_int_equal(table_writer_put(writer, "demo", "one", &one), -E2BIG);
+	assert_int_equal(table_writer_size(writer).services, 1);
+	assert_int_equal(table_writer_publish(writer), 0);
+	many.port_count--;
+	many.ports++; /* another first port: nothing is compared with a quarter of a million */
+	assert_int_equal(table_writer_put(writer, "demo", "many", &none), 1);
+	assert_int_equal(table_writer_put(writer, "demo", "one", &one), 1);
+	assert_int_equal(table_writer_put(writer, "demo", "many", &many), 1);
+	assert_int_equal(table_writer_size(writer).ports, LIMIT_TABLE_PORTS);
+	/* One that grows beyond it goes. */
+	one.port_count = 2;
+	assert_int_equal(table_writer_put(writer, "demo", "one", &one), -E2BIG);
+	assert_int_equal(table_writer_size(writer).services, 1);
+	free(ports);
+}
+
 #define case_of(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -520,6 +551,7 @@ int main(void)
 		case_of(test_live_flag),
 		case_of(test_growth_to_a_larger_table),
 		case_of(test_a_large_cluster),
+		case_of(test_a_full_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
