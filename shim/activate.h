@@ -9,10 +9,6 @@
 #include "base/address.h"
 #include "table/reader.h"
 
-/* After the engine could not be started (no memory, RLIMIT_NPROC), the next try comes at the first
- * match after this time. */
-#define ACTIVATE_RETRY_MS 5000
-
 /* Without a table: could this be the address of a configured Service? */
 bool activate_could_match(const struct ip_address *ip, uint16_t port);
 

@@ -13,6 +13,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw_syscall.h"
+#include "engine/log_file.h"
 #include "process.h"
 #include "table/handover.h"
 
@@ -80,7 +81,7 @@ static bool stays_out(uint64_t now_ms)
 	if (!is_mesh_check_due(now_ms))
 		return false;
 	poke_u64(&own.mesh_checked_ms, now_ms);
-	if (!k8slb_engine.stays_out(&shim.config))
+	if (!engine_stays_out(&shim.config))
 		return false;
 	poke_u32(&own.in_mesh, 1);
 	return true;
@@ -143,7 +144,7 @@ static void log_result(int rc)
 		snprintf(line, sizeof(line),
 			 "no table of an agent at %s: %s (error %d): tried again",
 			 shim.config.table_path, problem_of(rc), -rc);
-	k8slb_engine.log_message(&shim.config, rc == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, line);
+	log_file_write(&shim.config, rc == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, line);
 }
 
 /* The table to use from now on. */
@@ -196,7 +197,7 @@ const struct table_view *attach(void)
 		found = find_table(view, now_ms);
 		attaching_here = false;
 		if (found != view) {
-			process_attach_hints();
+			engine_attach_hints(&shim.link);
 			publish_pointer(&shim.link.view, found); /* observed by the hooks */
 		}
 		publish_u32(&own.attaching, 0);

@@ -101,7 +101,7 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 		if (!activate_could_match(ip, port))
 			return false;
 	}
-	if (!is_unconnected_tcp(fd, &dial->failed_before) || k8slb_engine.is_own_thread())
+	if (!is_unconnected_tcp(fd, &dial->failed_before) || engine_is_own_thread())
 		return false;
 	process_current(); /* adopts a forked child, which has no engine yet */
 	if (!seen || !activate_is_done(seen))

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "base/atomic.h"
+#include "engine_state.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"
@@ -24,19 +24,11 @@
 static void before_change(void)
 {
 	int saved_errno = errno;
-	struct process *process;
 
 	if (!shim_active() || !process_has_engine())
 		return;
-	process = process_current();
-	/* A vfork() child has its parent's memory and none of its threads. */
-	if (peek_u32(&process->pid) == (uint32_t)getpid() && !k8slb_engine.is_own_thread() &&
-	    !k8slb_engine.shares_capabilities() &&
-	    claim_u32(&process->engine, PROCESS_ENGINE_STARTED, PROCESS_ENGINE_STARTING)) {
-		k8slb_engine.stop(LONGEST_WAIT_MS);
-		/* Observed by start_engine(). */
-		publish_u32(&process->engine, PROCESS_ENGINE_NONE);
-	}
+	if (!engine_is_own_thread() && !engine_shares_capabilities())
+		engine_state_stop(process_current(), LONGEST_WAIT_MS);
 	errno = saved_errno;
 }
 

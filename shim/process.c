@@ -41,13 +41,9 @@ static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 {
 	if (!claim_u32(&process->pid, old_pid, pid))
 		return;
-	/* The first sync of the parent says nothing about the engine of this process. */
-	publish_u32(&shim.link.first_sync, ENGINE_SYNC_PENDING);
-	poke_u64(&process->started_ms, 0);
-	poke_u64(&process->retry_at_ms, 0);
 	poke_u64(&process->seed, random_u64());
 	poke_u64(&own.private_hints.seed, peek_u64(&process->seed));
-	publish_u32(&process->engine, PROCESS_ENGINE_NONE); /* observed by start_engine() */
+	engine_state_adopt(process);
 }
 
 void process_init(void)
@@ -85,21 +81,12 @@ struct process *process_current(void)
 
 bool process_has_engine(void)
 {
-	return peek_u32(&own.page->engine) == PROCESS_ENGINE_STARTED;
-}
-
-void process_attach_hints(void)
-{
-	struct hints *hints;
-
-	poke_u64(&shim.link.client, affinity_client());
-	if (!observe_pointer(&shim.link.hints) && hints_attach(&hints) == 0)
-		publish_pointer(&shim.link.hints, hints); /* observed in process_pick_state() */
+	return engine_state_is_started(own.page);
 }
 
 struct pick_state process_pick_state(const struct process *process)
 {
-	struct hints *hints = observe_pointer(&shim.link.hints); /* engine's publish */
+	struct hints *hints = observe_pointer(&shim.link.hints); /* engine_attach_hints() */
 	struct health_rules rules = HEALTH_DEFAULTS;
 
 	/* No try is bounded more closely than that (failover.c). */

@@ -9,11 +9,10 @@
  * libc's and kube-proxy serves the VIP.
  */
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/atomic.h"
 #include "base/raw_syscall.h"
+#include "engine_state.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"
@@ -25,27 +24,9 @@ static bool is_first_thread(void)
 	return raw_syscall(SYS_gettid) == getpid();
 }
 
-static void leave_engine(void)
-{
-	struct process *process = process_current();
-	struct timespec pause = {.tv_nsec = 1000000};
-
-	if (peek_u32(&process->pid) != (uint32_t)getpid())
-		return; /* a vfork() child: the engine is its parent's */
-	for (unsigned waited_ms = 0; waited_ms < LONGEST_WAIT_MS; waited_ms++) {
-		if (claim_u32(&process->engine, PROCESS_ENGINE_NONE, PROCESS_ENGINE_LEFT))
-			return;
-		if (claim_u32(&process->engine, PROCESS_ENGINE_STARTED, PROCESS_ENGINE_LEFT)) {
-			k8slb_engine.stop(LONGEST_WAIT_MS);
-			return;
-		}
-		nanosleep(&pause, NULL); /* another thread is just starting it */
-	}
-}
-
 __attribute__((visibility("default"), noreturn)) void pthread_exit(void *result)
 {
 	if (shim_active() && is_first_thread())
-		leave_engine();
+		engine_state_leave(process_current(), LONGEST_WAIT_MS);
 	libc_pthread_exit(result);
 }

@@ -325,7 +325,7 @@ enum resolve_result resolve(const struct resolve_query *query, struct resolved *
 	struct asked_name asked;
 
 	for (unsigned nth = 0; nth < 2 && result == RESOLVE_LEAVE; nth++) {
-		if (match_name(query->host, nth, &asked) && !k8slb_engine.is_own_thread() &&
+		if (match_name(query->host, nth, &asked) && !engine_is_own_thread() &&
 		    !hosts_file_names(query->host))
 			result = resolve_in_table(&asked, query, ret_resolved);
 	}

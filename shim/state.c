@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/log_file.h"
 #include "libc.h"
 #include "process.h"
 
@@ -36,14 +37,14 @@ static void log_messages(const struct config *config, const struct messages *mes
 	size_t at = 0;
 
 	while (at < messages->length) {
-		k8slb_engine.log_message(config, LOG_LEVEL_ERROR, messages->text + at);
+		log_file_write(config, LOG_LEVEL_ERROR, messages->text + at);
 		at += strlen(messages->text + at) + 1;
 	}
 	if (messages->lost) {
 		char line[64];
 
 		snprintf(line, sizeof(line), "%u more messages about settings", messages->lost);
-		k8slb_engine.log_message(config, LOG_LEVEL_ERROR, line);
+		log_file_write(config, LOG_LEVEL_ERROR, line);
 	}
 }
 
@@ -64,7 +65,7 @@ bool shim_start(void)
 		return observe_u32(&shim.phase) == SHIM_ACTIVE;
 	source = config_source_process();
 	if (config_parse(&source, keep_message, &messages, &shim.config) == 0) {
-		k8slb_engine.log_init(&shim.config);
+		log_file_init(&shim.config);
 		active = shim.config.service_count > 0 && !shim.config.program_excluded;
 		log_messages(&shim.config, &messages);
 	}

@@ -23,22 +23,44 @@ static pthread_t engine_thread;
 static uint32_t engine_tid; /* 0: it has not begun yet */
 
 static __thread bool own_thread;
+static __thread uint32_t own_number; /* of the engine whose thread this is */
 
-static void set_first_sync(uint32_t state)
+static uint32_t number_of(uint32_t first_sync)
 {
-	if (peek_u32(&engine_link->first_sync) == state)
-		return;
+	return first_sync >> ENGINE_SYNC_BITS;
+}
+
+static uint32_t first_sync_of(uint32_t number, enum engine_sync state)
+{
+	return number << ENGINE_SYNC_BITS | state;
+}
+
+static void wake_waiters(struct engine_link *link)
+{
+	raw_syscall(SYS_futex, &link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+/* A thread that did not end in time is no engine any more. */
+static bool is_current(void)
+{
+	return number_of(peek_u32(&engine_link->first_sync)) == own_number;
+}
+
+static void set_first_sync(enum engine_sync state)
+{
+	uint32_t before = peek_u32(&engine_link->first_sync);
+
 	/* Pairs with observe_u32() of the waiting hooks. */
-	publish_u32(&engine_link->first_sync, state);
-	raw_syscall(SYS_futex, &engine_link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL,
-		    0);
+	if (number_of(before) == own_number && engine_sync_of(before) != state &&
+	    claim_u32(&engine_link->first_sync, before, first_sync_of(own_number, state)))
+		wake_waiters(engine_link);
 }
 
 /* A view once published is never freed: a hook may hold it for as long as its thread is stopped. */
 static void publish_view(const struct table_view *view)
 {
 	/* Pairs with observe_pointer() in the hooks. */
-	if (view != peek_pointer(&engine_link->view))
+	if (is_current() && view != peek_pointer(&engine_link->view))
 		publish_pointer(&engine_link->view, view);
 }
 
@@ -53,21 +75,16 @@ static void no_table_yet(void)
 	set_first_sync(ENGINE_SYNC_FAILED);
 }
 
-/*
- * Here and not in the hook that needs them first: a program may have put its threads behind a
- * filter of system calls by then, and a thread may be cancelled there. A forked child has its
- * parent's.
- */
-static void attach_hints(void)
+void engine_attach_hints(struct engine_link *link)
 {
 	struct hints *hints;
 
-	poke_u64(&engine_link->client, affinity_client());
-	if (!peek_pointer(&engine_link->hints) && hints_attach(&hints) == 0)
-		publish_pointer(&engine_link->hints, hints); /* observed in shim/process.c */
+	poke_u64(&link->client, affinity_client());
+	if (!peek_pointer(&link->hints) && hints_attach(&hints) == 0)
+		publish_pointer(&link->hints, hints); /* observed in process_pick_state() */
 }
 
-static void *engine_run(void *unused)
+static void *engine_run(void *number)
 {
 	static const struct role_sink sink = {.publish_view = show_table,
 					      .no_table_yet = no_table_yet};
@@ -75,11 +92,12 @@ static void *engine_run(void *unused)
 	int rc;
 
 	own_thread = true;
+	own_number = (uint32_t)(uintptr_t)number;
 	poke_u32(&engine_tid, (uint32_t)raw_syscall(SYS_gettid));
 	guest_thread_name("k8slb");
 	guest_thread_yield_priority();
 	fork_state_forget();
-	attach_hints();
+	engine_attach_hints(engine_link);
 	rc = guest_thread_own_fd_table();
 	if (rc < 0)
 		log_error(&logger,
@@ -91,25 +109,39 @@ static void *engine_run(void *unused)
 	/* What the thread had stays: a hook may be reading the table. */
 	publish_view(NULL);
 	set_first_sync(ENGINE_SYNC_FAILED);
-	return unused;
+	return NULL;
 }
 
-static int engine_start(const struct config *config, struct engine_link *link)
+void engine_begin(struct engine_link *link)
 {
+	uint32_t before;
+
+	do {
+		before = peek_u32(&link->first_sync);
+	} while (!claim_u32(&link->first_sync, before,
+			    first_sync_of(number_of(before) + 1, ENGINE_SYNC_PENDING)));
+}
+
+int engine_start(const struct config *config, struct engine_link *link)
+{
+	uintptr_t number = number_of(peek_u32(&link->first_sync));
+
 	engine_config = config;
 	engine_link = link;
 	poke_u32(&engine_tid, 0);
-	return guest_thread_start(engine_run, NULL, &engine_thread);
+	return guest_thread_start(engine_run, (void *)number, &engine_thread);
 }
 
-static void engine_stop(uint32_t longest_wait_ms)
+void engine_stop(uint32_t longest_wait_ms)
 {
 	guest_thread_end(engine_thread, longest_wait_ms);
-	publish_view(NULL);
-	set_first_sync(ENGINE_SYNC_FAILED);
+	engine_begin(
+		engine_link); /* first: a thread that is not gone publishes nothing from here */
+	publish_pointer(&engine_link->view, NULL); /* observed by the hooks */
+	wake_waiters(engine_link);
 }
 
-static bool engine_shares_capabilities(void)
+bool engine_shares_capabilities(void)
 {
 	uint32_t tid = peek_u32(&engine_tid);
 
@@ -117,12 +149,12 @@ static bool engine_shares_capabilities(void)
 	return !tid || guest_thread_same_capabilities((pid_t)tid);
 }
 
-static bool engine_is_own_thread(void)
+bool engine_is_own_thread(void)
 {
 	return own_thread;
 }
 
-static bool engine_stays_out(const struct config *config)
+bool engine_stays_out(const struct config *config)
 {
 	const char *mesh = config->mesh == MESH_AVOID ? mesh_detect() : NULL;
 	char line[128];
@@ -133,13 +165,3 @@ static bool engine_stays_out(const struct config *config)
 	log_file_write(config, LOG_LEVEL_ERROR, line);
 	return true;
 }
-
-const struct engine_ops k8slb_engine = {
-	.start = engine_start,
-	.stop = engine_stop,
-	.shares_capabilities = engine_shares_capabilities,
-	.is_own_thread = engine_is_own_thread,
-	.stays_out = engine_stays_out,
-	.log_init = log_file_init,
-	.log_message = log_file_write,
-};

@@ -1,4 +1,4 @@
-/* The one door between the shim and the engine: start the background sync of a table. */
+/* The thread that keeps a table in sync, and what it shares with the hooks. */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_ENGINE_ENGINE_H
 #define K8SLB_ENGINE_ENGINE_H
@@ -10,61 +10,75 @@
 #include "pick/hints.h"
 #include "table/reader.h"
 
-/* First-sync states of engine_link.first_sync, a futex word. */
-enum {
-	ENGINE_SYNC_PENDING = 0,
-	ENGINE_SYNC_DONE = 1,	/* a table was published */
-	ENGINE_SYNC_FAILED = 2, /* the first attempt ended without one; it goes on in background */
+/* How far the first sync of an engine is: the low bits of engine_link.first_sync. */
+enum engine_sync {
+	ENGINE_SYNC_PENDING,
+	ENGINE_SYNC_DONE,   /* a table was published */
+	ENGINE_SYNC_FAILED, /* the first attempt ended without one; it goes on in background */
 };
+#define ENGINE_SYNC_BITS 2
 
 /*
- * What the engine's thread and the hooks share. The engine writes, hooks observe
- * (base/atomic.h: publish_* / observe_*).
+ * What the engine and the hooks share; all zero at first. Hooks observe, others publish
+ * (base/atomic.h):
+ *   the engine's thread, all of it;
+ *   a hook where no thread does: the table of an agent and the hints for it (shim/agent.c), the
+ *   table that took the place of a smaller one (shim/view.c).
  */
 struct engine_link {
 	const struct table_view *view; /* newest table or NULL; what it points to is never freed */
 	struct hints *hints;	       /* set before the first table; NULL: could not be had */
 	uint64_t client;	       /* affinity_client(), set with @hints */
-	uint32_t first_sync;	       /* woken by FUTEX_WAKE when it leaves PENDING */
+	/*
+	 * enum engine_sync, and above it which engine that is of: a word of a thread that is at its
+	 * end is not taken for the next one's. A futex word, woken whenever it changes. Only
+	 * functions of this header write it.
+	 */
+	uint32_t first_sync;
 };
+
+static inline enum engine_sync engine_sync_of(uint32_t first_sync)
+{
+	return (enum engine_sync)(first_sync & ((1u << ENGINE_SYNC_BITS) - 1));
+}
 
 /*
- * A table of functions and nothing else, so that an engine in an object of its own, opened by
- * dlopen(), stays possible.
+ * What was said of the first sync is not about the engine that starts next: pending. For a process
+ * that begins, a forked one too, in which its parent's thread is not. Async-signal-safe.
  */
-struct engine_ops {
-	/*
-	 * Starts the thread: detached, all signals blocked, own stack, own file descriptor table.
-	 * Both pointers are kept for the life of the process. Called at most once a process (a
-	 * forked child counts as a new one and never touches what the parent's thread owned).
-	 * Returns 0 or -errno (EAGAIN: RLIMIT_NPROC); nothing was started then.
-	 */
-	int (*start)(const struct config *config, struct engine_link *link);
+void engine_begin(struct engine_link *link);
 
-	/*
-	 * Ends this process's thread, waiting at most @longest_wait_ms for it, and takes the table
-	 * back. Only after start(), which may follow again; what the thread had is left to itself.
-	 */
-	void (*stop)(uint32_t longest_wait_ms);
+/*
+ * Starts the thread: detached, all signals blocked, own stack, own file descriptor table. Both
+ * pointers are kept for the life of the process. Once after engine_begin() and each engine_stop();
+ * it never touches what the thread of a parent owned.
+ * Returns 0 or -errno (EAGAIN: RLIMIT_NPROC); nothing was started then.
+ */
+int engine_start(const struct config *config, struct engine_link *link);
 
-	/* The thread's capabilities are the calling thread's (capget(2)); false when not known. */
-	bool (*shares_capabilities)(void);
+/*
+ * Ends this process's thread, waiting at most @longest_wait_ms for it, takes the table back, and
+ * makes the first sync pending. Only after engine_start(), which may follow again; what the thread
+ * had is left to itself.
+ */
+void engine_stop(uint32_t longest_wait_ms);
 
-	/* The calling thread is the engine's own. Async-signal-safe. */
-	bool (*is_own_thread)(void);
+/* The thread's capabilities are the calling thread's (capget(2)); false when not known. */
+bool engine_shares_capabilities(void);
 
-	/* A mesh's proxy is in this Pod and @config says to stay out then: nothing is to be
-	 * balanced, which the log says. Async-signal-safe; for a process without the thread. */
-	bool (*stays_out)(const struct config *config);
+/* The calling thread is the engine's own. Async-signal-safe. */
+bool engine_is_own_thread(void);
 
-	/* Before the first line: remembers what standard error is. Keeps errno. */
-	void (*log_init)(const struct config *config);
+/*
+ * Attaches the hints, unless they are: by the engine's thread, where there is one, and not by the
+ * hook that needs them first: a program may have put its threads behind a filter of system calls by
+ * then, and a thread may be cancelled there. A forked child has its parent's. Async-signal-safe,
+ * keeps errno.
+ */
+void engine_attach_hints(struct engine_link *link);
 
-	/* Writes one line to the log that the config names; for messages of the constructor.
-	 * No malloc, no stdio. */
-	void (*log_message)(const struct config *config, enum log_level level, const char *line);
-};
-
-extern const struct engine_ops k8slb_engine;
+/* A mesh's proxy is in this Pod and @config says to stay out then: nothing is to be balanced, which
+ * the log says. Async-signal-safe; for a process without the thread. */
+bool engine_stays_out(const struct config *config);
 
 #endif

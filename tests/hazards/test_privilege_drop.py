@@ -201,3 +201,34 @@ def test_the_same_before_the_first_table_of_another_process(
     code = IDENTITIES + "ask(1)\n" + CAPABILITIES_DIFFER[how] + f"show(told(os.setuid, {NOBODY}))\n"
 
     expect_same_facts(run_shim, python(code, service.vip, 80), env)
+
+
+# What is left allows the change of ids that follows, and is not what the thread has: it ends before.
+CHANGES: Dict[str, str] = {
+    "the same user": "os.seteuid(0)\n",
+    "another user, who has no table yet": f"os.seteuid({NOBODY})\n",
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_the_first_calls_after_a_change_wait_for_the_table_again(
+    cluster: DoubleCluster, run_shim: ShimRunner, root: Path, how: str
+) -> None:
+    """As the first calls of a process do: the thread that begins anew has a table of its own to show."""
+    service, pods = web(cluster)
+    stand_in(cluster, service)
+    env = public_credentials(cluster.env("web"), root)
+    root.chmod(0o777)
+    env["K8SLB_LOG"] = f"debug:{root}/log"
+    code = IDENTITIES + (
+        "ask(3)\nbefore = threads()\nshow(len(before), capset(1 << 6 | 1 << 7))\n" + CHANGES[how] +
+        "ask(6)\nshow(len(threads()), threads() != before)\n"
+    )
+
+    result = run_shim(python(code, service.vip, 80), env=env)
+
+    log = (root / "log").read_text()
+    expect((result.returncode, result.stderr, facts(result)), (0, "", [[2, 0], [2, True]]), result, log)
+    answers = [line for line in result.stdout.splitlines() if not line.startswith("[")]
+    expect_balanced(answers[:3], pods, result, log)
+    expect_balanced(answers[3:], pods, result, log)

@@ -4,7 +4,7 @@ from typing import List, Tuple
 
 import pytest
 
-from tests.harness import ShimRunner, expect
+from tests.harness import Build, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.kube.double_cluster import DoubleCluster
 from tests.kube.namespace import NODE_IP
@@ -109,6 +109,32 @@ def test_a_refusing_api_server_holds_up_nobody(cluster: Cluster, run_shim: ShimR
     ((_, first), (_, second)) = probe(run_shim, cluster, "blocking", "blocking", timeout_ms=5000)
 
     assert first <= SLACK_MS and second <= SLACK_MS, (first, second)
+
+
+def test_nobody_waits_for_an_engine_that_cannot_be_started(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
+    """Four threads come while a fifth is starting it, which fails after 300 ms: all of them go on then."""
+    code = (
+        "import errno, socket, sys, threading, time\n"
+        "def ask():\n"
+        "    start = time.monotonic()\n"
+        "    result = errno.errorcode[socket.socket().connect_ex((sys.argv[1], 80))]\n"
+        "    told.append(f'{result} {round((time.monotonic() - start) * 1000)}')\n"
+        "told = []\n"
+        "threads = [threading.Thread(target=ask) for _ in range(5)]\n"
+        "for thread in threads:\n"
+        "    thread.start()\n"
+        "for thread in threads:\n"
+        "    thread.join()\n"
+        "print(*told, sep='\\n')\n"
+    )
+    preload = f"{build.directory / 'tests/preload/no_thread.so'} {build.preload()}"
+
+    result = run_shim(python(code, NODE_IP), env=cluster.env("*/*", K8SLB_SYNC_TIMEOUT="5000", LD_PRELOAD=preload))
+
+    lines = [line.split() for line in result.stdout.splitlines()]
+    expect([outcome for outcome, _ms in lines], ["ECONNREFUSED"] * 5, result)
+    assert all(int(ms) < 300 + SLACK_MS for _outcome, ms in lines), result
+    assert "cannot start a thread" in result.log, result
 
 
 def test_the_table_is_used_once_it_comes(cluster: Cluster, run_shim: ShimRunner) -> None:
