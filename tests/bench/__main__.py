@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
-from . import agent, connect, decode, freshness, hook, journal, memory, start, table
+from . import agent, connect, decode, freshness, hook, memory, start, table, takeover
 from .ground import Ground
 from .report import Report
 
@@ -19,7 +19,7 @@ PARTS: Dict[str, Tuple[str, Callable[[Ground, Report], None]]] = {
     "f": ("decoding a list of EndpointSlices", decode.run),
     "g": ("private memory of an idle program", memory.run),
     "h": ("looking up a VIP", table.run_lookup),
-    "i": ("the writer's journal", journal.run),
+    "i": ("writers that end, and programs that are short", takeover.run),
     "j": ("an agent with 10 000 Services, 100 000 endpoints and 1 000 changes a second", agent.run),
 }
 

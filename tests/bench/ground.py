@@ -123,7 +123,7 @@ class Services:
 
 class Ground:
     def __init__(self, build: Path) -> None:
-        self._build = build
+        self.build = build
         self._programs = build / "bench"
         self.shim = str(build / "libk8slb.so")
         self.cli = build / "k8slb"

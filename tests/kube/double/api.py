@@ -77,7 +77,9 @@ class Api:
             fault = self.server.faults.take(REQUEST, where.resource.plural, where.verb)
             if fault is not None:
                 log.fault = fault.kind
-                return await misbehave.answer_request(conn, fault, where.resource, where.verb, where.namespace)
+                if fault.kind != "delay":
+                    return await misbehave.answer_request(conn, fault, where.resource, where.verb, where.namespace)
+                await conn.until_gone(fault.get("seconds"))
         try:
             return await self._checked(conn, req, where)
         except errors.ApiError as error:

@@ -20,6 +20,7 @@ ACCEPT = frozenset({
 })
 REQUEST = frozenset({
     "close",           # FIN instead of an answer
+    "delay",           # the answer seconds=N later
     "stall_headers",   # no answer for seconds=N, then FIN; None: until the client leaves
     "status",          # code, body, content_type, headers as given
     "http_429",        # text/plain as of API priority and fairness; retry_after

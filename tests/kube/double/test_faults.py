@@ -2,6 +2,7 @@
 """Every fault of the double does on the wire what faults.py says."""
 import json
 import socket
+import time
 from typing import Any, Iterator, List
 
 import pytest
@@ -87,6 +88,13 @@ def test_silence(api: Double) -> None:
     client = Client(api, timeout=0.3).send(SERVICES)
     with pytest.raises(socket.timeout):
         client.head()
+
+
+def test_a_delay_costs_nothing_but_time(api: Double) -> None:
+    api.fault("delay", "services", seconds=0.3)
+    began = time.monotonic()
+    assert Client(api).send(SERVICES).head()[0] == 200
+    assert time.monotonic() - began >= 0.3
 
 
 @pytest.mark.parametrize(
