@@ -181,17 +181,9 @@ static void end_at_once(void *ctx)
 static int sync_and_serve(struct agent *agent)
 {
 	struct pipeline_options options = engine_pipeline_options(&agent->config);
-	char journal_name[sizeof(agent->place.name) + sizeof(".journal")];
-	struct journal_file_options journal = {
-		.directory_fd = agent->place.directory,
-		.name = journal_name,
-		.config_hash = config_table_identity(&agent->config),
-	};
 	char error[1024];
 	int rc;
 
-	snprintf(journal_name, sizeof(journal_name), "%s.journal", agent->place.name);
-	options.journal = &journal;
 	options.new_region = new_table;
 	options.new_region_ctx = agent;
 	rc = pipeline_new(&options, &agent->logger, &agent->pipeline, error, sizeof(error));

@@ -51,8 +51,8 @@
 #define FRESH_S	     1
 #define LEFT_WAIT_MS 250
 
-/* What a watch has to tell from before comes right behind its answer. */
-#define SETTLE_MS 30
+/* Writers that end at once in many Pods, as after a bad rollout, must not all list at once. */
+#define SPREAD_MS 1000
 
 /*
  * A writer that cannot hear the API server gives others a chance: it may be alone with that, in a
@@ -84,7 +84,6 @@ struct role {
 	struct writer_lock lock;
 	uint64_t started_ms;
 	uint64_t mesh_checked_ms; /* 0: never */
-	uint64_t live_ms;	  /* since when the watches are up; 0: they are not yet */
 	unsigned handed_on;	  /* times since it last heard the API server */
 	bool left_old;		  /* the table that was left is not to be shown at once */
 	bool shown;		  /* a table was published to the hooks */
@@ -138,27 +137,14 @@ static bool waited_enough(const struct role *role)
 	return clock_monotonic_ms() - role->started_ms >= LEFT_WAIT_MS;
 }
 
-static bool has_settled(struct role *role, const struct pipeline *pipeline)
-{
-	uint64_t now_ms = clock_monotonic_ms();
-
-	if (!pipeline_is_live(pipeline))
-		return false;
-	if (!role->live_ms)
-		role->live_ms = now_ms;
-	return now_ms - role->live_ms >= SETTLE_MS;
-}
-
 static void run_round(struct role *role, struct pipeline *pipeline)
 {
 	const struct table_view *view;
 
-	pipeline_run(pipeline, role->shown     ? LONGEST_WAIT_MS
-			       : role->live_ms ? SETTLE_MS
-					       : FIRST_ROUNDS_MS);
+	pipeline_run(pipeline, role->shown ? LONGEST_WAIT_MS : FIRST_ROUNDS_MS);
 	view = pipeline_view(pipeline);
 	if (view && !role->shown && role->left_old && !waited_enough(role) &&
-	    !pipeline_problem(pipeline)[0] && !has_settled(role, pipeline))
+	    !pipeline_problem(pipeline)[0] && !pipeline_state(pipeline).publishes)
 		return;
 	if (!view) {
 		if (pipeline_attempted(pipeline))
@@ -170,18 +156,23 @@ static void run_round(struct role *role, struct pipeline *pipeline)
 	show(role, view);
 }
 
+/* How long the table that was left serves before it is listed anew; 0: it does not serve. */
 static uint32_t start_delay_ms(const struct role *role)
 {
-	struct table_view view;
-	unsigned class;
-	uint64_t table_age_s;
 	uint64_t age_ms = clock_monotonic_ms() - role->started_ms;
+	uint32_t delay_ms = (uint32_t)(random_u64() % SPREAD_MS);
+	struct table_view view;
+	struct table_read read;
+	unsigned class;
 
-	if (age_ms >= FRESH_S * 1000 || segment_attach_newest(role->lock.table, &view, &class) < 0)
+	if (segment_attach_newest(role->lock.table, &view, &class) < 0)
 		return 0;
-	table_age_s = age_s(&view);
+	if (table_read_begin(&view, &read) < 0 || (!role->shown && age_s(&view) > FRESH_S))
+		delay_ms = 0;
+	else if (age_s(&view) < FRESH_S && age_ms < FRESH_S * 1000)
+		delay_ms += FRESH_S * 1000 - (uint32_t)age_ms;
 	segment_detach(&view);
-	return table_age_s < FRESH_S ? FRESH_S * 1000 - (uint32_t)age_ms : 0;
+	return delay_ms;
 }
 
 /* @began_ms: since when it writes. */
@@ -216,7 +207,6 @@ static bool hand_on(struct role *role, struct pipeline *pipeline, enum end *ret_
 	log_info(role->logger, "no word from the API server: another process may write the table");
 	*ret_end = rc < 0 ? END_LOCKED_IN : END_HANDED_ON;
 	role->handed_on++;
-	role->live_ms = 0;
 	if (rc == 0)
 		nanosleep(&pause, NULL);
 	return true;
@@ -225,8 +215,6 @@ static bool hand_on(struct role *role, struct pipeline *pipeline, enum end *ret_
 static enum end write_table(struct role *role, bool shared)
 {
 	struct pipeline_options options = engine_pipeline_options(role->config);
-	struct journal_file_options journal = {.config_hash = role->identity};
-	char journal_name[WRITER_LOCK_NAME_SIZE];
 	struct pipeline *pipeline;
 	const struct table_view *left;
 	uint64_t began_ms = clock_monotonic_ms();
@@ -234,11 +222,7 @@ static enum end write_table(struct role *role, bool shared)
 	char error[256];
 
 	if (shared) {
-		writer_lock_name(role->identity, "journal", journal_name);
-		journal.directory_fd = role->lock.folder;
-		journal.name = journal_name;
-		journal.start_delay_ms = start_delay_ms(role);
-		options.journal = &journal;
+		options.sync.start_delay_ms = start_delay_ms(role);
 		options.table_identity = role->lock.table;
 		options.may_publish = may_publish;
 		options.may_publish_ctx = &role->lock;

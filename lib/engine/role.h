@@ -22,9 +22,8 @@ struct role_sink {
  *
  * One process of the user writes the table of these settings (writer_lock.h), all others read it
  * and wait for the lock, each asleep in one system call. When the writer ends, one of them has the
- * lock at once: it shows what is there and goes on with the watches from where the journal says
- * that they were. Where nothing can be shared (no /dev/shm, another owner's files) the table is
- * this process's own.
+ * lock at once: the table goes on to serve as it was left, until all is listed anew. Where nothing
+ * can be shared (no /dev/shm, another owner's files) the table is this process's own.
  */
 void role_run(const struct config *config, const struct logger *logger,
 	      const struct role_sink *sink);

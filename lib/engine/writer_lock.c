@@ -53,9 +53,9 @@ static int open_folder(void)
 	return fd;
 }
 
-void writer_lock_name(uint64_t identity, const char *suffix, char name[WRITER_LOCK_NAME_SIZE])
+void writer_lock_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE])
 {
-	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.%s", (unsigned long long)identity, suffix);
+	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.lock", (unsigned long long)identity);
 }
 
 /* The folder's parent: that is the same one after the folder was removed and made anew. */
@@ -81,7 +81,7 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 	if (lock.folder < 0)
 		return lock.folder;
 	rc = identify_table(lock.folder, identity, &lock.table);
-	writer_lock_name(identity, "lock", name);
+	writer_lock_name(identity, name);
 	if (rc == 0) {
 		lock.fd = openat(lock.folder, name,
 				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,

@@ -29,10 +29,10 @@ struct writer_lock {
 };
 
 /* Longest file name that writer_lock_name() makes, with its NUL. */
-#define WRITER_LOCK_NAME_SIZE 40
+#define WRITER_LOCK_NAME_SIZE 24
 
-/* "IDENTITY.SUFFIX" in @name: files of one table in the folder. */
-void writer_lock_name(uint64_t identity, const char *suffix, char name[WRITER_LOCK_NAME_SIZE]);
+/* "IDENTITY.lock" in @name: the file in the folder. */
+void writer_lock_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE]);
 
 /*
  * Makes folder (mode 0700) and file where they are missing. Refused with -EPERM: a folder or file

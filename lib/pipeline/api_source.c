@@ -25,9 +25,7 @@ struct api_source {
 	struct credentials *credentials;
 	struct http_client *http;
 	struct sync_io io;
-	struct journal_file *journal; /* NULL: none */
 	struct syncer *syncer;
-	bool has_run;
 	struct request *requests;
 	uint64_t request_count;
 	uint64_t error_count;
@@ -199,17 +197,14 @@ static int api_run(struct source *source, int max_wait_ms)
 	syncer_tick(api->syncer);
 	now_ms = clock_monotonic_ms();
 	due_ms = syncer_deadline_ms(api->syncer);
-	/* What the last writer left is there to be taken before anything is waited for. */
-	if (due_ms <= now_ms || (!api->has_run && syncer_restored(api->syncer)))
+	if (due_ms <= now_ms)
 		max_wait_ms = 0;
 	else if (due_ms - now_ms < (uint64_t)max_wait_ms)
 		max_wait_ms = (int)(due_ms - now_ms);
-	api->has_run = true;
 	rc = http_client_run(api->http, max_wait_ms);
 	/* Again: a refusal may have called for a stand-in, which must be tried before the first
 	 * table counts as complete. */
 	syncer_tick(api->syncer);
-	syncer_save(api->syncer);
 	log_credentials_problem(api);
 	return rc;
 }
@@ -232,6 +227,11 @@ static bool api_synced(const struct source *source)
 static bool api_attempted(const struct source *source)
 {
 	return syncer_attempted(of_const(source)->syncer);
+}
+
+static bool api_settled(const struct source *source)
+{
+	return syncer_settled(of_const(source)->syncer);
 }
 
 static bool api_live(const struct source *source)
@@ -274,7 +274,6 @@ static void api_free(struct source *source)
 	struct api_source *api = of(source);
 
 	syncer_free(api->syncer);
-	journal_file_free(api->journal);
 	http_client_free(api->http);
 	credentials_free(api->credentials);
 	free(api);
@@ -286,6 +285,7 @@ static const struct source_ops api_ops = {
 	.touch_all = api_touch_all,
 	.synced = api_synced,
 	.attempted = api_attempted,
+	.settled = api_settled,
 	.live = api_live,
 	.hears = api_hears,
 	.last_heard_ms = api_last_heard_ms,
@@ -303,8 +303,6 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 		.base_url = options->api_url,
 		.user_agent = USER_AGENT,
 	};
-	struct syncer_options sync = options->sync;
-	struct journal_options journal;
 	int rc;
 
 	snprintf(error, error_size, "out of memory");
@@ -330,18 +328,8 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 		http_options.credentials = api->credentials;
 		rc = http_client_new(&http_options, &api->http, error, error_size);
 	}
-	if (rc == 0 && options->journal) {
-		rc = journal_file_new(options->journal, &api->journal);
-		if (rc == 0)
-			journal = (struct journal_options){
-				.io = journal_file_io(api->journal),
-				.config_hash = options->journal->config_hash,
-				.start_delay_ms = options->journal->start_delay_ms,
-			};
-		sync.journal = &journal;
-	}
 	if (rc == 0)
-		rc = syncer_new(&sync, &api->io, &api->logger, &api->syncer);
+		rc = syncer_new(&options->sync, &api->io, &api->logger, &api->syncer);
 	if (rc < 0) {
 		api_free(&api->source);
 		return rc;

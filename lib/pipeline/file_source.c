@@ -201,6 +201,7 @@ static const struct source_ops file_ops = {
 	.touch_all = file_touch_all,
 	.synced = file_synced,
 	.attempted = file_attempted,
+	.settled = file_attempted,
 	.live = file_live,
 	.hears = file_live,
 	.last_heard_ms = file_last_heard_ms,

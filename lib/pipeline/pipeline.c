@@ -23,7 +23,6 @@ struct pipeline {
 	unsigned ref_count;
 	struct table_writer *writer;
 	uint32_t max_age_s;
-	uint64_t made_ms;
 	bool (*may_publish)(void *ctx);
 	void *may_publish_ctx;
 	uint64_t publishes;
@@ -139,21 +138,13 @@ static void publish(struct pipeline *pipeline)
 		  (unsigned long long)size.bytes);
 }
 
-/* The API server has answered this pipeline, so that its table is not only what was left. */
-static bool was_heard(const struct pipeline *pipeline)
-{
-	return pipeline->source->ops->last_heard_ms(pipeline->source) > pipeline->made_ms;
-}
-
-/* When the API server was last heard: by us, or by who wrote the table before. */
+/* When the API server was last heard of what the table says: by us, or by who wrote it before. */
 static uint64_t last_heard_s(const struct pipeline *pipeline)
 {
 	const struct source *source = pipeline->source;
 
-	/* What was restored says it in seconds, and each of a chain of writers would round it up.
-	 */
-	if (!source->ops->synced(source) ||
-	    (!was_heard(pipeline) && table_writer_heard_s(pipeline->writer)))
+	/* A part of the lists makes nothing younger that was left. */
+	if (!pipeline->published)
 		return table_writer_heard_s(pipeline->writer);
 	return clock_realtime_s() -
 	       (clock_monotonic_ms() - source->ops->last_heard_ms(source)) / 1000;
@@ -195,7 +186,7 @@ static void update_table(struct pipeline *pipeline)
 	if (pipeline->refused)
 		return;
 	if (!source->ops->synced(source) ||
-	    (!table_writer_view(pipeline->writer) && !source->ops->attempted(source))) {
+	    (!pipeline->published && !source->ops->settled(source))) {
 		set_live(pipeline, false);
 		return;
 	}
@@ -226,7 +217,6 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->ref_count = options->sync.ref_count;
 	place_init(&pipeline->place, &options->place);
 	pipeline->max_age_s = options->max_age_s;
-	pipeline->made_ms = clock_monotonic_ms();
 	pipeline->may_publish = options->may_publish;
 	pipeline->may_publish_ctx = options->may_publish_ctx;
 	rc = table_writer_new(options->table_identity, &pipeline->writer);

@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "kube/credentials.h"
-#include "pipeline/journal_file.h"
 #include "publish/region.h"
 #include "select/select.h"
 #include "sync/syncer.h"
@@ -28,8 +27,7 @@ struct pipeline_options {
 	struct credentials_options credentials;
 	struct syncer_options sync; /* its refs are borrowed */
 	struct select_place place;  /* "" where not known: place.h then infers; copied */
-	const struct journal_file_options *journal; /* NULL: none; copied. Not for @api_file */
-	uint64_t table_identity;		    /* table_writer_new() */
+	uint64_t table_identity;    /* table_writer_new() */
 	/* table_writer_set_memory(); NULL: region_new(). Not with an identity. */
 	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
 	void *new_region_ctx;
@@ -50,7 +48,9 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 /*
  * One round: does what is due, waits at most @max_wait_ms for the network or the next deadline,
  * takes in what came and publishes when something changed. The first publish waits until every
- * collection was tried, so that no Service is missing by chance of order.
+ * collection was listed, so that no Service is missing by chance of order; one that fails, or takes
+ * more than 10 s, is left out of it until it is in. Up to then a shared table says what the last
+ * writer published, and when that heard the API server.
  */
 void pipeline_run(struct pipeline *pipeline, int max_wait_ms);
 

@@ -17,12 +17,13 @@ struct source_ops {
 	/* Does what is due and waits at most @max_wait_ms for news. Returns 0, or -errno when it
 	 * could not wait and came back at once. */
 	int (*run)(struct source *source, int max_wait_ms);
-	/* syncer.h: syncer_take_changed(), _touch_all(), _synced(), _attempted(), _live(),
-	 * _hears(), _last_heard_ms(). */
+	/* syncer.h: syncer_take_changed(), _touch_all(), _synced(), _attempted(), _settled(),
+	 * _live(), _hears(), _last_heard_ms(). */
 	bool (*take_changed)(struct source *source, struct service_state *ret_state);
 	void (*touch_all)(struct source *source);
 	bool (*synced)(const struct source *source);
 	bool (*attempted)(const struct source *source);
+	bool (*settled)(const struct source *source);
 	bool (*live)(const struct source *source);
 	bool (*hears)(const struct source *source);
 	uint64_t (*last_heard_ms)(const struct source *source);

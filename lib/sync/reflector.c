@@ -151,12 +151,6 @@ static void close_stream(struct reflector *r)
 	r->stream_open = false;
 }
 
-static void tell_version(const struct reflector *r, const char *version)
-{
-	if (r->sink.advance)
-		r->sink.advance(r->sink.ctx, version);
-}
-
 /* ---- objects ---- */
 
 static int take_undecodable_item(struct reflector *r, const char *text, size_t size,
@@ -264,7 +258,6 @@ static int take_event(void *ctx, const char *text, size_t size)
 		r->events++;
 		memcpy(r->resource_version, event.object.resource_version,
 		       sizeof(r->resource_version));
-		tell_version(r, r->resource_version);
 	}
 	object_clear(&event.object);
 	return rc;
@@ -403,10 +396,8 @@ static void leave_probe(struct reflector *r)
 static void single_is_absent(struct reflector *r)
 {
 	r->single_by_list = false;
-	if (r->sink.replace_begin(r->sink.ctx) == 0) {
+	if (r->sink.replace_begin(r->sink.ctx) == 0)
 		r->sink.replace_commit(r->sink.ctx);
-		tell_version(r, "");
-	}
 	r->synced = true;
 	heard(r);
 	wait_then(r, REFLECTOR_LIST_NEXT, r->poll_interval_ms);
@@ -551,7 +542,6 @@ static void list_complete(struct reflector *r)
 	if (is_list)
 		memcpy(r->resource_version, envelope.resource_version, sizeof(r->resource_version));
 	r->sink.replace_commit(r->sink.ctx);
-	tell_version(r, r->resource_version);
 	r->replacing = false;
 	r->list_form = REFLECTOR_LIST_NOT_OLDER;
 	r->retried_at_once = false;
@@ -673,27 +663,8 @@ int reflector_init(struct reflector *r, const struct reflector_options *options,
 	r->error_body.limit = REFLECTOR_ERROR_BODY_LIMIT;
 	backoff_init(&r->backoff, options->retry_delay_ms);
 	r->list_form = REFLECTOR_LIST_ANY;
-	wait_then(r, REFLECTOR_LIST_NEXT, 0);
+	wait_then(r, REFLECTOR_LIST_NEXT, options->start_delay_ms);
 	return 0;
-}
-
-void reflector_resume(struct reflector *r, const struct reflector_resume *resume)
-{
-	bool can_watch = resume->listed && resume->resource_version[0];
-
-	r->attempted = true;
-	r->synced = resume->listed;
-	r->denied = resume->denied;
-	if (!resume->listed) {
-		pause_longest_and(r, REFLECTOR_LIST_NEXT);
-		return;
-	}
-	r->last_heard_ms = resume->last_heard_ms;
-	snprintf(r->resource_version, sizeof(r->resource_version), "%s", resume->resource_version);
-	r->list_form = can_watch ? REFLECTOR_LIST_NOT_OLDER : REFLECTOR_LIST_ANY;
-	/* The server may have become another one meanwhile. */
-	r->must_probe = can_watch;
-	wait_then(r, can_watch ? REFLECTOR_WATCH_NEXT : REFLECTOR_LIST_NEXT, resume->delay_ms);
 }
 
 static uint64_t idle_deadline_ms(const struct reflector *r)

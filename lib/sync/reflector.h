@@ -47,10 +47,6 @@ struct reflector_sink {
 	void (*replace_abort)(void *ctx);
 	int (*upsert)(void *ctx, struct object *object);
 	void (*remove)(void *ctx, const char *namespace, const char *name);
-	/* All up to this version was taken in: by the commit, upsert or remove before it, or there
-	 * was nothing. "": a list that gives no version to watch from. NULL: nobody wants to know.
-	 */
-	void (*advance)(void *ctx, const char *resource_version);
 	void *ctx;
 };
 
@@ -63,6 +59,7 @@ struct reflector_options {
 			       must then select it by metadata.name; copied */
 	uint32_t retry_delay_ms;   /* see backoff.h */
 	uint32_t poll_interval_ms; /* between lists where no watch is allowed */
+	uint32_t start_delay_ms;   /* before the first list */
 };
 
 enum reflector_state {
@@ -165,26 +162,11 @@ struct reflector {
 	uint32_t watch_events;
 };
 
-/* Starts to list at once on the first reflector_tick(). @io must outlive it. Returns 0 or -ENOMEM.
+/* Lists on the first reflector_tick() after the delay. @io must outlive it. Returns 0 or -ENOMEM.
  */
 int reflector_init(struct reflector *reflector, const struct reflector_options *options,
 		   const struct sync_io *io, const struct reflector_sink *sink,
 		   const struct logger *logger);
-
-/* What an earlier process knew of the collection. */
-struct reflector_resume {
-	bool listed; /* its objects are in the sink, as they were at @resource_version */
-	bool denied; /* it was refused and never listed: tried again after the longest pause */
-	const char *resource_version; /* "": there is none to watch from */
-	uint32_t delay_ms;	      /* before the first request of a listed one */
-	uint64_t last_heard_ms;	      /* monotonic */
-};
-
-/*
- * Before the first reflector_tick(): goes on from there. As after a lost connection the server's
- * version is asked for first, and the watch follows.
- */
-void reflector_resume(struct reflector *reflector, const struct reflector_resume *resume);
 
 /* Does what is due. */
 void reflector_tick(struct reflector *reflector);

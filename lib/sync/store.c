@@ -394,25 +394,6 @@ struct reflector_sink store_scope_sink(struct store_scope *scope)
 
 /* ---- interface ---- */
 
-const struct object *store_scope_find(const struct store_scope *scope, const char *namespace,
-				      const char *name)
-{
-	const struct stored_object *stored = find_object(scope, namespace, name);
-
-	return stored ? &stored->object : NULL;
-}
-
-int store_scope_each(const struct store_scope *scope,
-		     int (*visit)(void *ctx, const struct object *object), void *ctx)
-{
-	int rc = 0;
-
-	for (const struct stored_object *stored = scope->objects; stored && rc == 0;
-	     stored = stored->hh.next)
-		rc = visit(ctx, &stored->object);
-	return rc;
-}
-
 int store_new(struct store **ret_store)
 {
 	struct store *store = calloc(1, sizeof(*store));

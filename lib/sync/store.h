@@ -42,15 +42,6 @@ void store_scope_close(struct store_scope *scope);
 /* Feeds the scope from a reflector. */
 struct reflector_sink store_scope_sink(struct store_scope *scope);
 
-/* The object of that name in the scope, or NULL. Valid until the scope changes. */
-const struct object *store_scope_find(const struct store_scope *scope, const char *namespace,
-				      const char *name);
-
-/* Calls @visit for each object of the scope, in no order, until it returns other than 0; returns
- * that. */
-int store_scope_each(const struct store_scope *scope,
-		     int (*visit)(void *ctx, const struct object *object), void *ctx);
-
 /* What a Service consists of now. */
 struct service_state {
 	const char *namespace;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "sync/collection.h"
-#include "sync/journal.h"
 #include "sync/made_up.h"
 #include "sync/selector.h"
 
@@ -32,10 +31,7 @@ struct syncer {
 	struct logger logger;
 	struct namespace_sync *namespaces;
 	unsigned namespace_count;
-	struct journal_options journal_options;
-	struct journal *journal; /* NULL: none */
-	uint64_t saved_heard_ms; /* syncer_last_heard_ms() as the journal has it */
-	bool restored;
+	uint64_t settled_ms; /* what is not in by then is not waited for */
 };
 
 /* ---- what to ask for ---- */
@@ -63,7 +59,6 @@ static int start_collection(struct namespace_sync *ns, struct collection *collec
 		.owner = ns,
 		.io = syncer->io,
 		.logger = &syncer->logger,
-		.journal = syncer->journal,
 		.reflector =
 			{
 				.kind = kind,
@@ -71,6 +66,7 @@ static int start_collection(struct namespace_sync *ns, struct collection *collec
 				.single = single,
 				.retry_delay_ms = syncer->options.retry_delay_ms,
 				.poll_interval_ms = syncer->options.poll_interval_ms,
+				.start_delay_ms = syncer->options.start_delay_ms,
 			},
 	};
 	int rc = selector_path(group_version, ns->namespace, resource, &path);
@@ -175,7 +171,6 @@ static void namespace_adjust(struct namespace_sync *ns)
 			log_info(&ns->syncer->logger,
 				 "namespace %s: EndpointSlices may not be read, using Endpoints",
 				 ns->namespace);
-			journal_note_denied(&ns->slices.journaled);
 			start_endpoints(ns);
 		} else if (ns->endpoints && slices->synced) {
 			log_info(&ns->syncer->logger, "namespace %s: using EndpointSlices again",
@@ -189,7 +184,6 @@ static void namespace_adjust(struct namespace_sync *ns)
 		log_info(&ns->syncer->logger,
 			 "namespace %s: Services may not be read, using the entries' own addresses",
 			 ns->namespace);
-		journal_note_denied(&ns->services.journaled);
 		make_up(ns);
 	} else if (ns->made_up && services->synced) {
 		store_scope_close(ns->made_up);
@@ -303,55 +297,6 @@ static bool visit_problem(const struct namespace_sync *ns, const struct collecti
 	return false;
 }
 
-/* ---- what the last writer knew ---- */
-
-/* Starts the stand-ins, so that they are restored too. */
-static void on_denied(void *owner)
-{
-	struct namespace_sync *ns = owner;
-
-	collection_resume_denied(&ns->services);
-	collection_resume_denied(&ns->slices);
-	namespace_adjust(ns);
-}
-
-static void namespace_resume(struct namespace_sync *ns, uint64_t last_heard_ms)
-{
-	uint32_t delay_ms = ns->syncer->options.journal->start_delay_ms;
-
-	collection_resume_listed(&ns->services, delay_ms, last_heard_ms);
-	collection_resume_listed(&ns->slices, delay_ms, last_heard_ms);
-	for (unsigned i = 0; i < ns->endpoints_count; i++)
-		collection_resume_listed(&ns->endpoints[i], delay_ms, last_heard_ms);
-	namespace_adjust(ns);
-}
-
-/* The monotonic clock is younger than a journal that has outlived the machine's start. */
-static uint64_t monotonic_of(const struct syncer *syncer, uint64_t realtime_s)
-{
-	const struct journal_io *io = &syncer->options.journal->io;
-	uint64_t now_ms = syncer->io->now_ms(syncer->io->ctx);
-	uint64_t now_s = io->realtime_s(io->ctx);
-	uint64_t ago_ms = now_s > realtime_s ? (now_s - realtime_s) * 1000 : 0;
-
-	return ago_ms < now_ms ? now_ms - ago_ms : 1;
-}
-
-static int restore(struct syncer *syncer)
-{
-	uint64_t heard_s;
-	int count = journal_restore(syncer->journal, on_denied, &heard_s);
-
-	if (count <= 0)
-		return count;
-	syncer->restored = true;
-	syncer->saved_heard_ms = heard_s ? monotonic_of(syncer, heard_s) : 0;
-	for (unsigned n = 0; n < syncer->namespace_count; n++)
-		namespace_resume(&syncer->namespaces[n], syncer->saved_heard_ms);
-	log_info(&syncer->logger, "%d collections go on from where the last writer ended", count);
-	return 0;
-}
-
 /* ---- interface ---- */
 
 static struct namespace_sync *namespace_of(struct syncer *syncer, const char *namespace)
@@ -394,16 +339,6 @@ static bool asks_for_all_namespaces(const struct syncer_options *options)
 	return false;
 }
 
-static int start_journal(struct syncer *syncer, const struct journal_options *options)
-{
-	const struct sync_io *io = syncer->io;
-	uint64_t random = (uint64_t)io->random(io->ctx) << 32 | io->random(io->ctx);
-
-	syncer->journal_options = *options;
-	syncer->options.journal = &syncer->journal_options;
-	return journal_new(options, random, &syncer->logger, &syncer->journal);
-}
-
 int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 	       const struct logger *logger, struct syncer **ret_syncer)
 {
@@ -415,6 +350,7 @@ int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 	syncer->options = *options;
 	syncer->io = io;
 	syncer->logger = *logger;
+	syncer->settled_ms = io->now_ms(io->ctx) + options->start_delay_ms + SYNCER_LONGEST_LIST_MS;
 	/* At most one a ref; never moved, the scopes hold pointers to them. */
 	syncer->namespaces = calloc(options->ref_count + 1, sizeof(syncer->namespaces[0]));
 	rc = syncer->namespaces ? 0 : -ENOMEM;
@@ -426,16 +362,14 @@ int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 		rc = namespace_add_name(namespace_of(syncer, everywhere ? "*" : ref->namespace),
 					everywhere ? "*" : ref->name);
 	}
-	if (rc == 0 && options->journal)
-		rc = start_journal(syncer, options->journal);
 	for (unsigned i = 0; rc == 0 && i < syncer->namespace_count; i++)
 		rc = namespace_start(&syncer->namespaces[i]);
-	if (rc == 0 && syncer->journal)
-		rc = restore(syncer);
 	if (rc < 0) {
 		syncer_free(syncer);
 		return rc;
 	}
+	/* A stand-in that starts later waits for nothing. */
+	syncer->options.start_delay_ms = 0;
 	*ret_syncer = syncer;
 	return 0;
 }
@@ -458,6 +392,8 @@ uint64_t syncer_deadline_ms(const struct syncer *syncer)
 	uint64_t earliest_ms = UINT64_MAX;
 
 	for_each_collection(syncer, visit_deadline, &earliest_ms);
+	if (!syncer_settled(syncer) && syncer->settled_ms < earliest_ms)
+		earliest_ms = syncer->settled_ms;
 	return earliest_ms;
 }
 
@@ -492,6 +428,12 @@ bool syncer_attempted(const struct syncer *syncer)
 	return for_each_collection(syncer, visit_attempted, NULL);
 }
 
+bool syncer_settled(const struct syncer *syncer)
+{
+	return syncer_attempted(syncer) ||
+	       syncer->io->now_ms(syncer->io->ctx) >= syncer->settled_ms;
+}
+
 bool syncer_live(const struct syncer *syncer)
 {
 	for (unsigned n = 0; n < syncer->namespace_count; n++) {
@@ -501,27 +443,6 @@ bool syncer_live(const struct syncer *syncer)
 			return false;
 	}
 	return syncer_synced(syncer);
-}
-
-bool syncer_restored(const struct syncer *syncer)
-{
-	return syncer->restored;
-}
-
-void syncer_save(struct syncer *syncer)
-{
-	uint64_t heard_ms = syncer_last_heard_ms(syncer);
-
-	if (!syncer->journal)
-		return;
-	if (heard_ms != syncer->saved_heard_ms) {
-		const struct journal_io *io = &syncer->journal_options.io;
-		uint64_t ago_ms = syncer->io->now_ms(syncer->io->ctx) - heard_ms;
-
-		syncer->saved_heard_ms = heard_ms;
-		journal_note_heard(syncer->journal, io->realtime_s(io->ctx) - ago_ms / 1000);
-	}
-	journal_flush(syncer->journal);
 }
 
 uint64_t syncer_last_heard_ms(const struct syncer *syncer)
@@ -558,7 +479,6 @@ void syncer_free(struct syncer *syncer)
 		store_free(ns->store);
 		free(ns->names);
 	}
-	journal_free(syncer->journal);
 	free(syncer->namespaces);
 	free(syncer);
 }

@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/service_ref.h"
-#include "sync/journal.h"
 #include "sync/reflector.h"
 #include "sync/store.h"
 
@@ -31,15 +30,15 @@ struct syncer_options {
 	bool follow_services; /* false: the caller needs endpoints only; each ref is made up */
 	uint32_t retry_delay_ms;
 	uint32_t poll_interval_ms;
-	const struct journal_options *journal; /* NULL: none; copied */
+	uint32_t start_delay_ms; /* before the first lists */
 };
 
 struct syncer;
 
-/*
- * @io must outlive the syncer. With a journal it begins where the last writer ended: synced and
- * attempted at once where that was listed, live when the watches are up. Returns 0 or -ENOMEM.
- */
+/* What takes longer is not waited for any more: other Services would be kept from changes by it. */
+#define SYNCER_LONGEST_LIST_MS 10000
+
+/* @io must outlive the syncer. Returns 0 or -ENOMEM. */
 int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 	       const struct logger *logger, struct syncer **ret_syncer);
 
@@ -65,21 +64,19 @@ bool syncer_synced(const struct syncer *syncer);
 /* The first attempt of every collection came to an end, so waiting longer makes no sense. */
 bool syncer_attempted(const struct syncer *syncer);
 
+/*
+ * What is synced now is to stand in the place of any older state, whatever is missing: every
+ * collection was attempted, or SYNCER_LONGEST_LIST_MS have passed since the first list was due.
+ */
+bool syncer_settled(const struct syncer *syncer);
+
 /* All synced namespaces are heard now: what was taken of them is fresh. */
 bool syncer_live(const struct syncer *syncer);
 
 /* At least one collection is heard now. */
 bool syncer_hears(const struct syncer *syncer);
 
-/* Some collection goes on from the journal, so that there is something to take at once. */
-bool syncer_restored(const struct syncer *syncer);
-
-/* Writes to the journal what came since the last time. To be called before what was taken becomes
- * visible to others: the next writer must not fall behind that. Does nothing without a journal. */
-void syncer_save(struct syncer *syncer);
-
-/* Monotonic ms of the last good byte of any collection, also one that the last writer heard; 0:
- * none yet. */
+/* Monotonic ms of the last good byte of any collection; 0: none yet. */
 uint64_t syncer_last_heard_ms(const struct syncer *syncer);
 
 /* The first problem of any collection; "" when there is none. Valid until the next tick or

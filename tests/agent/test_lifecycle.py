@@ -101,7 +101,7 @@ def test_a_manager_that_is_busy(cluster: DoubleCluster, agents: Agents, table: P
 def test_a_signal_ends_it(
     cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path, number: "signal.Signals"
 ) -> None:
-    """Status 0, the socket is gone, the journal is there, and who has the table reads on."""
+    """Status 0, the socket is gone, and who has the table reads on."""
     service, _pods = web(cluster)
     agent = agents.run(cluster, table)
     go = table.parent / "go"
@@ -121,7 +121,7 @@ print(*sorted({ask() for _ in range(6)}))
     reader.wait_output("first")
 
     expect(agent.end(number), 0, agent.log())
-    expect(sorted(path.name for path in table.parent.iterdir()), ["table.journal", "table.lock"], agent.log())
+    expect(sorted(path.name for path in table.parent.iterdir()), ["table.lock"], agent.log())
     go.touch()
     result = reader.wait(10)
     expect((result.returncode, result.stdout.splitlines()[-1]), (0, "web-0 web-1 web-2"), result)
@@ -164,12 +164,12 @@ def test_one_agent_at_a_path(cluster: DoubleCluster, agents: Agents, run_shim: S
 
 @pytest.mark.parametrize("mode, wanted", [(None, 0o666), ("0600", 0o600), ("660", 0o660)])
 def test_rights(cluster: DoubleCluster, agents: Agents, place: Path, mode: "str | None", wanted: int) -> None:
-    """Of the socket as asked for; the journal and the lock are the agent's own; the directory is made."""
+    """Of the socket as asked for; the lock is the agent's own; the directory is made."""
     table = place / "made" / "table"
     agents.run(cluster, table, *(["--mode", mode] if mode else []))
 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in table.parent.iterdir()}
-    expect(modes, {"table": wanted, "table.lock": 0o600, "table.journal": 0o600})
+    expect(modes, {"table": wanted, "table.lock": 0o600})
     expect(stat.S_IMODE(table.parent.stat().st_mode), 0o755)
 
 

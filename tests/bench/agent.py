@@ -25,8 +25,7 @@ PODS = [(f"127.244.{number // 250}.{number % 250 + 1}",) for number in range(20_
 
 class Agent:
     def __init__(self, ground: Ground, services: Services) -> None:
-        # In memory, as /run is, for its journal's sake.
-        self._directory = tempfile.TemporaryDirectory(prefix="k8slb-bench-", dir="/dev/shm")
+        self._directory = tempfile.TemporaryDirectory(prefix="k8slb-bench-")
         self.table = Path(self._directory.name) / "table"
         self._log = ground.file("agent.log")
         with open(self._log, "wb") as log:

@@ -18,6 +18,7 @@ from tests.shared import FOLDER
 
 ONE_LIST_EACH = {("services", "list"): 1, ("endpointslices", "list"): 1}
 ONE_OF_EACH = {**ONE_LIST_EACH, ("services", "watch"): 1, ("endpointslices", "watch"): 1}
+TWO_LISTS_EACH = {key: 2 for key in ONE_LIST_EACH}  # the first writer's, and the next one's
 PROMOTION_S = 1.0  # another process is the writer within this time
 
 # Answers each line of its input "COUNT" by as many names of pods and one line "done".
@@ -67,8 +68,8 @@ def wait_writer(*shown: Any, but: Optional[int] = None, timeout: float = 10) -> 
 
 
 def asked_of(cluster: DoubleCluster) -> Dict[Any, int]:
-    """The requests of programs at the API server, counted by resource and verb. "ask": for one item, by which a new writer learns
-    that the server still knows the version that it goes on from."""
+    """The requests of programs at the API server, counted by resource and verb. "ask": for one item, by which a watch that was cut
+    off learns that the server still knows the version that it goes on from."""
     return dict(
         Counter((one.resource, "ask" if one.query.get("limit") == "1" else one.verb) for one in cluster.server.requests())
     )

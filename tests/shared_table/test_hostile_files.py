@@ -15,7 +15,7 @@ from tests.kube.cluster import Pod, Service
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared import FOLDER
 from tests.shared_table import sysv
-from tests.shared_table.common import Guest, asked_of, folder, lists_of, names, target, wait_writer
+from tests.shared_table.common import Guest, folder, lists_of, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -90,13 +90,12 @@ def test_no_place_for_files(cluster: DoubleCluster, run_shim: ShimRunner, what: 
 
 
 def test_a_full_place(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
-    """The lock needs a name, and no room: the table is shared, only the next writer begins with a list."""
+    """The lock needs a name, and no room: the table is shared, and so is what the next writer makes of it."""
     needs_root()
     with mounted("-o", "size=4k"):
         (FOLDER / "filler").write_bytes(b"x" * 4096)
         first, second = expect_served(cluster, run_shim)
         expect(set(lists_of(cluster).values()), {1}, cluster.logs())
-        first.process.wait_log("error: .*journal")
         first.kill()
         wait_writer(second.process.result, but=first.pid)
         added = cluster.add_pod("later", {"app": "web"})
@@ -250,64 +249,3 @@ def test_deleted_again_and_again(cluster: DoubleCluster, run_shim: ShimRunner) -
     pods.append(cluster.add_pod("web-last", {"app": "web"}))
     guest.wait_asked(names(pods), 10, cluster.logs())
     expect(guest.log().count("its lock was removed"), 1, guest.log())
-
-
-# ---- The journal ----
-
-
-def journal() -> Path:
-    (found,) = folder().glob("*.journal")
-    return found
-
-
-def replace_by(make: Callable[[Path], Any]) -> Callable[[Path], None]:
-    def replaced(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return replaced
-
-
-def huge(path: Path) -> None:
-    os.truncate(path, 1 << 30)
-
-
-def flipped(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    for at in range(0, len(content), 97):
-        content[at] ^= 0x20
-    path.write_bytes(content)
-
-
-JOURNALS: Dict[str, Callable[[Path], Any]] = {
-    "noise": lambda path: path.write_bytes(os.urandom(path.stat().st_size)),
-    "flipped bits": flipped,
-    "half": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "empty": lambda path: os.truncate(path, 0),
-    "huge": huge,
-    "another owner": lambda path: os.chown(path, NOBODY, NOBODY),
-    "mode 0666": lambda path: path.chmod(0o666),
-    "symbolic link": replace_by(lambda path: path.symlink_to("/dev/zero")),
-    "FIFO": replace_by(lambda path: os.mkfifo(path, 0o600)),
-    "directory": replace_by(lambda path: path.mkdir(0o700)),
-    "missing": lambda path: path.unlink(),
-}
-
-
-@pytest.mark.parametrize("what", JOURNALS)
-def test_in_the_place_of_the_journal(cluster: DoubleCluster, run_shim: ShimRunner, what: str) -> None:
-    """The next writer begins with a list. Its first connect has what the table says."""
-    needs_root()
-    service, pods = target(cluster)
-    first = Guest(run_shim, service, cluster.env("web"))
-    first.wait_asked(names(pods))
-    first.end()
-    JOURNALS[what](journal())
-    guests = [Guest(run_shim, service, cluster.env("web")) for _ in range(2)]
-    for guest in guests:
-        expect(set(guest.ask(9)), names(pods), guest.process.result())
-    pods.append(cluster.add_pod("late", {"app": "web"}))
-    for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
-        expect(guest.end().returncode, 0, guest.process.result())
-    expect(max(asked_of(cluster).values()) <= 3, True, cluster.logs())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of whichever process is the writer, again and again while pods change: the table goes on, and so does the watch."""
+"""kill -9 of whichever process is the writer, again and again while pods change: the table goes on, and each next one lists."""
 import random
 import time
 from typing import Dict, List
@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import ShimRunner, counts, expect
 from tests.kube.double_cluster import DoubleCluster
-from tests.shared_table.common import ONE_LIST_EACH, PROMOTION_S, Guest, asked_of, lists_of, names, target, wait_writer
+from tests.shared_table.common import PROMOTION_S, Guest, asked_of, lists_of, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -56,7 +56,7 @@ def test_storm_of_kills_while_pods_change(cluster: DoubleCluster, run_shim: Shim
         expect(guest.end().returncode, 0, guest.process.result())
     asked = asked_of(cluster)
     print(f"{KILLS} kills: next writer within {slowest:.3f} s, requests {asked}")
-    expect(lists_of(cluster), ONE_LIST_EACH, cluster.logs())
+    expect(max(lists_of(cluster).values()) <= 1 + KILLS, True, asked, cluster.logs())
     without_version = [query for query in watched_versions(cluster) if query.get("resourceVersion", "0") in ("", "0")]
     expect(without_version, [], cluster.logs())
     expect(slowest < PROMOTION_S, True, f"slowest: {slowest:.3f} s")

@@ -10,7 +10,7 @@ from tests.harness import Build, ShimRunner, expect
 from tests.hazards.guests import ASK, NOBODY, as_nobody, needs_root, public_build, public_credentials, public_directory
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared_table import sysv
-from tests.shared_table.common import ONE_LIST_EACH, Guest, holders, lists_of, names, target, wait_writer
+from tests.shared_table.common import TWO_LISTS_EACH, Guest, holders, lists_of, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 public = pytest.fixture(public_directory)
@@ -58,7 +58,7 @@ def test_growth_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunner)
     pods.append(cluster.add_pod("last", {"app": "web"}))
     for guest in guests:
         guest.wait_asked(names(pods), 20, cluster.logs)
-    expect(lists_of(cluster), ONE_LIST_EACH, cluster.logs())
+    expect(lists_of(cluster), TWO_LISTS_EACH, cluster.logs())
 
 
 def test_two_configurations(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -81,7 +81,7 @@ def test_two_configurations(cluster: DoubleCluster, run_shim: ShimRunner) -> Non
     for guest, pods in guests:
         guest.wait_asked(names(pods), 10, cluster.logs)
     expect(len(others & set(holders().values())), 1, holders())
-    expect(set(lists_of(cluster).values()), {2}, cluster.logs())
+    expect(set(lists_of(cluster).values()), {3}, cluster.logs())
 
 
 def test_two_users(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, public: Path) -> None:
@@ -112,7 +112,7 @@ def test_the_next_layout(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     old = Guest(run_shim, service, cluster.env("web"))
     old.wait_asked(names(pods))
     (segment,) = sysv.tables()
-    sysv.write(segment["shmid"], 8, b"\x02")
+    sysv.write(segment["shmid"], 8, b"\x7f")
     new = Guest(run_shim, service, cluster.env("web"))
     new.wait_asked(names(pods))
     new.process.wait_log("info: syncing from [^ ]*$")

@@ -26,7 +26,7 @@ static int begin(void **state)
 
 	(void)state;
 	identity = segments_identity();
-	writer_lock_name(identity, "lock", name);
+	writer_lock_name(identity, name);
 	snprintf(path, sizeof(path), "/dev/shm/k8slb-%u/%s", (unsigned)geteuid(), name);
 	return 0;
 }

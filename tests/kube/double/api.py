@@ -74,7 +74,9 @@ class Api:
             log = req.log
             log.resource, log.verb = where.resource.plural, where.verb
             log.namespace, log.name = where.namespace, where.name
-            fault = self.server.faults.take(REQUEST, where.resource.plural, where.verb)
+            fault = self.server.faults.take(
+                REQUEST, where.resource.plural, where.verb, lambda one: one.get("namespace") in (None, where.namespace)
+            )
             if fault is not None:
                 log.fault = fault.kind
                 if fault.kind != "delay":

@@ -76,7 +76,7 @@ void segments_remove_lock(uint64_t identity)
 	char name[WRITER_LOCK_NAME_SIZE];
 	char path[128];
 
-	writer_lock_name(identity, "lock", name);
+	writer_lock_name(identity, name);
 	snprintf(path, sizeof(path), "/dev/shm/k8slb-%u/%s", (unsigned)geteuid(), name);
 	assert_int_equal(unlink(path), 0);
 	*strrchr(path, '/') = '\0';
