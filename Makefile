@@ -36,6 +36,8 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/k8slb
 THIRD_PARTY_SRC ?=
 
 PYTEST_ARGS ?=
+# How many Python tests run side by side: most of them wait. 0: one after the other in one process, as -s and --pdb need it.
+WORKERS ?= $(if $(filter -s --pdb,$(PYTEST_ARGS)),0,5)
 FUZZ_SECONDS ?= 20
 # quick or full: how often the tests repeat what can only be shown by repetition.
 K8SLB_TEST_COUNTS ?= quick
@@ -221,11 +223,29 @@ test: ## everything: unit tests plain, sanitized and under valgrind, then real p
 	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,clang)' scripts/setup test
 	@$(MAKE) check
 	@$(MAKE) all programs examples
-	@$(MAKE) -j2 -Otarget test-asan test-tsan
-	@$(MAKE) -j2 -Otarget pytest-asan pytest-tsan
-	@$(MAKE) -j2 -Otarget test-valgrind test-clang
-	@$(MAKE) -j2 -Otarget pytest-e2e pytest-others
-	@$(MAKE) -j2 -Otarget test-libcs hazards
+	@$(MAKE) -j2 -Otarget sanitized-builds
+	@$(MAKE) -j2 -Otarget tests-that-wait tests-that-compute
+
+# Two lanes side by side: real programs, which mostly wait, and what keeps a CPU busy all the time.
+tests-that-wait:
+	@$(MAKE) pytest-all
+	@$(MAKE) pytest-asan
+	@$(MAKE) pytest-tsan
+	@$(MAKE) test-libcs
+
+tests-that-compute:
+	@$(MAKE) test-asan
+	@$(MAKE) test-tsan
+	@$(MAKE) test-valgrind
+	@$(MAKE) test-clang
+	@$(MAKE) $(if $(filter full,$(K8SLB_TEST_COUNTS)),hazards,hazards-touched)
+
+# Both lanes use them, so neither may be the one that makes them.
+sanitized-builds:
+	@$(MAKE) SANITIZE=address,undefined sanitized-build
+	@$(MAKE) SANITIZE=thread sanitized-build
+
+sanitized-build: $(SHIM) $(CLI) programs $(UNIT_TESTS)
 
 soak: ## the same tests with every count raised
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
@@ -263,25 +283,23 @@ hazards: all programs ## take out one defence at a time: its test must fail
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
 	@scripts/check-hazards --build $(BUILD)
 
+hazards-touched: all programs ## the same for the folders that a change touches
+	@scripts/check-hazards --build $(BUILD) --touched
+
 libcs-programs: $(LIBCS_PROGRAMS)
 
-run_pytest = PATH="$(VENV)/bin:$$PATH" scripts/in-netns $(VENV)/bin/python -m pytest $(1) \
-	--build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
+# Each worker goes through scripts/in-netns by itself (tests/conftest.py).
+run_pytest = PATH="$(VENV)/bin:$$PATH" $(if $(filter 0,$(WORKERS)),scripts/in-netns) $(VENV)/bin/python -m pytest \
+	-n$(WORKERS) $(1) --build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
 
 # Of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'. A path in them is all that is run, without one it
 # is what pytest.ini says.
 pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
+	@$(MAKE) pytest-all
+
+pytest-all:
 	@$(call run_pytest,--ignore=tests/libcs)
-
-# Two halves of about the same time, each in a network namespace of its own: most tests wait.
-HALF_OF_TESTS := tests/e2e tests/programs tests/failover
-
-pytest-e2e:
-	@$(call run_pytest,$(HALF_OF_TESTS))
-
-pytest-others:
-	@$(call run_pytest,tests $(addprefix --ignore=,$(HALF_OF_TESTS) tests/libcs))
 
 # Hooks, the agent and writers that end, watched. Tests that have no meaning then are marked so.
 pytest-asan:
@@ -344,8 +362,9 @@ clean: ## remove the build folders (the cache stays)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all lib examples programs check unit structure documents commits test soak demo bench test-asan test-tsan \
-	test-valgrind test-clang test-libcs libcs-programs hazards pytest pytest-e2e pytest-others pytest-asan pytest-tsan \
+.PHONY: all lib examples programs check unit structure documents commits test tests-that-wait tests-that-compute \
+	sanitized-builds sanitized-build soak demo bench test-asan test-tsan test-valgrind test-clang test-libcs \
+	libcs-programs hazards hazards-touched pytest pytest-all pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------
@@ -377,8 +396,8 @@ $(THIRD_PARTY):
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(foreach word,$(CC) $(CC_VERSION) $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) \
-		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.$$$$; \
+		cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
 $(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	$(call say,CC)

@@ -4,9 +4,14 @@
   --build-dir DIR         where the Makefile put its results (default: build)
   --cluster real,double   the clusters to run on (default: both)
 
-Under CI=true a skipped test is a failure. Run inside of scripts/in-netns.
+Under CI=true a skipped test is a failure. Run inside of scripts/in-netns, or side by side by pytest-xdist (-n 4): then
+each worker goes through scripts/in-netns by itself, so that ports, addresses, /dev/shm, segments and resolv.conf are its own
+and every worker has a double of its own. What starts the real control plane is run by one worker, and so is what shares a
+fixture of its module.
 """
 import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Any, Callable, Generator, Iterator, List, Optional, Set
 
@@ -28,6 +33,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", default=",".join(KINDS), help="clusters to run on: real, double or both")
 
 
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """After xdist's own, which makes "load" of -n."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: List[Any]) -> None:
+    """Each worker, and one that follows a crashed one, is in its namespaces from its first instruction on."""
+    for spec in specs:
+        spec.python = shlex.join([str(ROOT / "scripts/in-netns"), sys.executable])
+
+
 def pytest_configure(config: pytest.Config) -> None:
     unknown = _chosen(config) - set(KINDS)
     if unknown:
@@ -44,19 +62,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("cluster", marker.args if marker else KINDS, indirect=True)
 
 
+def _clusters(item: pytest.Item) -> Set[str]:
+    callspec = getattr(item, "callspec", None)
+    kind = callspec.params.get("cluster") if callspec else None
+    return {kind} if kind else {name for name in KINDS if f"{name}_cluster" in getattr(item, "fixturenames", ())}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
     chosen = _chosen(config)
 
     def wanted(item: pytest.Item) -> bool:
-        callspec = getattr(item, "callspec", None)
-        kind = callspec.params.get("cluster") if callspec else None
-        needed = {kind} if kind else {name for name in KINDS if f"{name}_cluster" in getattr(item, "fixturenames", ())}
-        return needed <= chosen
+        return _clusters(item) <= chosen
 
     left_out = [item for item in items if not wanted(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if wanted(item)]
+    for item in items:
+        group = _group(item)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> Optional[str]:
+    """Whom of xdist's workers it runs beside: one has the real control plane, one each module's own fixtures."""
+    if "real" in _clusters(item):
+        return "real"
+    fixtures = getattr(item, "_fixtureinfo").name2fixturedefs
+    shared_in_module = any(found[-1].scope == "module" for found in fixtures.values())
+    return item.nodeid.partition("::")[0] if shared_in_module else None
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -23,9 +23,11 @@ SANITIZERS = {"build-asan": "address,undefined", "build-tsan": "thread"}
 
 def made(directory: str) -> Build:
     """The build with this sanitizer, made as far as it is not there."""
-    command = ["nice", "make", "-s", "-C", str(ROOT), f"SANITIZE={SANITIZERS[directory]}", f"BUILD={directory}"]
+    # One at a time: other workers ask for it as well.
+    turn = ["flock", str(ROOT / "Makefile"), "nice", "make", "-s", "-C", str(ROOT)]
+    what = [f"SANITIZE={SANITIZERS[directory]}", f"BUILD={directory}", f"{directory}/libk8slb.so", "programs"]
     result = subprocess.run(
-        [*command, f"{directory}/libk8slb.so", "programs"], capture_output=True, text=True,
+        [*turn, *what], capture_output=True, text=True,
         # A make that runs the tests must not lend us its flags and its job slots.
         env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
     )
