@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/libc_compat.h"
 #include "base/raw_syscall.h"
 #include "table/handover.h"
 
@@ -74,8 +73,8 @@ int handover_send(int client, int table_fd)
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = {0}};
-	struct handover_message message = {.magic = HANDOVER_MAGIC};
-	struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
+	uint64_t magic = HANDOVER_MAGIC;
+	struct iovec part = {.iov_base = &magic, .iov_len = sizeof(magic)};
 	struct msghdr header = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
@@ -83,11 +82,7 @@ int handover_send(int client, int table_fd)
 		.msg_controllen = sizeof(control.bytes),
 	};
 	struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-	struct stat status;
 
-	if (k8slb_fstat(table_fd, &status) < 0)
-		return -errno;
-	message.size = (uint64_t)status.st_size;
 	rights->cmsg_level = SOL_SOCKET;
 	rights->cmsg_type = SCM_RIGHTS;
 	rights->cmsg_len = CMSG_LEN(sizeof(int));

@@ -165,8 +165,8 @@ static int receive_descriptor(int socket)
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
 	} control;
-	struct handover_message message = {.magic = 0};
-	struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
+	uint64_t magic = 0;
+	struct iovec part = {.iov_base = &magic, .iov_len = sizeof(magic)};
 	struct msghdr header = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
@@ -177,8 +177,7 @@ static int receive_descriptor(int socket)
 
 	if (got < 0)
 		return -errno;
-	return take_descriptor(&header, got == (long)sizeof(message) &&
-						message.magic == HANDOVER_MAGIC &&
+	return take_descriptor(&header, got == (long)sizeof(magic) && magic == HANDOVER_MAGIC &&
 						!(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)));
 }
 

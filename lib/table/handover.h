@@ -18,19 +18,14 @@
  * is a memfd that can neither shrink nor grow (fcntl(2), F_ADD_SEALS), and a new one when it is
  * outgrown.
  *
- * At a path listens a socket of AF_UNIX and SOCK_SEQPACKET. Whoever connects gets one message,
- * struct handover_message with one read-only descriptor (SCM_RIGHTS), and the end of the
- * connection. The agent reads nothing.
+ * At a path listens a socket of AF_UNIX and SOCK_SEQPACKET. Whoever connects gets one message, this
+ * word with one read-only descriptor (SCM_RIGHTS), and the end of the connection. The agent reads
+ * nothing.
  */
-#define HANDOVER_MAGIC 0x3144484c53384bULL /* "K8SLHD1" little endian */
+#define HANDOVER_MAGIC 0x3244484c53384bULL /* "K8SLHD2" little endian */
 
-struct handover_message {
-	uint64_t magic;
-	uint64_t size; /* of the file */
-};
-
-/* An agent's heart beats once a second at least; a reader looks for a new one when it has not for so
- * long. */
+/* An agent's heart beats once a second at least; a reader looks for a new one when it has not for
+ * so long. */
 #define HANDOVER_STALE_MS 3000u
 
 /* What follows is the readers' side (the agent's: publish/handover_region.h): system calls only, no
