@@ -126,8 +126,8 @@ endif
 # --- sources ---------------------------------------------------------------------------------
 
 # Every .c file of these folders is built: a new file needs no change here.
-SHARED_STAGES := base kube sync select table publish pick pipeline
-SHIM_STAGES := $(SHARED_STAGES) config engine
+SHARED_STAGES := base kube sync select table publish pipeline
+SHIM_STAGES := $(SHARED_STAGES) pick config engine
 ENDPOINTS_STAGES := $(SHARED_STAGES) endpoints
 
 stage_sources = $(sort $(foreach stage,$(1),$(wildcard lib/$(stage)/*.c)))

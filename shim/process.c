@@ -30,7 +30,6 @@ static struct {
 	/* Pages of these that no Service uses are never touched. */
 	struct hints private_hints; /* when the shared ones cannot be had */
 	struct cursor_slot rounds[CURSOR_SLOTS];
-	uint32_t cursors[PICK_CURSORS];
 } own = {.page = &own.fallback};
 
 /*
@@ -97,7 +96,6 @@ struct pick_state process_pick_state(const struct process *process)
 		.client = peek_u64(&shim.link.client),
 		.rules = rules,
 		.rounds = own.rounds,
-		.cursors = own.cursors,
 		.seed = peek_u64(&process->seed),
 		.policy = shim.config.policy == POLICY_RANDOM ? PICK_RANDOM : PICK_ROUND_ROBIN,
 	};

@@ -70,13 +70,8 @@ static inline uint8_t peek_u8(const uint8_t *byte)
 	return __atomic_load_n(byte, __ATOMIC_RELAXED);
 }
 
-/* Takes the next number of a shared counter; order against other memory does not matter. */
-static inline uint32_t take_ticket_u32(uint32_t *counter)
-{
-	return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
-}
-
-/* The same for a counter in the upper half of a word. */
+/* Takes the next number of a shared counter in the upper half of a word; order against other memory
+ * does not matter. */
 static inline uint64_t take_tickets_u64(uint64_t *word, uint64_t step)
 {
 	return __atomic_fetch_add(word, step, __ATOMIC_RELAXED);

@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "endpoints/settings.h"
-#include "pick/pick.h"
 
 /* Longest time that k8slb_sync_endpoints() waits: a list may take 60 s. */
 #define SYNC_DEADLINE_MS (65 * 1000)
@@ -37,8 +36,7 @@ struct k8slb {
 	bool attempted; /* the thread's first try came to an end */
 	char problem[K8SLB_ERROR_SIZE];
 	pthread_t thread;
-	uint64_t seed;
-	uint32_t *cursors;
+	uint64_t turn;
 };
 
 static void give_error(char *error, size_t error_size, const char *text)
@@ -57,23 +55,20 @@ int k8slb_new(const struct k8slb_config *config, struct k8slb **ret_lb, char *er
 	int rc = -ENOMEM;
 
 	if (lb)
-		lb->cursors = calloc(PICK_CURSORS, sizeof(lb->cursors[0]));
-	if (lb && lb->cursors)
 		rc = settings_init(&lb->settings, config, reason, sizeof(reason));
 	if (rc == 0)
 		/* Checks the address of the API server; opens no connection. */
 		rc = settings_new_pipeline(&lb->settings, &trial, reason, sizeof(reason));
 	if (rc < 0) {
 		give_error(error, error_size, reason);
-		if (lb) {
+		if (lb)
 			settings_clear(&lb->settings);
-			free(lb->cursors);
-		}
 		free(lb);
 		return rc == -ENOMEM ? -ENOMEM : -EINVAL;
 	}
 	pipeline_free(trial);
-	lb->seed = random_u64();
+	/* Else the first connection of every process goes to the same pod. */
+	lb->turn = random_u64() >> 32;
 	pthread_mutex_init(&lb->sync_lock, NULL);
 	pthread_mutex_init(&lb->lock, NULL);
 	pthread_condattr_init(&clock);
@@ -316,14 +311,8 @@ static int with_port(struct k8slb *lb,
 static int take_next(struct k8slb *lb, const struct table_read *read, const struct table_port *port,
 		     void *result)
 {
-	struct pick_state state = {
-		.cursors = lb->cursors,
-		.seed = lb->seed,
-		.policy = PICK_ROUND_ROBIN,
-	};
-
-	return table_port_endpoint(read, port,
-				   pick_turn(&state, port->cursor, port->endpoint_count), result);
+	return table_port_endpoint(read, port, (unsigned)(lb->turn++ % port->endpoint_count),
+				   result);
 }
 
 int k8slb_next(struct k8slb *lb, struct k8slb_endpoint *ret_endpoint)
@@ -404,7 +393,6 @@ void k8slb_free(struct k8slb *lb)
 	pthread_cond_destroy(&lb->changed);
 	pthread_mutex_destroy(&lb->lock);
 	pthread_mutex_destroy(&lb->sync_lock);
-	free(lb->cursors);
 	free(lb);
 }
 

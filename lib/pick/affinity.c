@@ -38,11 +38,6 @@ static void remember(struct affinity_slot *slot, uint64_t port_key, uint64_t end
 	poke_u64(&slot->port_key, port_key);
 }
 
-static const struct candidate *heavier(const struct candidate *a, const struct candidate *b)
-{
-	return b->weight > a->weight ? b : a;
-}
-
 /* Fills @best, one for each standing. Returns how many are ejected. */
 static uint32_t find_best(const struct table_read *read, const struct table_port *port,
 			  uint64_t client, uint64_t remembered, const struct avoidance *avoid,
@@ -70,38 +65,31 @@ static uint32_t find_best(const struct table_read *read, const struct table_port
 	return ejected;
 }
 
-struct chosen affinity_choose(struct affinity_slot *slots, uint64_t client,
-			      const struct table_read *read, uint64_t key,
-			      const struct table_port *port, const struct avoidance *avoid)
+uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
+			 const struct table_read *read, uint64_t key, const struct table_port *port,
+			 const struct avoidance *avoid)
 {
 	uint64_t port_key = key ? key : 1;
 	struct affinity_slot *slot = &slots[port_key & (AFFINITY_SLOTS - 1)];
 	struct candidate best[STANDINGS] = {{.weight = 0}};
-	const struct candidate *usual;
 	const struct candidate *taken = &best[STANDING_GOOD];
-	struct chosen chosen = {0};
 	uint32_t ejected =
 		find_best(read, port, client, remembered_endpoint(slot, port_key, avoid->now_ms),
 			  avoid, best);
 
 	/* A failover prefers what is good in any case. */
-	if (avoid->tried_count == 0 && ejected > port->endpoint_count / 2)
-		taken = heavier(taken, &best[STANDING_EJECTED]);
+	if (avoid->tried_count == 0 && ejected > port->endpoint_count / 2 &&
+	    best[STANDING_EJECTED].weight > taken->weight)
+		taken = &best[STANDING_EJECTED];
 	if (best[STANDING_HALF_OPEN].weight > taken->weight &&
-	    avoid_claim_probe(avoid, &best[STANDING_HALF_OPEN].endpoint)) {
+	    avoid_claim_probe(avoid, &best[STANDING_HALF_OPEN].endpoint))
 		taken = &best[STANDING_HALF_OPEN];
-		chosen.probe = true;
-	}
 	for (int i = 0; taken->weight == 0 && i < STANDINGS; i++)
 		taken = &best[i];
-	usual = heavier(&best[STANDING_HALF_OPEN],
-			heavier(&best[STANDING_EJECTED], &best[STANDING_GOOD]));
-	chosen.index = taken->index;
-	chosen.avoided = taken->weight < usual->weight;
 	if (taken->weight)
 		remember(slot, port_key, endpoint_key_of(&taken->endpoint),
 			 avoid->now_ms + (uint64_t)port->affinity_timeout_s * 1000);
-	return chosen;
+	return taken->index;
 }
 
 uint64_t affinity_client(void)

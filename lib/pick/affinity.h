@@ -32,15 +32,15 @@ struct affinity_slot {
 };
 
 /*
- * Chooses the endpoint of @port (which has at least one) for @client, any stable number of the
- * client. @slots: AFFINITY_SLOTS of them; @key: of the port (cursor.h). One that is to be avoided
- * is passed over for the next best, and the client stays there: coming back would move it once
- * more. Lock-free, async-signal-safe; what it read is right only if table_read_valid() says so
- * afterwards.
+ * Chooses the endpoint of @port (which has at least one), by its index, for @client, any stable
+ * number of the client. @slots: AFFINITY_SLOTS of them; @key: of the port (cursor.h). One that is
+ * to be avoided is passed over for the next best, and the client stays there: coming back would
+ * move it once more. Lock-free, async-signal-safe; what it read is right only if table_read_valid()
+ * says so afterwards.
  */
-struct chosen affinity_choose(struct affinity_slot *slots, uint64_t client,
-			      const struct table_read *read, uint64_t key,
-			      const struct table_port *port, const struct avoidance *avoid);
+uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
+			 const struct table_read *read, uint64_t key, const struct table_port *port,
+			 const struct avoidance *avoid);
 
 /*
  * This process's number as a client: that of its host name. All processes of the Pod are one

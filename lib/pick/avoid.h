@@ -25,14 +25,6 @@ struct avoidance {
 	unsigned tried_count;
 };
 
-/* The endpoint that was chosen. Fits a register. */
-struct chosen {
-	uint32_t index; /* in the port */
-	uint16_t turns; /* of the shared cursor that it took */
-	bool probe;	/* it was claimed */
-	bool avoided;	/* another one would have been chosen if it were not ejected */
-};
-
 bool avoid_was_tried(const struct table_endpoint *tried, unsigned tried_count,
 		     const struct table_endpoint *endpoint);
 

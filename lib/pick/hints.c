@@ -87,12 +87,3 @@ int hints_attach(struct hints **ret_hints)
 {
 	return hints_attach_key(hints_key(geteuid()), ret_hints);
 }
-
-uint64_t hints_connections(const struct hints *hints)
-{
-	uint64_t turns = 0;
-
-	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
-		turns += peek_u64(&hints->cursors[i].word) >> CURSOR_TICKET_SHIFT;
-	return turns - peek_u64(&hints->counters[HINTS_SPARE_TURNS]);
-}

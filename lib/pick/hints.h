@@ -20,27 +20,23 @@
  * Whoever may write to it may write anything at any time. So no value is trusted: each is masked,
  * compared with what is known from elsewhere, or bounded; and nothing is lost when all of it is.
  */
-#define HINTS_MAGIC   0x32544e4948384bULL /* "K8HINT2" little endian */
-#define HINTS_VERSION "k8slb hints 2"	  /* goes with the magic: both name this layout */
+#define HINTS_MAGIC   0x33544e4948384bULL /* "K8HINT3" little endian */
+#define HINTS_VERSION "k8slb hints 3"	  /* goes with the magic: both name this layout */
 
-/*
- * What happened since the segment was made, in all processes. For people to read.
- * Connections have no counter of their own, which would add 6 ns to each: the tickets of the
- * cursors count them, but for the difference that HINTS_SPARE_TURNS keeps (hints_connections()).
- */
+/* What happened since the segment was made, in all processes. For people to read: connections that
+ * went well are not counted, which would add 6 ns to each. */
 enum hints_counter {
-	HINTS_SPARE_TURNS, /* tickets that were taken, less connections; below 0 it wraps */
-	HINTS_AVOIDED,	   /* connections that would have gone to an ejected endpoint */
 	HINTS_FAILOVERS,
 	HINTS_EJECTIONS,
-	HINTS_PROBES,
 	HINTS_ALL_FAILED, /* connections that no endpoint took */
 	HINTS_COUNTERS,
 };
 
 struct hints {
 	uint64_t magic; /* 0 in a new segment; another value: not ours */
-	uint64_t seed;	/* drawn once: where the shared rounds begin, for all processes alike */
+	/* Drawn once: where the shared rounds begin, for all processes alike. Without it the first
+	 * connection of every Pod goes to the same endpoint (kubernetes/kubernetes#3640). */
+	uint64_t seed;
 	uint64_t reserved[6];
 	uint64_t counters[8]; /* by enum hints_counter, in a cache line of their own */
 	struct health health; /* its first line is read by every pick, seldom written */
@@ -69,8 +65,5 @@ static inline void hints_count(struct hints *hints, enum hints_counter counter)
 {
 	add_u64(&hints->counters[counter], 1);
 }
-
-/* Connections that were given an endpoint, failovers not counted again. */
-uint64_t hints_connections(const struct hints *hints);
 
 #endif

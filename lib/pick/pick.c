@@ -44,26 +44,22 @@ static inline int copy_endpoint(const struct found_port *found, uint32_t index,
 		return -EBADMSG;
 	ret_picked->vip = *vip;
 	ret_picked->vip_port = port;
-	ret_picked->generation = table_read_generation(&found->read);
 	return 0;
 }
 
-static void count(const struct pick_state *state, enum hints_counter counter)
+uint32_t pick_index(const struct pick_state *state, const struct table_read *read, uint64_t key,
+		    const struct table_port *port)
 {
-	if (state->hints)
-		hints_count(state->hints, counter);
+	return choose_next(state, read, key, port, STANDING_GOOD);
 }
 
 int pick_take(const struct found_port *found, const struct pick_state *state,
 	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked)
 {
 	uint64_t key = cursor_key_of_vip(vip, port, found->protocol);
-	struct chosen chosen =
-		choose_next(state, &found->read, key, &found->port, STANDING_HALF_OPEN);
+	uint32_t index = choose_next(state, &found->read, key, &found->port, STANDING_HALF_OPEN);
 
-	choose_count(state, &chosen, 1);
-	ret_picked->probe = chosen.probe;
-	return copy_endpoint(found, chosen.index, vip, port, ret_picked);
+	return copy_endpoint(found, index, vip, port, ret_picked);
 }
 
 enum pick_result pick_by_vip(const struct table_view *view, const struct pick_state *state,
@@ -96,22 +92,20 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
 	for (int tries = 0; tries < READ_TRIES; tries++) {
 		struct found_port found;
 		enum pick_result result = pick_find(view, vip, port, protocol, &found);
-		struct chosen chosen;
+		uint32_t index;
 		int rc;
 
 		if (result != PICK_ENDPOINT)
 			return result;
-		chosen = choose_other(state, &found.read, key, &found.port, tried, tried_count);
-		choose_count(state, &chosen, 0);
-		rc = copy_endpoint(&found, chosen.index, vip, port, ret_picked);
+		index = choose_other(state, &found.read, key, &found.port, tried, tried_count);
+		rc = copy_endpoint(&found, index, vip, port, ret_picked);
 		if (rc == -EAGAIN)
 			continue;
 		if (rc < 0)
 			return PICK_NO_TABLE;
 		if (avoid_was_tried(tried, tried_count, &ret_picked->endpoint))
 			return PICK_EXHAUSTED;
-		ret_picked->probe = false;
-		count(state, HINTS_FAILOVERS);
+		hints_count(state->hints, HINTS_FAILOVERS);
 		return PICK_ENDPOINT;
 	}
 	return PICK_NO_TABLE;
@@ -121,14 +115,14 @@ void pick_failed(const struct pick_state *state, const struct table_endpoint *en
 {
 	uint64_t now_ms = state->now_ms ? state->now_ms : clock_monotonic_ms();
 
-	if (state->hints && health_failure(&state->hints->health, &state->rules,
-					   health_key(endpoint), now_ms, random_u64()))
-		count(state, HINTS_EJECTIONS);
+	if (health_failure(&state->hints->health, &state->rules, health_key(endpoint), now_ms,
+			   random_u64()))
+		hints_count(state->hints, HINTS_EJECTIONS);
 }
 
 bool pick_is_quiet(const struct pick_state *state)
 {
-	return !state->hints || health_is_quiet(&state->hints->health);
+	return health_is_quiet(&state->hints->health);
 }
 
 void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint)
@@ -139,5 +133,5 @@ void pick_succeeded(const struct pick_state *state, const struct table_endpoint 
 
 void pick_gave_up(const struct pick_state *state)
 {
-	count(state, HINTS_ALL_FAILED);
+	hints_count(state->hints, HINTS_ALL_FAILED);
 }

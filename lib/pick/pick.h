@@ -9,19 +9,15 @@
 #include "pick/hints.h"
 #include "table/reader.h"
 
-/* A process's own cursors, where the shared ones cannot be had. Cursor numbers of a table are taken
- * modulo this: 256 KiB that stay untouched but for the pages of the Services in use. A power of
- * two. */
-#define PICK_CURSORS 65536u
-
 enum pick_policy {
 	PICK_ROUND_ROBIN,
 	PICK_RANDOM,
 };
 
-/* What the picks of one process share; all zero cursors are a valid start. */
+/* What the picks of one process share. */
 struct pick_state {
-	struct hints *hints; /* NULL: no shared cursors, no affinity, no health */
+	struct hints *hints; /* where the shared ones cannot be had, some of this process alone, all
+				zero but for the seed */
 	uint64_t client;     /* of affinity: any stable number */
 	uint64_t now_ms;     /* CLOCK_MONOTONIC; 0: read the clock when it is needed, which most
 				picks do not */
@@ -34,21 +30,14 @@ struct pick_state {
 	 * takes a turn of the shared cursor.
 	 */
 	struct cursor_slot *rounds;
-	uint32_t *cursors; /* PICK_CURSORS words, shared by all threads; for ports that find no
-			      shared cursor */
-	uint64_t seed;	   /* of these: random, another one in each process, forked ones included:
-			      where the rounds begin. Without it the first connection of every
-			      process goes to the same pod (kubernetes/kubernetes#3640). */
+	uint64_t seed; /* of @rounds: random, another one in each process, forked ones included */
 	enum pick_policy policy;
 };
 
 struct picked {
 	struct ip_address vip; /* of the Service port that was asked for */
 	uint16_t vip_port;
-	bool probe; /* this connection decides for all whether an ejected endpoint is back: it is to
-		       be given rules.probe_ms and its outcome reported */
 	struct table_endpoint endpoint;
-	uint64_t generation; /* of the snapshot that it came from */
 };
 
 enum pick_result {
@@ -75,12 +64,6 @@ enum pick_result {
  */
 uint32_t pick_index(const struct pick_state *state, const struct table_read *read, uint64_t key,
 		    const struct table_port *port);
-
-/*
- * The index, below @count (not 0), of the next endpoint by the process's own cursor: for a caller
- * without hints that has read the port itself. Takes a turn.
- */
-uint32_t pick_turn(const struct pick_state *state, uint32_t cursor, uint32_t count);
 
 /* A port of the table, and the snapshot that it was found in. */
 struct found_port {

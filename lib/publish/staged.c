@@ -101,8 +101,6 @@ struct staged_service *staged_service_new(const char *namespace, const char *nam
 static const struct staged_port *find_port(const struct staged_service *service,
 					   const struct staged_port *wanted)
 {
-	if (!service)
-		return NULL;
 	for (unsigned i = 0; i < service->record.port_count; i++) {
 		const struct staged_port *port = &service->ports[i];
 
@@ -113,16 +111,6 @@ static const struct staged_port *find_port(const struct staged_service *service,
 			return port;
 	}
 	return NULL;
-}
-
-void staged_service_take_cursors(struct staged_service *service, const struct staged_service *old,
-				 uint32_t *next_cursor)
-{
-	for (unsigned i = 0; i < service->record.port_count; i++) {
-		const struct staged_port *before = find_port(old, &service->ports[i]);
-
-		service->ports[i].record.cursor = before ? before->record.cursor : (*next_cursor)++;
-	}
 }
 
 int staged_service_keep_endpoints(struct staged_service *service, const struct staged_service *old)

@@ -36,14 +36,9 @@ struct staged_service {
 /* default/kubernetes: the Service that the API server itself is reached through. */
 bool staged_service_is_api_server(const char *namespace, const char *name);
 
-/* Copies the used endpoints of @selection. Returns NULL when memory is short. Cursors are 0. */
+/* Copies the used endpoints of @selection. Returns NULL when memory is short. */
 struct staged_service *staged_service_new(const char *namespace, const char *name,
 					  const struct selection *selection);
-
-/* Gives each port of @service the cursor that the same port had in @old (NULL: none), else a new
- * number from @next_cursor. */
-void staged_service_take_cursors(struct staged_service *service, const struct staged_service *old,
-				 uint32_t *next_cursor);
 
 /* Where a port of @service has no endpoint and the same port of @old had some, takes those. */
 int staged_service_keep_endpoints(struct staged_service *service, const struct staged_service *old);

@@ -47,8 +47,7 @@ struct table_writer {
 	struct arena_plan plan;
 	uint64_t plan_number; /* 0: there is none yet */
 	bool plan_fits;	      /* every Service has its place in it */
-	uint32_t next_cursor;
-	uint64_t identity; /* 0: the table is this process's own */
+	uint64_t identity;    /* 0: the table is this process's own */
 	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
 	void *new_region_ctx;
 	unsigned class; /* of the newest shared segment */
@@ -271,7 +270,6 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 	staged = staged_service_new(namespace, name, selection);
 	if (!staged)
 		return -ENOMEM;
-	staged_service_take_cursors(staged, service ? service->staged : NULL, &writer->next_cursor);
 	rc = service && staged_service_is_api_server(namespace, name)
 		     ? staged_service_keep_endpoints(staged, service->staged)
 		     : 0;
@@ -460,7 +458,6 @@ int table_writer_publish(struct table_writer *writer)
 	else
 		write_changes(writer, &arena, memory->arenas[number].generation);
 	free(arena.text);
-	writer->plan.snapshot.published_s = clock_realtime_s();
 	poke_words(shared, &writer->plan.snapshot, sizeof(writer->plan.snapshot));
 
 	/* Pair with table_read_begin(). */

@@ -18,7 +18,7 @@
  * because they are copied word by word (base/atomic.h).
  */
 #define TABLE_MAGIC	  0x3142414c53384bULL /* "K8SLAB1" little endian */
-#define TABLE_VERSION	  2u
+#define TABLE_VERSION	  3u
 #define TABLE_ARENAS	  3u
 #define TABLE_HEADER_SIZE 4096u
 #define TABLE_ARENA_MIN	  (128u * 1024)
@@ -54,9 +54,8 @@ enum table_live {
 
 /* At offset 0 of each arena. */
 struct table_snapshot {
-	uint64_t sequence;    /* the generation; 0 while the arena is being filled */
-	uint64_t size;	      /* bytes in use, this struct included */
-	uint64_t published_s; /* CLOCK_REALTIME */
+	uint64_t sequence; /* the generation; 0 while the arena is being filled */
+	uint64_t size;	   /* bytes in use, this struct included */
 	uint32_t service_count;
 	uint32_t port_count;
 	uint32_t endpoint_count;
@@ -90,11 +89,9 @@ struct table_port {
 	uint32_t service;
 	uint32_t first_endpoint; /* the usable ones are one run, sorted by address and port */
 	uint32_t endpoint_count;
-	uint32_t cursor;  /* number of the round-robin cursor: stays the same over snapshots */
-	uint16_t port;	  /* of the Service; of a headless one the endpoints' port */
-	uint8_t protocol; /* IANA number */
-	uint8_t family;	  /* enum ip_family */
-	uint32_t reserved;
+	uint16_t port;		     /* of the Service; of a headless one the endpoints' port */
+	uint8_t protocol;	     /* IANA number */
+	uint8_t family;		     /* enum ip_family */
 	uint32_t name_at;	     /* port name in the text */
 	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 };
@@ -122,10 +119,10 @@ struct table_name_slot {
 
 _Static_assert(sizeof(struct table_header) % 8 == 0, "copied word by word");
 _Static_assert(sizeof(struct table_snapshot) % 8 == 0, "copied word by word");
-_Static_assert(sizeof(struct table_service) == 56, "layout version 2");
-_Static_assert(sizeof(struct table_port) == 32, "layout version 2");
-_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 2");
-_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 2");
-_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 2");
+_Static_assert(sizeof(struct table_service) == 56, "layout version 3");
+_Static_assert(sizeof(struct table_port) == 24, "layout version 3");
+_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 3");
+_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 3");
+_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 3");
 
 #endif

@@ -39,7 +39,7 @@ int table_view_open(const void *mapping, size_t size, struct table_view *ret_vie
 struct table_read {
 	const struct table_snapshot *snapshot; /* shared: each word is read once and then checked */
 	uint64_t size;			       /* bytes of the snapshot, checked */
-	uint64_t generation;
+	uint64_t generation;		       /* grows by one with each publish */
 };
 
 /*
@@ -54,12 +54,6 @@ static inline bool table_read_valid(const struct table_read *read)
 {
 	fence_before_recheck();
 	return peek_u64(&read->snapshot->sequence) == read->generation;
-}
-
-/* Generation of the snapshot: grows by one with each publish. */
-static inline uint64_t table_read_generation(const struct table_read *read)
-{
-	return read->generation;
 }
 
 /* The port that answers for (vip, port, protocol). Returns 0 or -ENOENT. */

@@ -46,8 +46,8 @@ int main(int argc, char **argv)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_US * 1000};
 	struct pollfd input = {.fd = 0, .events = POLLIN};
-	struct pick_state state = {.policy = PICK_ROUND_ROBIN};
-	static uint32_t cursors[PICK_CURSORS];
+	static struct hints hints;
+	const struct pick_state state = {.hints = &hints, .rules = HEALTH_DEFAULTS};
 	struct handover_table *table;
 	struct sockaddr_in address;
 	struct ip_address vip;
@@ -61,7 +61,6 @@ int main(int argc, char **argv)
 		bench_die("usage: agent_reader PATH VIP PORT");
 	address = bench_address(argv[2], (unsigned)atoi(argv[3]));
 	sockaddr_read((struct sockaddr *)&address, sizeof(address), &vip, &port);
-	state.cursors = cursors;
 	table = attach(argv[1]);
 	prctl(PR_SET_TIMERSLACK, 1); /* the default of 50 us would be half of the pause */
 	while (ppoll(&input, 1, &pause, NULL) == 0) {

@@ -11,7 +11,6 @@
 #define BATCHES 25
 #define STRIDE	7919 /* coprime to the counts of Services */
 
-static uint32_t cursors[PICK_CURSORS];
 static struct hints hints;
 
 struct walk {
@@ -26,7 +25,6 @@ static void batch(const struct table_view *view, const struct ip_address *vips,
 	const struct pick_state state = {
 		.hints = &hints,
 		.rules = HEALTH_DEFAULTS,
-		.cursors = cursors,
 		.seed = 1,
 		.policy = PICK_ROUND_ROBIN,
 	};

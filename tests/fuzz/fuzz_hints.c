@@ -90,13 +90,11 @@ static void spoil(struct hints *hints, const uint8_t *data, size_t size, size_t 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct hints hints;
-	static uint32_t cursors[PICK_CURSORS];
 	struct pick_state state = {
 		.hints = &hints,
 		.client = 1,
 		.now_ms = NOW_MS,
 		.rules = HEALTH_DEFAULTS,
-		.cursors = cursors,
 		.seed = 1,
 	};
 	struct table_endpoint tried[PICK_TRIED];

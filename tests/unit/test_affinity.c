@@ -47,7 +47,7 @@ static struct ip_address choose_for(struct world *world, uint64_t client)
 	assert_int_equal(table_read_begin(table_writer_view(world->writer), &read), 0);
 	assert_int_equal(table_find_vip(&read, &vip, 80, PROTOCOL_TCP, &port), 0);
 	assert_int_equal(port.affinity_timeout_s, TIMEOUT_S);
-	index = affinity_choose(world->slots, client, &read, key, &port, &avoid).index;
+	index = affinity_choose(world->slots, client, &read, key, &port, &avoid);
 	assert_in_range(index, 0, port.endpoint_count - 1);
 	assert_int_equal(table_port_endpoint(&read, &port, index, &endpoint), 0);
 	return endpoint.address;

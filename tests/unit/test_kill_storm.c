@@ -40,7 +40,7 @@ struct storm {
 	uint64_t forgotten; /* takeovers that did not go on from there */
 	uint64_t moves;	    /* that readers followed */
 	struct generation_reader readers[READERS];
-	uint32_t cursors[PICK_CURSORS];
+	struct hints hints;
 };
 
 static struct storm *storm;
@@ -137,7 +137,7 @@ static void start_readers(pid_t *pids)
 {
 	for (unsigned i = 0; i < READERS; i++) {
 		storm->readers[i].number = i;
-		storm->readers[i].cursors = storm->cursors;
+		storm->readers[i].hints = &storm->hints;
 		pids[i] = fork();
 		assert_true(pids[i] >= 0);
 		if (pids[i] == 0)

@@ -16,21 +16,22 @@
 #include "support/objects.h"
 
 static struct table_writer *writer;
+static struct hints hints;
 static struct pick_state pick;
 
 static int setup(void **state)
 {
 	(void)state;
-	pick = (struct pick_state){.seed = 1, .policy = PICK_ROUND_ROBIN};
-	pick.cursors = calloc(PICK_CURSORS, sizeof(pick.cursors[0]));
-	return pick.cursors ? table_writer_new(0, &writer) : -1;
+	memset(&hints, 0, sizeof(hints));
+	hints.seed = 1;
+	pick = (struct pick_state){.hints = &hints, .rules = HEALTH_DEFAULTS};
+	return table_writer_new(0, &writer);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	table_writer_free(writer);
-	free(pick.cursors);
 	return 0;
 }
 
@@ -114,15 +115,16 @@ static void test_rounds_are_apart(void **state)
 	}
 }
 
-/* Where the round begins differs from process to process, about evenly. */
+/* Where the round begins differs from Pod to Pod, about evenly. */
 static void test_the_start_depends_on_the_seed(void **state)
 {
 	unsigned counts[4] = {0};
 
 	(void)state;
 	put("web", "10.96.0.1", 4);
-	for (pick.seed = 0; pick.seed < 4000; pick.seed++) {
-		memset(pick.cursors, 0, 64 * sizeof(pick.cursors[0]));
+	for (uint64_t seed = 0; seed < 4000; seed++) {
+		memset(hints.cursors, 0, sizeof(hints.cursors));
+		hints.seed = seed;
 		counts[next()]++;
 	}
 	for (unsigned i = 0; i < 4; i++)
@@ -141,7 +143,6 @@ static void test_the_answer_is_complete(void **state)
 	assert_int_equal(pick_at("10.96.0.1", &picked), PICK_ENDPOINT);
 	assert_memory_equal(&picked.vip, &vip, sizeof(vip));
 	assert_int_equal(picked.vip_port, 80);
-	assert_int_equal(picked.generation, 2);
 }
 
 /* The 32 bits of a cursor run over: every endpoint still comes, and the round breaks once. */
@@ -152,8 +153,9 @@ static void test_the_cursor_wraps(void **state)
 
 	(void)state;
 	put("web", "10.96.0.1", 3);
-	for (unsigned i = 0; i < PICK_CURSORS; i++)
-		pick.cursors[i] = UINT32_MAX - 50;
+	next();
+	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
+		hints.cursors[i].word |= (uint64_t)(UINT32_MAX - 50) << CURSOR_TICKET_SHIFT;
 	last = next();
 	for (unsigned i = 0; i < 100; i++) {
 		unsigned now = next();
@@ -186,7 +188,7 @@ static void test_random_is_uniform(void **state)
 	assert_true(chi_square > 0.5);
 }
 
-/* Two processes draw different random sequences. */
+/* Two Pods draw different random sequences. */
 static void test_random_depends_on_the_seed(void **state)
 {
 	unsigned first[32];
@@ -197,8 +199,8 @@ static void test_random_depends_on_the_seed(void **state)
 	put("web", "10.96.0.1", 10);
 	for (unsigned i = 0; i < 32; i++)
 		first[i] = next();
-	memset(pick.cursors, 0, 64 * sizeof(pick.cursors[0]));
-	pick.seed = 2;
+	memset(hints.cursors, 0, sizeof(hints.cursors));
+	hints.seed = 2;
 	for (unsigned i = 0; i < 32; i++)
 		same += next() == first[i];
 	assert_in_range(same, 0, 12);
@@ -267,14 +269,18 @@ static void test_what_was_found_grows_old(void **state)
 	struct ip_address vip = ip_of("10.96.0.1");
 	struct found_port found;
 	struct picked picked;
+	unsigned seen = 0;
 
 	(void)state;
 	put("web", "10.96.0.1", 3);
 	assert_int_equal(find_at("10.96.0.1", &found), PICK_ENDPOINT);
 	put("web", "10.96.0.1", 1);
 	put("web", "10.96.0.1", 2);
-	assert_int_equal(pick_take(&found, &pick, &vip, 80, &picked), 0);
-	assert_int_equal(picked.generation, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(pick_take(&found, &pick, &vip, 80, &picked), 0);
+		seen |= 1u << picked.endpoint.address.bytes[15];
+	}
+	assert_int_equal(seen, 7);
 	put("web", "10.96.0.1", 1);
 	assert_int_equal(pick_take(&found, &pick, &vip, 80, &picked), -EAGAIN);
 }

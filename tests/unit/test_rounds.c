@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 /* cmocka.h wants the four above first. */
 #include <cmocka.h>
 
@@ -47,8 +48,6 @@ static void test_each_process_goes_round_by_itself(void **state)
 	}
 	for (unsigned i = 0; i < PODS; i++)
 		assert_int_equal(of_all[i], 30);
-	for (unsigned i = 0; i < 2; i++)
-		pick_process_free(&processes[i]);
 	pick_world_free(&world);
 	free(rounds);
 }
@@ -71,7 +70,7 @@ static void *start_rounds(void *of_starter)
 
 	for (unsigned start = 0; start < STARTS; start++) {
 		process.seed = start + 1;
-		take_ticket_u32(starter->arrived);
+		__atomic_fetch_add(starter->arrived, 1, __ATOMIC_RELAXED);
 		while (peek_u32(starter->arrived) < 2 * (start + 1))
 			sched_yield();
 		for (unsigned i = 0; i < PICKS; i++)
@@ -109,9 +108,84 @@ static void test_threads_begin_a_round_together(void **state)
 		for (unsigned pod = 0; pod < PODS; pod++)
 			assert_int_equal(
 				starters[0].counts[start][pod] + starters[1].counts[start][pod], 1);
-	pick_process_free(&process);
 	pick_world_free(&world);
 	free(rounds);
+}
+
+static struct cursor_slot own_rounds[CURSOR_SLOTS];
+
+/* All slots are other ports'. */
+static void fill(struct cursor_slot *all)
+{
+	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
+		all[i].word = 1;
+}
+
+static void assert_untouched(const struct cursor_slot *all)
+{
+	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
+		assert_int_equal(all[i].word, 1);
+}
+
+/* As many of each: chi-square of 9 degrees is below 60 but once in 10^9. */
+static void assert_uniform(const unsigned counts[PODS], unsigned of_each)
+{
+	double chi_square = 0;
+
+	for (unsigned i = 0; i < PODS; i++)
+		chi_square +=
+			(counts[i] - (double)of_each) * (counts[i] - (double)of_each) / of_each;
+	assert_true(chi_square < 60);
+}
+
+/* No shared cursor is left: each process goes round exactly, and they begin anywhere. */
+static void test_without_a_shared_cursor(void **state)
+{
+	struct pick_world world;
+	unsigned starts[PODS] = {0};
+
+	(void)state;
+	pick_world_init(&world, PODS);
+	world.state.rounds = own_rounds;
+	fill(world.hints->cursors);
+	for (unsigned process = 0; process < 100 * PODS; process++) {
+		struct picked picked;
+		unsigned first;
+
+		memset(own_rounds, 0, sizeof(own_rounds));
+		world.state.seed = process;
+		first = pick_world_next(&world, &world.state, &picked);
+		starts[first]++;
+		for (unsigned i = 1; i < 2 * PODS; i++)
+			assert_int_equal(pick_world_next(&world, &world.state, &picked),
+					 (first + i) % PODS);
+	}
+	assert_uniform(starts, 100);
+	assert_untouched(world.hints->cursors);
+	pick_world_free(&world);
+}
+
+/* Nor one of the process's own: turns are random, and the ports that have the slots go on with
+ * their rounds. */
+static void test_without_any_cursor(void **state)
+{
+	struct pick_world world;
+	unsigned counts[PODS] = {0};
+
+	(void)state;
+	pick_world_init(&world, PODS);
+	world.state.rounds = own_rounds;
+	fill(world.hints->cursors);
+	fill(own_rounds);
+	for (unsigned i = 0; i < 1000 * PODS; i++) {
+		struct picked picked;
+
+		counts[pick_world_next(&world, &world.state, &picked)]++;
+	}
+	assert_uniform(counts, 1000);
+	assert_untouched(world.hints->cursors);
+	assert_untouched(own_rounds);
+	pick_world_free(&world);
 }
 
 int main(void)
@@ -119,6 +193,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_threads_begin_a_round_together),
 		cmocka_unit_test(test_each_process_goes_round_by_itself),
+		cmocka_unit_test(test_without_a_shared_cursor),
+		cmocka_unit_test(test_without_any_cursor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

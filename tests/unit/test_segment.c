@@ -94,7 +94,7 @@ static void test_what_one_writes_another_reads(void **state)
 	assert_int_equal(table_read_begin(&view, &read), -ENODATA);
 	generation_publish(writer, 1);
 	assert_int_equal(table_read_begin(&view, &read), 0);
-	assert_int_equal(table_read_generation(&read), 1);
+	assert_int_equal(read.generation, 1);
 	segment_detach(&view);
 	table_writer_free(writer);
 }
@@ -297,7 +297,7 @@ static void test_removed_while_in_use(void **state)
 		assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
 		assert_int_equal(class, 1);
 		assert_int_equal(table_read_begin(&view, &read), 0);
-		assert_int_equal(table_read_generation(&read), generation);
+		assert_int_equal(read.generation, generation);
 		segment_detach(&view);
 	}
 	segment_detach(&old);
@@ -337,7 +337,7 @@ static void test_growth(void **state)
 			assert_int_equal(class, i + 1);
 			assert_false(table_has_moved(&view));
 			assert_int_equal(table_read_begin(&view, &read), 0);
-			assert_int_equal(table_read_generation(&read), generation);
+			assert_int_equal(read.generation, generation);
 			segment_detach(&view);
 		}
 		segment_detach(&first);

@@ -103,7 +103,7 @@ static void test_an_empty_table(void **state)
 	(void)state;
 	assert_null(table_writer_view(writer));
 	publish();
-	assert_int_equal(table_read_generation(&reading), 1);
+	assert_int_equal(reading.generation, 1);
 	assert_int_equal(find("10.96.0.1", 80, PROTOCOL_TCP, &port), -ENOENT);
 	assert_int_equal(table_find_service(&reading, "demo", "web", &service), -ENOENT);
 	assert_int_equal(table_service_at(&reading, 0, &service), -ENOENT);
@@ -292,7 +292,7 @@ static void test_put_is_invisible_until_publish(void **state)
 	assert_int_equal(find("10.96.0.1", 80, PROTOCOL_TCP, &port), -ENOENT);
 	publish();
 	expect("10.96.0.1", "10.1.0.1:8080 ");
-	assert_int_equal(table_read_generation(&reading), 2);
+	assert_int_equal(reading.generation, 2);
 }
 
 /* The same again is no change; another endpoint, port or nothing at all is one. */
@@ -354,39 +354,6 @@ static void test_the_api_server_never_loses_its_endpoints(void **state)
 	selection_clear(&selection);
 	publish();
 	expect("10.96.0.1", "10.1.0.9:6443 ");
-}
-
-static uint32_t cursor_of(const char *vip)
-{
-	struct table_port port;
-
-	assert_int_equal(find(vip, 80, PROTOCOL_TCP, &port), 0);
-	return port.cursor;
-}
-
-/* A port keeps its cursor number whatever happens to it and to others; a new one gets a new one. */
-static void test_cursors_are_stable(void **state)
-{
-	struct selection nothing = {0};
-	uint32_t web, db;
-
-	(void)state;
-	put_plain("web", "10.96.0.1", 1);
-	put_plain("db", "10.96.0.2", 1);
-	publish();
-	web = cursor_of("10.96.0.1");
-	db = cursor_of("10.96.0.2");
-	assert_int_not_equal(web, db);
-	put_plain("web", "10.96.0.1", 5);
-	put_plain("new", "10.96.0.3", 5);
-	publish();
-	assert_int_equal(cursor_of("10.96.0.1"), web);
-	assert_int_equal(cursor_of("10.96.0.2"), db);
-	assert_int_not_equal(cursor_of("10.96.0.3"), web);
-	assert_int_not_equal(cursor_of("10.96.0.3"), db);
-	put("web", &nothing);
-	publish();
-	assert_int_equal(cursor_of("10.96.0.2"), db);
 }
 
 /* A reader has the time of two publishes; after the third its snapshot is overwritten. */
@@ -457,13 +424,13 @@ static void test_growth_to_a_larger_table(void **state)
 	assert_int_equal(small->header->moved, 1);
 	assert_int_equal(table_writer_view(writer)->header->moved, 0);
 	assert_true(table_is_live(table_writer_view(writer)));
-	assert_int_equal(table_read_generation(&reading), 2);
+	assert_int_equal(reading.generation, 2);
 	expect("10.96.0.1", "10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080 ");
 	assert_int_equal(find("10.97.0.1", 80, PROTOCOL_TCP, &port), 0);
 	assert_int_equal(port.endpoint_count, 10000);
 
 	assert_int_equal(table_read_begin(small, &old), 0);
-	assert_int_equal(table_read_generation(&old), 1);
+	assert_int_equal(old.generation, 1);
 	assert_int_equal(table_find_vip(&old, &vip, 80, PROTOCOL_TCP, &port), 0);
 	assert_int_equal(port.endpoint_count, 3);
 	assert_true(table_read_valid(&old));
@@ -546,7 +513,6 @@ int main(void)
 		case_of(test_equal_put_is_no_change),
 		case_of(test_removal),
 		case_of(test_the_api_server_never_loses_its_endpoints),
-		case_of(test_cursors_are_stable),
 		case_of(test_a_slow_reader_finds_out),
 		case_of(test_live_flag),
 		case_of(test_growth_to_a_larger_table),

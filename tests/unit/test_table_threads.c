@@ -51,16 +51,16 @@ static void test_readers_beside_a_writer(void **state)
 {
 	uint64_t publishes = test_count(3000, 20000);
 	struct reader readers[READERS] = {0};
-	uint32_t *cursors = calloc(PICK_CURSORS, sizeof(cursors[0]));
+	struct hints *hints = calloc(1, sizeof(*hints));
 	struct table_writer *writer;
 
 	(void)state;
-	assert_non_null(cursors);
+	assert_non_null(hints);
 	assert_int_equal(table_writer_new(0, &writer), 0);
 	publish_generation(writer, 1);
 	for (unsigned i = 0; i < READERS; i++) {
 		readers[i].checks.number = i;
-		readers[i].checks.cursors = cursors;
+		readers[i].checks.hints = hints;
 		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_until_stopped,
 						&readers[i]),
 				 0);
@@ -81,7 +81,7 @@ static void test_readers_beside_a_writer(void **state)
 		assert_int_equal(readers[i].checks.misses, 0);
 	}
 	table_writer_free(writer);
-	free(cursors);
+	free(hints);
 }
 
 /* A forked child sees what its parent publishes afterwards. */
@@ -109,10 +109,9 @@ static void test_a_forked_child_follows(void **state)
 		struct table_port port;
 		bool good;
 
-		good = table_read_begin(view, &reading) == 0 &&
-		       table_read_generation(&reading) == 1 && write(ready[1], &byte, 1) == 1 &&
-		       read(published[0], &byte, 1) == 1 && table_read_begin(view, &reading) == 0 &&
-		       table_read_generation(&reading) == 2 &&
+		good = table_read_begin(view, &reading) == 0 && reading.generation == 1 &&
+		       write(ready[1], &byte, 1) == 1 && read(published[0], &byte, 1) == 1 &&
+		       table_read_begin(view, &reading) == 0 && reading.generation == 2 &&
 		       table_find_vip(&reading, &vip, 80, PROTOCOL_TCP, &port) == 0 &&
 		       port.endpoint_count == generation_count(2);
 		_exit(good ? 0 : 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/generations.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,16 +69,16 @@ void generation_put_bulk(struct table_writer *writer, unsigned endpoints)
 	selection_clear(&bulk);
 }
 
-static void check_pick(struct generation_reader *reader, const struct picked *picked,
-		       unsigned service)
+static void check_pick(struct generation_reader *reader, const struct table_endpoint *endpoint,
+		       uint64_t generation, unsigned service)
 {
-	unsigned index = picked->endpoint.address.bytes[15];
+	unsigned index = endpoint->address.bytes[15];
 
-	reader->torn += index >= count_at(picked->generation, service) ||
-			picked->endpoint.uid_hash != mark_of(picked->generation, service, index) ||
-			picked->endpoint.port != port_at(picked->generation);
-	reader->went_back += picked->generation < reader->last_generation;
-	reader->last_generation = picked->generation;
+	reader->torn += index >= count_at(generation, service) ||
+			endpoint->uid_hash != mark_of(generation, service, index) ||
+			endpoint->port != port_at(generation);
+	reader->went_back += generation < reader->last_generation;
+	reader->last_generation = generation;
 	reader->picks++;
 }
 
@@ -98,22 +99,30 @@ static void check_snapshot(struct generation_reader *reader, const struct table_
 	if (!table_read_valid(&read))
 		return;
 	for (unsigned s = 0; s < GENERATION_SERVICES; s++)
-		reader->torn += counts[s] != count_at(table_read_generation(&read), s);
+		reader->torn += counts[s] != count_at(read.generation, s);
 }
 
 void generation_read(struct generation_reader *reader, const struct table_view *view)
 {
 	struct pick_state state = {
-		.cursors = reader->cursors,
+		.hints = reader->hints,
+		.rules = HEALTH_DEFAULTS,
 		.seed = reader->number,
 		.policy = reader->number % 2 ? PICK_RANDOM : PICK_ROUND_ROBIN,
 	};
 	unsigned service = (unsigned)((reader->picks + reader->misses) % GENERATION_SERVICES);
 	struct ip_address vip = ip_of(vips[service]);
+	struct found_port found;
 	struct picked picked;
+	int rc;
 
-	if (pick_by_vip(view, &state, &vip, 80, PROTOCOL_TCP, &picked) == PICK_ENDPOINT)
-		check_pick(reader, &picked, service);
+	do {
+		rc = pick_find(view, &vip, 80, PROTOCOL_TCP, &found) == PICK_ENDPOINT
+			     ? pick_take(&found, &state, &vip, 80, &picked)
+			     : -ENOENT;
+	} while (rc == -EAGAIN);
+	if (rc == 0)
+		check_pick(reader, &picked.endpoint, found.read.generation, service);
 	else
 		reader->misses++;
 	check_snapshot(reader, view);

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "pick/hints.h"
 #include "publish/writer.h"
 
 #define GENERATION_SERVICES 3u
@@ -22,7 +23,7 @@ void generation_put_bulk(struct table_writer *writer, unsigned endpoints);
 /* What a reader saw. */
 struct generation_reader {
 	unsigned number;
-	uint32_t *cursors; /* PICK_CURSORS of them, of all readers */
+	struct hints *hints; /* of all readers */
 	uint64_t picks;
 	uint64_t torn;
 	uint64_t went_back;

@@ -40,23 +40,14 @@ void pick_world_put_service(struct pick_world *world, const char *name, const ch
 
 struct pick_state pick_world_process(const struct pick_world *world, uint64_t seed)
 {
-	struct pick_state state = {
+	return (struct pick_state){
 		.hints = world->hints,
 		.client = 42,
 		.now_ms = 3600000,
 		.rules = HEALTH_DEFAULTS,
-		.cursors = calloc(PICK_CURSORS, sizeof(state.cursors[0])),
 		.seed = seed,
 		.policy = PICK_ROUND_ROBIN,
 	};
-
-	assert_non_null(state.cursors);
-	return state;
-}
-
-void pick_process_free(struct pick_state *state)
-{
-	free(state->cursors);
 }
 
 void pick_world_init(struct pick_world *world, unsigned endpoints)
@@ -72,7 +63,6 @@ void pick_world_init(struct pick_world *world, unsigned endpoints)
 void pick_world_free(struct pick_world *world)
 {
 	table_writer_free(world->writer);
-	pick_process_free(&world->state);
 	free(world->hints);
 }
 

@@ -25,9 +25,8 @@ void pick_world_put(struct pick_world *world, unsigned endpoints, uint32_t affin
 void pick_world_put_service(struct pick_world *world, const char *name, const char *vip,
 			    unsigned endpoints);
 
-/* What another process has: cursors and seed of its own, the same hints. */
+/* What another process has: a seed of its own, the same hints. */
 struct pick_state pick_world_process(const struct pick_world *world, uint64_t seed);
-void pick_process_free(struct pick_state *state);
 
 /* The next pick; fails the test when there is none. Returns the endpoint's number. */
 unsigned pick_world_next(const struct pick_world *world, const struct pick_state *state,
