@@ -59,26 +59,16 @@ struct table_writer {
 	struct table_memory *memory;
 };
 
-static void count_in(struct table_writer *writer, const struct staged_service *staged)
+/* @sign: 1, or -1 to take it out. */
+static void count(struct table_writer *writer, const struct staged_service *staged, int sign)
 {
 	struct arena_needs needs = arena_needs_of(staged);
 
-	writer->needs.services += needs.services;
-	writer->needs.ports += needs.ports;
-	writer->needs.vips += needs.vips;
-	writer->needs.endpoints += needs.endpoints;
-	writer->needs.text_size += needs.text_size;
-}
-
-static void count_out(struct table_writer *writer, const struct staged_service *staged)
-{
-	struct arena_needs needs = arena_needs_of(staged);
-
-	writer->needs.services -= needs.services;
-	writer->needs.ports -= needs.ports;
-	writer->needs.vips -= needs.vips;
-	writer->needs.endpoints -= needs.endpoints;
-	writer->needs.text_size -= needs.text_size;
+	writer->needs.services += (uint32_t)sign * needs.services;
+	writer->needs.ports += (uint32_t)sign * needs.ports;
+	writer->needs.vips += (uint32_t)sign * needs.vips;
+	writer->needs.endpoints += (uint32_t)sign * needs.endpoints;
+	writer->needs.text_size += (uint64_t)sign * needs.text_size;
 }
 
 static struct table_header *writable_header(const struct table_memory *memory)
@@ -199,7 +189,7 @@ static void note_change(struct table_writer *writer, struct written_service *ser
 
 static void take_out(struct table_writer *writer, struct written_service *service)
 {
-	count_out(writer, service->staged);
+	count(writer, service->staged, -1);
 	forget_change(service);
 	HASH_DEL(writer->services, service);
 	staged_service_free(service->staged);
@@ -220,7 +210,7 @@ static int put_in(struct table_writer *writer, const char *key, struct staged_se
 		return -ENOMEM;
 	}
 	service->staged = staged;
-	count_in(writer, staged);
+	count(writer, staged, 1);
 	writer->plan_fits = false;
 	return 0;
 }
@@ -233,10 +223,10 @@ static void replace(struct table_writer *writer, struct written_service *service
 			    arena_plan_keep_place(&writer->plan, staged, service->staged);
 	if (writer->plan_fits)
 		note_change(writer, service);
-	count_out(writer, service->staged);
+	count(writer, service->staged, -1);
 	staged_service_free(service->staged);
 	service->staged = staged;
-	count_in(writer, staged);
+	count(writer, staged, 1);
 }
 
 /* With @staged in the place of @old, which may be NULL. */
