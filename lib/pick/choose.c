@@ -86,13 +86,14 @@ static struct avoidance avoidance_of(const struct pick_state *state, const struc
 static bool is_good(const struct avoidance *avoid, const struct table_read *read,
 		    const struct table_port *port, uint32_t index)
 {
-	enum standing standing = avoid_look_at(avoid, read, port, index);
 	struct table_endpoint endpoint;
+	enum standing standing;
 
-	if (standing == STANDING_HALF_OPEN)
-		return table_port_endpoint(read, port, index, &endpoint) == 0 &&
-		       avoid_claim_probe(avoid, &endpoint);
-	return standing == STANDING_GOOD;
+	if (table_port_endpoint(read, port, index, &endpoint) < 0)
+		return true; /* the caller finds the snapshot invalid */
+	standing = avoid_look(avoid, &endpoint);
+	return standing == STANDING_GOOD ||
+	       (standing == STANDING_HALF_OPEN && avoid_claim_probe(avoid, &endpoint));
 }
 
 /* The best standing wins, and of these the first one from @start on. */

@@ -2,24 +2,21 @@
 #include "pick/hints.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/sysv.h"
 
 /* The segment comes and goes between our calls only when somebody removes it on purpose. */
 #define MAKE_TRIES 3
 
 key_t hints_key(uid_t uid)
 {
-	key_t key = (key_t)(hash_text(uid, HINTS_VERSION) & INT32_MAX);
-
-	return key == IPC_PRIVATE ? 1 : key;
+	return sysv_key(hash_text(uid, HINTS_VERSION));
 }
 
 /* The id of the segment with this key, which is made when it is missing; -errno. */
@@ -30,26 +27,11 @@ static int find_or_make(key_t key)
 
 		if (id >= 0 || errno != ENOENT)
 			return id >= 0 ? id : -errno;
-		id = shmget(key, sizeof(struct hints), IPC_CREAT | IPC_EXCL | S_IRUSR | S_IWUSR);
+		id = shmget(key, sizeof(struct hints), IPC_CREAT | IPC_EXCL | SYSV_MODE);
 		if (id >= 0 || errno != EEXIST)
 			return id >= 0 ? id : -errno;
 	}
 	return -EAGAIN;
-}
-
-/* Ours alone, and of the size that goes with the version in its key. */
-static int check_segment(int id)
-{
-	struct shmid_ds status;
-	uid_t user = geteuid();
-
-	if (shmctl(id, IPC_STAT, &status) < 0)
-		return -errno;
-	if (status.shm_perm.uid != user || status.shm_perm.cuid != user ||
-	    (status.shm_perm.mode & (S_IRWXG | S_IRWXO)) ||
-	    status.shm_segsz != sizeof(struct hints))
-		return -EPERM;
-	return 0;
 }
 
 static int attach(int id, struct hints **ret_hints)
@@ -57,7 +39,7 @@ static int attach(int id, struct hints **ret_hints)
 	struct hints *hints = shmat(id, NULL, 0);
 	uint64_t magic;
 
-	if ((intptr_t)hints == -1)
+	if (hints == SYSV_ATTACH_FAILED)
 		return -errno;
 	magic = peek_u64(&hints->magic);
 	if (magic != 0 && magic != HINTS_MAGIC) {
@@ -75,10 +57,12 @@ int hints_attach_key(key_t key, struct hints **ret_hints)
 {
 	int saved_errno = errno;
 	int id = find_or_make(key);
-	int rc = id < 0 ? id : check_segment(id);
+	size_t size = 0;
+	int rc = id < 0 ? id : sysv_check(id, &size);
 
+	/* The size goes with the version in the key. */
 	if (rc == 0)
-		rc = attach(id, ret_hints);
+		rc = size == sizeof(struct hints) ? attach(id, ret_hints) : -EPERM;
 	errno = saved_errno;
 	return rc;
 }

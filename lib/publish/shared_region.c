@@ -7,10 +7,10 @@
 #include <sys/shm.h>
 
 #include "base/atomic.h"
+#include "base/sysv.h"
 #include "table/segment.h"
 
-#define ATTACH_FAILED  ((void *)-1) /* shmat(2) */
-#define CREATE_RETRIES 4	    /* two processes at once make, find and replace it */
+#define CREATE_RETRIES 4 /* two processes at once make, find and replace it */
 
 bool region_is_removed(const struct region *region)
 {
@@ -26,10 +26,10 @@ static int map_both(int id, unsigned class, struct region *ret_region)
 	void *writable = shmat(id, NULL, 0);
 	void *readable;
 
-	if (writable == ATTACH_FAILED)
+	if (writable == SYSV_ATTACH_FAILED)
 		return -errno;
 	readable = shmat(id, NULL, SHM_RDONLY);
-	if (readable == ATTACH_FAILED) {
+	if (readable == SYSV_ATTACH_FAILED) {
 		int rc = -errno;
 
 		shmdt(writable);
@@ -67,7 +67,7 @@ int region_own(uint64_t identity, unsigned class, struct region *ret_region)
 
 	for (int i = 0; i < CREATE_RETRIES; i++) {
 		int id = shmget(segment_key(identity, class), segment_size(class),
-				IPC_CREAT | SEGMENT_MODE);
+				IPC_CREAT | SYSV_MODE);
 
 		/* EINVAL: there is one, and it is smaller. */
 		if (id < 0 && errno == EINVAL)

@@ -2,14 +2,12 @@
 #include "table/segment.h"
 
 #include <errno.h>
-#include <sys/ipc.h>
 #include <sys/shm.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/hash.h"
-
-#define ATTACH_FAILED ((void *)-1) /* shmat(2) */
+#include "base/sysv.h"
 
 size_t segment_arena(unsigned class)
 {
@@ -28,23 +26,19 @@ size_t segment_size(unsigned class)
  * differ in the identity in their headers: the second one is then not shared. */
 key_t segment_key(uint64_t identity, unsigned class)
 {
-	uint64_t hash = hash_mix(identity ^
-				 hash_mix((uint64_t)geteuid() << 32 | TABLE_VERSION << 8 | class));
-	key_t key = (key_t)(hash & 0x7fffffff);
+	uint64_t owner = (uint64_t)geteuid() << 32 | TABLE_VERSION << 8 | class;
 
-	return key == IPC_PRIVATE ? 1 : key;
+	return sysv_key(hash_mix(identity ^ hash_mix(owner)));
 }
 
 int segment_check(int id, unsigned class)
 {
-	struct shmid_ds status;
+	size_t size;
+	int rc = sysv_check(id, &size);
 
-	if (shmctl(id, IPC_STAT, &status) < 0)
-		return -errno;
-	if (status.shm_perm.uid != geteuid() || status.shm_perm.cuid != geteuid() ||
-	    (status.shm_perm.mode & 0777) != SEGMENT_MODE)
-		return -EPERM;
-	return status.shm_segsz >= segment_size(class) ? 0 : -EBADMSG;
+	if (rc < 0)
+		return rc;
+	return size >= segment_size(class) ? 0 : -EBADMSG;
 }
 
 int segment_view(const void *mapping, uint64_t identity, unsigned class,
@@ -72,7 +66,7 @@ int segment_attach(uint64_t identity, unsigned class, struct table_view *ret_vie
 	if (rc < 0)
 		return rc;
 	mapping = shmat(id, NULL, SHM_RDONLY);
-	if (mapping == ATTACH_FAILED)
+	if (mapping == SYSV_ATTACH_FAILED)
 		return -errno;
 	rc = segment_view(mapping, identity, class, ret_view);
 	if (rc < 0)

@@ -23,7 +23,6 @@
  * System calls only: no malloc, no lock. All return 0 or -errno.
  */
 #define SEGMENT_CLASSES 5u
-#define SEGMENT_MODE	0600
 
 /* Bytes of an arena: 128 KiB, 1 MiB, 8 MiB, 64 MiB, 256 MiB. */
 size_t segment_arena(unsigned class);
