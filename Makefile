@@ -136,7 +136,8 @@ programs = $(patsubst $(1)/%.c,$(BUILD)/$(2)/%,$(sort $(wildcard $(1)/$(3)*.c)))
 CLI_SOURCES := $(sort $(wildcard cli/*.c)) \
 	$(filter-out lib/base/raw_getaddrinfo.c,$(call stage_sources,$(SHIM_STAGES)))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
-UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints)
+# Of the shim what stands by itself.
+UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c cluster_domain.c)
 ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
 
 # Two sets of objects from the same sources: obj/static sees the headers of the static parts,

@@ -15,8 +15,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "activate.h"
-#include "attach.h"
 #include "base/address.h"
 #include "failover.h"
 #include "libc.h"
@@ -24,9 +22,9 @@
 #include "pick/pick.h"
 #include "pointer.h"
 #include "process.h"
+#include "provider.h"
 #include "state.h"
 #include "tcp_outcome.h"
-#include "view.h"
 
 /*
  * A TCP socket that is neither connecting nor connected. TCP_INFO tells all of it in one system
@@ -83,7 +81,7 @@ static bool take_endpoint(const struct found_port *found, const struct ip_addres
  */
 static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, struct dial *dial)
 {
-	const struct table_view *seen = current_view();
+	const struct table_view *seen = provider_view();
 	const struct table_view *view = seen;
 	enum pick_result result = PICK_NO_TABLE;
 	struct found_port found;
@@ -92,23 +90,23 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 	if (seen)
 		result = pick_find(seen, ip, port, IPPROTO_TCP, &found);
 	/* An agent's table has Services that this program does not ask for. */
-	if (result == PICK_ENDPOINT && !attach_covers_vip(seen, ip, port))
+	if (result == PICK_ENDPOINT && !provider_covers_vip(seen, ip, port))
 		result = PICK_NOT_OURS;
 	if (result != PICK_ENDPOINT) {
 		/* What most calls of most programs are: no system call up to here. */
-		if (result != PICK_NO_TABLE && activate_is_done(seen))
+		if (result != PICK_NO_TABLE && provider_is_settled(seen))
 			return false;
-		if (!activate_could_match(ip, port))
+		if (!asked_could_match(&shim.config, ip, port))
 			return false;
 	}
 	if (!is_unconnected_tcp(fd, &dial->failed_before) || engine_is_own_thread())
 		return false;
 	process_current(); /* adopts a forked child, which has no engine yet */
-	if (!seen || !activate_is_done(seen))
-		view = activate(seen ? 0 : longest_wait(fd));
+	if (!seen || !provider_is_settled(seen))
+		view = provider_await(seen ? 0 : longest_wait(fd));
 	found_endpoint = result == PICK_ENDPOINT && view == seen;
 	/* What was not ours in this table may be in it all the same. */
-	if (!view || (!found_endpoint && !attach_covers_vip(view, ip, port)))
+	if (!view || (!found_endpoint && !provider_covers_vip(view, ip, port)))
 		return false;
 
 	dial->fd = fd;

@@ -10,12 +10,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "activate.h"
-#include "attach.h"
+#include "asked.h"
 #include "config/values.h"
 #include "hosts_file.h"
 #include "libc.h"
 #include "process.h"
+#include "provider.h"
 #include "state.h"
 #include "table/reader.h"
 
@@ -51,12 +51,6 @@ static bool is_this_host(const char *host)
 	       (uname(&own) == 0 && strcasecmp(host, own.nodename) == 0);
 }
 
-/* What a host name may mean: a Service or, with @pod not "", one pod of it. */
-struct asked_name {
-	struct service_name service;
-	char pod[DNS_LABEL_SIZE];
-};
-
 /* The first meaning of the name that @nth says: 0 a Service, 1 a pod. */
 static bool match_name(const char *host, unsigned nth, struct asked_name *ret_asked)
 {
@@ -65,10 +59,8 @@ static bool match_name(const char *host, unsigned nth, struct asked_name *ret_as
 	if (!host || !*host || is_numeric(host) || is_this_host(host))
 		return false;
 	domain = has_domain(host) ? cluster_domain() : "";
-	ret_asked->pod[0] = '\0';
-	if (nth == 0)
-		return service_name_match(&shim.config, domain, host, &ret_asked->service);
-	return pod_name_match(&shim.config, domain, host, &ret_asked->service, ret_asked->pod);
+	return nth == 0 ? asked_service(&shim.config, domain, host, ret_asked)
+			: asked_pod(&shim.config, domain, host, ret_asked);
 }
 
 static bool has_vip(const struct table_service *service)
@@ -109,7 +101,7 @@ static uint64_t key_of(const struct asked_name *asked, const struct table_servic
 	const struct ip_address *vip = vip_of(service, port);
 
 	if (ip_is_unset(vip))
-		return cursor_key_of_name(asked->service.namespace, asked->service.name, port);
+		return cursor_key_of_name(asked->namespace, asked->name, port);
 	return cursor_key_of_vip(vip, port->port, port->protocol);
 }
 
@@ -164,7 +156,7 @@ static void add_pod(const struct table_read *read, const struct table_port *port
 static bool is_covered(const struct table_read *read, const struct asked_name *asked,
 		       const struct table_port *port)
 {
-	return attach_covers_port(read, asked->service.namespace, asked->service.name, port);
+	return provider_covers_port(read, asked->namespace, asked->name, port);
 }
 
 static enum resolve_result look_up_pod(const struct table_read *read,
@@ -198,7 +190,7 @@ static enum resolve_result look_up(const struct table_read *read, const struct a
 	bool headless;
 
 	resolved->count = 0;
-	if (table_find_service(read, asked->service.namespace, asked->service.name, &service) < 0)
+	if (table_find_service(read, asked->namespace, asked->name, &service) < 0)
 		return RESOLVE_LEAVE;
 	if (asked->pod[0])
 		return look_up_pod(read, &service, asked, query, resolved);
@@ -298,7 +290,7 @@ static enum resolve_result resolve_in_table(const struct asked_name *asked,
 					    const struct resolve_query *query,
 					    struct resolved *resolved)
 {
-	const struct table_view *view = activate_for_lookup();
+	const struct table_view *view = provider_await_for_lookup();
 
 	if (!view)
 		return RESOLVE_LEAVE;
@@ -331,8 +323,8 @@ enum resolve_result resolve(const struct resolve_query *query, struct resolved *
 	}
 	if (result == RESOLVE_FOUND)
 		snprintf(ret_resolved->host, sizeof(ret_resolved->host), "%s%s%s.%s.svc.%s",
-			 asked.pod, asked.pod[0] ? "." : "", asked.service.name,
-			 asked.service.namespace, cluster_domain());
+			 asked.pod, asked.pod[0] ? "." : "", asked.name, asked.namespace,
+			 cluster_domain());
 	errno = saved_errno;
 	return result;
 }

@@ -8,7 +8,7 @@
 
 #include "base/address.h"
 #include "cluster_domain.h"
-#include "config/service_name.h"
+#include "base/service_ref.h"
 
 /* More addresses than anybody tries; the answer stays on the stack. */
 #define RESOLVE_ADDRESSES 64u

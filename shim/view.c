@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "attach.h"
 #include "base/atomic.h"
+#include "state.h"
 #include "table/segment.h"
 
 enum {
@@ -26,8 +26,6 @@ const struct table_view *view_follow_move(const struct table_view *view)
 	struct table_view found;
 	unsigned class;
 
-	if (attach_is_used())
-		return attach();
 	/* A private table's successor is on its way from the engine. */
 	if (view->identity && segment_attach_newest(view->identity, &found, &class) == 0) {
 		if (class > 0 && claim_u32(&slots[class].phase, SLOT_FREE, SLOT_TAKEN)) {
@@ -38,7 +36,7 @@ const struct table_view *view_follow_move(const struct table_view *view)
 		}
 		if (observe_u32(&slots[class].phase) == SLOT_READY) {
 			newest = &slots[class].view;
-			/* Pairs with observe_pointer() in current_view(). The engine may have
+			/* Pairs with observe_pointer() in provider_view(). The engine may have
 			 * published meanwhile what is just as new. */
 			publish_pointer(&shim.link.view, newest);
 		}

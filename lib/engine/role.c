@@ -46,7 +46,7 @@
  * young process needs no watch yet: in a chain of short-lived programs each would open one, and
  * end. An older one is shown when the API server does not answer within LEFT_WAIT_MS, or is known
  * to be away: a program that runs once an hour must not connect to the pods of an hour ago. That is
- * less than a non-blocking connect() waits (shim/activate.c).
+ * less than a non-blocking connect() waits (CONFIG_NONBLOCKING_WAIT_MS).
  */
 #define FRESH_S	     1
 #define LEFT_WAIT_MS 250

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "attach.h"
+#include "agent.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -14,12 +13,11 @@
 #include "base/clock.h"
 #include "base/raw_syscall.h"
 #include "engine/log_file.h"
-#include "process.h"
+#include "state.h"
 #include "table/handover.h"
 
 /* As often as the engine's thread looks for a mesh's proxy, which may come up after the program. */
 #define MESH_CHECK_MS (60 * 1000)
-#define READ_TRIES    8
 
 static struct {
 	uint32_t attaching; /* pid of the process whose thread is at it; 0: nobody. A futex word */
@@ -71,7 +69,7 @@ static bool is_due_at(const struct table_view *view, uint64_t now_ms)
 	       (view && table_has_moved(view) && peek_pointer(&own.moved) != view);
 }
 
-bool attach_is_due(const struct table_view *view)
+bool agent_is_due(const struct table_view *view)
 {
 	return is_due_at(view, coarse_ms());
 }
@@ -157,10 +155,10 @@ static const struct table_view *find_table(const struct table_view *view, uint64
 		return NULL;
 	if (view && !is_wanting(view, now_ms))
 		return view;
-	poke_u64(&own.next_try_ms, now_ms + ATTACH_RETRY_MS);
+	poke_u64(&own.next_try_ms, now_ms + AGENT_RETRY_MS);
 	if (view && table_has_moved(view))
 		poke_pointer(&own.moved, view);
-	rc = handover_attach(shim.config.table_path, ATTACH_LIMIT_MS, own.table, &table);
+	rc = handover_attach(shim.config.table_path, AGENT_LIMIT_MS, own.table, &table);
 	log_result(rc);
 	if (rc == 0) {
 		take_table(table);
@@ -171,12 +169,12 @@ static const struct table_view *find_table(const struct table_view *view, uint64
 
 static void wait_for_other(uint32_t attacher)
 {
-	struct timespec limit = {.tv_nsec = ATTACH_LIMIT_MS * 1000000L};
+	struct timespec limit = {.tv_nsec = AGENT_LIMIT_MS * 1000000L};
 
 	raw_syscall(SYS_futex, &own.attaching, FUTEX_WAIT_PRIVATE, attacher, &limit, NULL, 0);
 }
 
-const struct table_view *attach(void)
+const struct table_view *agent_table(void)
 {
 	int saved_errno = errno;
 	const struct table_view *view = observe_pointer(&shim.link.view); /* published below */
@@ -205,64 +203,4 @@ const struct table_view *attach(void)
 	}
 	errno = saved_errno;
 	return observe_pointer(&shim.link.view);
-}
-
-/* ---- What K8SLB_SERVICES asks for ---- */
-
-/* An entry that asks for all there is spares the strings. */
-static bool covers_all(void)
-{
-	for (unsigned i = 0; i < shim.config.service_count; i++) {
-		const struct service_ref *ref = &shim.config.services[i];
-
-		if (strcmp(ref->namespace, "*") == 0 && strcmp(ref->name, "*") == 0 && !ref->port &&
-		    !ref->port_name[0])
-			return true;
-	}
-	return false;
-}
-
-bool attach_covers_port(const struct table_read *read, const char *namespace, const char *name,
-			const struct table_port *port)
-{
-	char port_name[DNS_LABEL_SIZE];
-
-	if (!attach_is_used() || covers_all())
-		return true;
-	if (table_text(read, port->name_at, port_name, sizeof(port_name)) < 0)
-		port_name[0] = '\0';
-	return service_refs_cover_port(shim.config.services, shim.config.service_count, namespace,
-				       name, port_name, port->port);
-}
-
-static bool covers_found(const struct table_read *read, const struct table_port *port)
-{
-	struct table_service service;
-	char namespace[DNS_LABEL_SIZE];
-	char name[DNS_LABEL_SIZE];
-
-	if (table_service_at(read, port->service, &service) < 0 ||
-	    table_text(read, service.namespace_at, namespace, sizeof(namespace)) < 0 ||
-	    table_text(read, service.name_at, name, sizeof(name)) < 0)
-		return false;
-	return attach_covers_port(read, namespace, name, port);
-}
-
-bool attach_find_vip(const struct table_view *view, const struct ip_address *vip, uint16_t port)
-{
-	if (covers_all())
-		return true;
-	for (int i = 0; i < READ_TRIES; i++) {
-		struct table_read read;
-		struct table_port found;
-		bool covered;
-
-		if (table_read_begin(view, &read) < 0)
-			continue;
-		covered = table_find_vip(&read, vip, port, IPPROTO_TCP, &found) == 0 &&
-			  covers_found(&read, &found);
-		if (table_read_valid(&read))
-			return covered;
-	}
-	return false;
 }

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "config/service_name.h"
+#include "asked.h"
+#include "cluster_domain.h"
 
 static struct config config_of(struct service_ref *refs, unsigned count)
 {
@@ -34,9 +35,9 @@ static void all_forms_of_a_configured_service(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		struct service_name name;
+		struct asked_name name;
 
-		assert_true(service_name_match(&config, "cluster.test", hosts[i], &name));
+		assert_true(asked_service(&config, "cluster.test", hosts[i], &name));
 		assert_string_equal(name.namespace, "default");
 		assert_string_equal(name.name, "web");
 	}
@@ -73,9 +74,9 @@ static void other_names_are_not_ours(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		struct service_name name = {.name = "untouched"};
+		struct asked_name name = {.name = "untouched"};
 
-		if (service_name_match(&config, "cluster.test", hosts[i], &name))
+		if (asked_service(&config, "cluster.test", hosts[i], &name))
 			fail_msg("\"%s\" matched", hosts[i]);
 		assert_string_equal(name.name, "untouched");
 	}
@@ -85,14 +86,14 @@ static void wildcards(void **state)
 {
 	struct service_ref refs[] = {{.namespace = "shop", .name = "*"}};
 	struct config config = config_of(refs, 1);
-	struct service_name name;
+	struct asked_name name;
 
 	(void)state;
-	assert_true(service_name_match(&config, "cluster.local", "anything.shop", &name));
+	assert_true(asked_service(&config, "cluster.local", "anything.shop", &name));
 	assert_string_equal(name.name, "anything");
-	assert_false(service_name_match(&config, "cluster.local", "anything", &name));
+	assert_false(asked_service(&config, "cluster.local", "anything", &name));
 	strcpy(refs[0].namespace, "*");
-	assert_true(service_name_match(&config, "cluster.local", "anything", &name));
+	assert_true(asked_service(&config, "cluster.local", "anything", &name));
 	assert_string_equal(name.namespace, "default");
 }
 
@@ -101,16 +102,16 @@ static void long_names(void **state)
 	struct service_ref refs[] = {{.namespace = "*", .name = "*"}};
 	struct config config = config_of(refs, 1);
 	char host[301];
-	struct service_name name;
+	struct asked_name name;
 
 	(void)state;
 	memset(host, 'a', sizeof(host) - 1);
 	host[300] = '\0';
-	assert_false(service_name_match(&config, "cluster.local", host, &name));
+	assert_false(asked_service(&config, "cluster.local", host, &name));
 	host[64] = '\0';
-	assert_false(service_name_match(&config, "cluster.local", host, &name));
+	assert_false(asked_service(&config, "cluster.local", host, &name));
 	host[63] = '\0';
-	assert_true(service_name_match(&config, "cluster.local", host, &name));
+	assert_true(asked_service(&config, "cluster.local", host, &name));
 	assert_int_equal(strlen(name.name), 63);
 }
 
