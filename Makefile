@@ -156,7 +156,11 @@ ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
 ENDPOINTS_ARCHIVE := $(BUILD)/libk8slb-endpoints.a
 UNIT_LIB := $(BUILD)/libk8slb-unit.a
 # A group: curl calls back into our archive (third_party/redefine.syms).
-UNIT_LIB_GROUP := -Wl,--start-group $(UNIT_LIB) $(THIRD_PARTY_LIBS) -Wl,--end-group
+group = -Wl,--start-group $(1) -Wl,--end-group
+UNIT_LIB_GROUP := $(call group,$(UNIT_LIB) $(THIRD_PARTY_LIBS))
+# The same with memory that the tests can let fail (tests/unit/support/failing_memory.h).
+FAILING_LIBS := $(patsubst %,$(BUILD)/failing/lib%.a,k8slb-unit curl cjson)
+FAILING_GROUP := $(call group,$(FAILING_LIBS) $(filter-out %/libcurl.a %/libcjson.a,$(THIRD_PARTY_LIBS)))
 
 # What the shim is linked against instead of the build machine's libc: the symbols of glibc 2.17 that it may
 # use, and nothing else. Any other one is an error of the linker. A sanitizer's runtime brings imports of its
@@ -464,6 +468,21 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(ENDPOINTS)
 	@mkdir -p $(@D)
 	$(Q)$(call LINK) -o $@ $< -L$(BUILD) -lk8slb-endpoints -Wl,-rpath,'$$ORIGIN/..' \
 		-Wl,--as-needed $(SYSTEM_LIBS)
+
+$(BUILD)/failing/libk8slb-unit.a: $(UNIT_LIB) tests/unit/support/failing_memory.syms
+	@mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --redefine-syms=tests/unit/support/failing_memory.syms $< $@
+
+$(BUILD)/failing/lib%.a: $(THIRD_PARTY)/lib/lib%.a tests/unit/support/failing_memory.syms
+	@mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --redefine-syms=tests/unit/support/failing_memory.syms $< $@
+
+$(THIRD_PARTY)/lib/%.a: | $(THIRD_PARTY) ;
+
+$(BUILD)/tests/unit/test_no_memory_%: $(BUILD)/obj/tests/unit/test_no_memory_%.o $(SUPPORT_OBJECTS) $(FAILING_LIBS)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(call LINK) -o $@ $< $(SUPPORT_OBJECTS) $(FAILING_GROUP) -lcmocka
 
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT_OBJECTS) $(UNIT_LIB)
 	$(call say,LD)

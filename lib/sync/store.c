@@ -19,16 +19,22 @@ struct service_group {
 	const struct service *service;
 	const struct endpoint_slice **slices;
 	unsigned slice_count;
-	unsigned slice_capacity;
+	unsigned slice_capacity; /* at least what is there and what is reserved */
+	unsigned reserved;	 /* by objects that are to come */
 	bool changed;
 	struct service_group *next_changed;
 	UT_hash_handle hh;
 };
 
+/* What a list says of an object waits in @next until the list is whole: all that can fail is done
+ * by then, so a list counts as a whole or not at all, also when there is no memory. */
 struct stored_object {
-	char *key; /* namespace/name */
-	struct object object;
-	bool listed; /* seen in the list that is being taken in */
+	char *key;	      /* namespace/name */
+	bool present;	      /* @object is set */
+	struct object object; /* what counts */
+	bool listed;	      /* in the list that is being taken in */
+	bool has_next;
+	struct object next;
 	UT_hash_handle hh;
 };
 
@@ -38,7 +44,6 @@ struct store_scope {
 	bool (*wanted)(void *ctx, const char *namespace, const char *service);
 	void *ctx;
 	struct stored_object *objects;
-	struct stored_object *staged;
 };
 
 struct store {
@@ -97,13 +102,16 @@ static void group_free(struct store *store, struct service_group *group)
 
 static bool group_is_empty(const struct service_group *group)
 {
-	return !group->service && group->slice_count == 0;
+	return !group->service && group->slice_count == 0 && group->reserved == 0;
 }
 
-static int group_add_slice(struct service_group *group, const struct endpoint_slice *slice)
+/* Room for one more to come. */
+static int group_reserve(struct service_group *group)
 {
-	if (group->slice_count == group->slice_capacity) {
-		unsigned capacity = group->slice_capacity ? group->slice_capacity * 2 : 2;
+	unsigned needed = group->slice_count + group->reserved + 1;
+
+	if (needed > group->slice_capacity) {
+		unsigned capacity = needed > 2 ? needed + needed / 2 : 2;
 		const struct endpoint_slice **grown =
 			realloc(group->slices, capacity * sizeof(group->slices[0]));
 
@@ -112,7 +120,7 @@ static int group_add_slice(struct service_group *group, const struct endpoint_sl
 		group->slices = grown;
 		group->slice_capacity = capacity;
 	}
-	group->slices[group->slice_count++] = slice;
+	group->reserved++;
 	return 0;
 }
 
@@ -126,15 +134,60 @@ static void group_drop_slice(struct service_group *group, const struct endpoint_
 	}
 }
 
-/* Links what the object says into its groups; on failure nothing is linked. */
-static int link_object(struct store *store, const struct object *object)
+/* The name of the @number-th Service that an object tells of; NULL: there are no more. "": none. */
+static const char *named_service(const struct object *object, unsigned number)
+{
+	if (object->service && number-- == 0)
+		return object->service->name;
+	return number < object->slice_count ? object->slices[number].service_name : NULL;
+}
+
+/* Gives back what was reserved for the first @count of them. */
+static void unreserve(struct store *store, const struct object *object, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const char *name = named_service(object, i);
+		struct service_group *group;
+
+		if (!*name)
+			continue;
+		group = group_of(store, object->namespace, name, false);
+		group->reserved--;
+		if (group_is_empty(group) && !group->changed && store->taken != group)
+			group_free(store, group);
+	}
+}
+
+/* Makes the groups of an object, with room for it: link_object() cannot fail then. */
+static int reserve(struct store *store, const struct object *object)
+{
+	const char *name;
+
+	for (unsigned i = 0; (name = named_service(object, i)); i++) {
+		struct service_group *group;
+
+		if (!*name)
+			continue;
+		group = group_of(store, object->namespace, name, true);
+		if (!group || group_reserve(group) < 0) {
+			if (group && group_is_empty(group) && !group->changed &&
+			    store->taken != group)
+				group_free(store, group);
+			unreserve(store, object, i);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Links what the object says into its groups, in the room that was reserved. */
+static void link_object(struct store *store, const struct object *object)
 {
 	struct service_group *group;
 
 	if (object->service) {
-		group = group_of(store, object->namespace, object->service->name, true);
-		if (!group)
-			return -ENOMEM;
+		group = group_of(store, object->namespace, object->service->name, false);
+		group->reserved--;
 		group->service = object->service;
 		mark_changed(store, group);
 	}
@@ -143,20 +196,11 @@ static int link_object(struct store *store, const struct object *object)
 
 		if (!slice->service_name[0])
 			continue;
-		group = group_of(store, object->namespace, slice->service_name, true);
-		if (!group || group_add_slice(group, slice) < 0) {
-			while (i-- > 0) {
-				slice = &object->slices[i];
-				group = group_of(store, object->namespace, slice->service_name,
-						 false);
-				if (group)
-					group_drop_slice(group, slice);
-			}
-			return -ENOMEM;
-		}
+		group = group_of(store, object->namespace, slice->service_name, false);
+		group->reserved--;
+		group->slices[group->slice_count++] = slice;
 		mark_changed(store, group);
 	}
-	return 0;
 }
 
 static void unlink_object(struct store *store, const struct object *object)
@@ -188,72 +232,102 @@ static void make_key(char *key, const char *namespace, const char *name)
 	snprintf(key, KEY_SIZE, "%s/%s", namespace, name);
 }
 
-static void stored_free(struct stored_object *stored)
+static struct stored_object *find_stored(const struct store_scope *scope, const char *namespace,
+					 const char *name)
 {
-	object_clear(&stored->object);
-	free(stored->key);
-	free(stored);
-}
-
-/* Takes over the content of @object, which is empty then; NULL when memory is short. */
-static struct stored_object *stored_new(struct object *object)
-{
-	struct stored_object *stored = calloc(1, sizeof(*stored));
+	struct stored_object *stored;
 	char key[KEY_SIZE];
 
+	make_key(key, namespace, name);
+	HASH_FIND_STR(scope->objects, key, stored);
+	return stored;
+}
+
+/* The object of this name, made when there is none; NULL when memory is short. */
+static struct stored_object *stored_of(struct store_scope *scope, const struct object *object)
+{
+	struct stored_object *stored = find_stored(scope, object->namespace, object->name);
+	char key[KEY_SIZE];
+
+	if (stored)
+		return stored;
 	make_key(key, object->namespace, object->name);
+	stored = calloc(1, sizeof(*stored));
 	if (stored)
 		stored->key = strdup(key);
 	if (!stored || !stored->key) {
 		free(stored);
 		return NULL;
 	}
-	stored->object = *object;
-	memset(object, 0, sizeof(*object));
+	HASH_ADD_KEYPTR(hh, scope->objects, stored->key, strlen(stored->key), stored);
+	if (!stored->hh.tbl) {
+		free(stored->key);
+		free(stored);
+		return NULL;
+	}
 	return stored;
 }
 
-static struct stored_object *find_stored(struct stored_object *objects, const char *key)
+static void forget_next(struct store_scope *scope, struct stored_object *stored)
 {
-	struct stored_object *stored;
+	unsigned count = 0;
 
-	HASH_FIND_STR(objects, key, stored);
-	return stored;
-}
-
-static int add_stored(struct stored_object **objects, struct stored_object *stored)
-{
-	HASH_ADD_KEYPTR(hh, *objects, stored->key, strlen(stored->key), stored);
-	return stored->hh.tbl ? 0 : -ENOMEM;
+	if (!stored->has_next)
+		return;
+	while (named_service(&stored->next, count))
+		count++;
+	unreserve(scope->store, &stored->next, count);
+	object_clear(&stored->next);
+	stored->has_next = false;
 }
 
 static void drop_stored(struct store_scope *scope, struct stored_object *stored)
 {
-	unlink_object(scope->store, &stored->object);
+	forget_next(scope, stored);
+	if (stored->present)
+		unlink_object(scope->store, &stored->object);
 	HASH_DEL(scope->objects, stored);
-	stored_free(stored);
+	object_clear(&stored->object);
+	free(stored->key);
+	free(stored);
 }
 
-/* Puts @stored, which it takes over, in the place of an object of the same key. */
-static int put_stored(struct store_scope *scope, struct stored_object *stored)
+/* Takes over the content of @object, which is empty then but for its version: the reflector still
+ * wants to know how far it has come. */
+static int stage(struct store_scope *scope, struct object *object,
+		 struct stored_object **ret_stored)
 {
-	struct stored_object *old = find_stored(scope->objects, stored->key);
-	int rc = link_object(scope->store, &stored->object);
+	struct stored_object *stored = stored_of(scope, object);
+	int rc = stored ? reserve(scope->store, object) : -ENOMEM;
 
-	if (rc == 0) {
-		stored->listed = true;
-		/* The new one first: the Service must not look gone in between. */
-		if (old)
-			drop_stored(scope, old);
-		rc = add_stored(&scope->objects, stored);
-		if (rc == 0)
-			return 0;
-		unlink_object(scope->store, &stored->object);
-	} else if (old) {
-		old->listed = true;
+	if (rc < 0) {
+		if (stored && !stored->present && !stored->has_next)
+			drop_stored(scope, stored);
+		return rc;
 	}
-	stored_free(stored);
-	return rc;
+	forget_next(scope, stored);
+	stored->next = *object;
+	stored->has_next = true;
+	memset(object, 0, sizeof(*object));
+	memcpy(object->resource_version, stored->next.resource_version,
+	       sizeof(object->resource_version));
+	*ret_stored = stored;
+	return 0;
+}
+
+/* What was staged counts. */
+static void enter(struct store_scope *scope, struct stored_object *stored)
+{
+	struct object old = stored->object;
+
+	stored->object = stored->next;
+	stored->has_next = false;
+	/* The new one first: the Service must not look gone in between. */
+	link_object(scope->store, &stored->object);
+	if (stored->present)
+		unlink_object(scope->store, &old);
+	object_clear(&old);
+	stored->present = true;
 }
 
 static const char *service_of(const struct object *object)
@@ -270,23 +344,24 @@ static bool is_wanted(const struct store_scope *scope, const struct object *obje
 
 /* ---- sink ---- */
 
-static void discard_staged(struct store_scope *scope)
+static void sink_replace_abort(void *ctx)
 {
+	struct store_scope *scope = ctx;
 	struct stored_object *stored, *next;
 
-	HASH_ITER (hh, scope->staged, stored, next) {
-		HASH_DEL(scope->staged, stored);
-		stored_free(stored);
+	HASH_ITER (hh, scope->objects, stored, next) {
+		forget_next(scope, stored);
+		if (!stored->present)
+			drop_stored(scope, stored);
 	}
 }
 
 static int sink_replace_begin(void *ctx)
 {
 	struct store_scope *scope = ctx;
-	struct stored_object *stored, *next;
 
-	discard_staged(scope);
-	HASH_ITER (hh, scope->objects, stored, next)
+	sink_replace_abort(scope);
+	for (struct stored_object *stored = scope->objects; stored; stored = stored->hh.next)
 		stored->listed = false;
 	return 0;
 }
@@ -295,37 +370,13 @@ static int sink_replace_item(void *ctx, struct object *object)
 {
 	struct store_scope *scope = ctx;
 	struct stored_object *stored;
-	struct stored_object *twin;
-	int rc;
 
-	if (!is_wanted(scope, object))
-		return 0;
-	stored = stored_new(object);
-	if (!stored)
-		return -ENOMEM;
-	twin = find_stored(scope->staged, stored->key);
-	if (twin) {
-		HASH_DEL(scope->staged, twin);
-		stored_free(twin);
-	}
-	rc = add_stored(&scope->staged, stored);
-	if (rc < 0)
-		stored_free(stored);
-	return rc;
-}
-
-static struct stored_object *find_object(const struct store_scope *scope, const char *namespace,
-					 const char *name)
-{
-	char key[KEY_SIZE];
-
-	make_key(key, namespace, name);
-	return find_stored(scope->objects, key);
+	return is_wanted(scope, object) ? stage(scope, object, &stored) : 0;
 }
 
 static int sink_replace_keep(void *ctx, const char *namespace, const char *name)
 {
-	struct stored_object *stored = find_object(ctx, namespace, name);
+	struct stored_object *stored = find_stored(ctx, namespace, name);
 
 	if (stored)
 		stored->listed = true;
@@ -337,9 +388,12 @@ static void sink_replace_commit(void *ctx)
 	struct store_scope *scope = ctx;
 	struct stored_object *stored, *next;
 
-	HASH_ITER (hh, scope->staged, stored, next) {
-		HASH_DEL(scope->staged, stored);
-		put_stored(scope, stored);
+	/* What is new first: an endpoint may have moved from one object to another. */
+	for (stored = scope->objects; stored; stored = stored->hh.next) {
+		if (!stored->has_next)
+			continue;
+		enter(scope, stored);
+		stored->listed = true;
 	}
 	HASH_ITER (hh, scope->objects, stored, next) {
 		if (!stored->listed)
@@ -347,14 +401,9 @@ static void sink_replace_commit(void *ctx)
 	}
 }
 
-static void sink_replace_abort(void *ctx)
-{
-	discard_staged(ctx);
-}
-
 static void sink_remove(void *ctx, const char *namespace, const char *name)
 {
-	struct stored_object *stored = find_object(ctx, namespace, name);
+	struct stored_object *stored = find_stored(ctx, namespace, name);
 
 	if (stored)
 		drop_stored(ctx, stored);
@@ -364,18 +413,16 @@ static int sink_upsert(void *ctx, struct object *object)
 {
 	struct store_scope *scope = ctx;
 	struct stored_object *stored;
+	int rc;
 
 	if (!is_wanted(scope, object)) {
 		sink_remove(scope, object->namespace, object->name);
 		return 0;
 	}
-	stored = stored_new(object);
-	if (!stored)
-		return -ENOMEM;
-	/* stored_new() emptied @object; the reflector still wants to know how far it has come. */
-	memcpy(object->resource_version, stored->object.resource_version,
-	       sizeof(object->resource_version));
-	return put_stored(scope, stored);
+	rc = stage(scope, object, &stored);
+	if (rc == 0)
+		enter(scope, stored);
+	return rc;
 }
 
 struct reflector_sink store_scope_sink(struct store_scope *scope)
@@ -428,7 +475,6 @@ void store_scope_close(struct store_scope *scope)
 
 	if (!scope)
 		return;
-	discard_staged(scope);
 	HASH_ITER (hh, scope->objects, stored, next)
 		drop_stored(scope, stored);
 	for (link = &scope->store->scopes; *link != scope; link = &(*link)->next)
