@@ -32,20 +32,11 @@ static void before_change(void)
 	errno = saved_errno;
 }
 
-#define BEFORE_CHANGE(name, parameters, arguments)                 \
-	__attribute__((visibility("default"))) int name parameters \
-	{                                                          \
-		before_change();                                   \
-		return libc_##name arguments;                      \
+#define HOOK(result, name, parameters, arguments, otherwise)          \
+	__attribute__((visibility("default"))) result name parameters \
+	{                                                             \
+		before_change();                                      \
+		return libc_##name arguments;                         \
 	}
 
-BEFORE_CHANGE(setuid, (uid_t uid), (uid))
-BEFORE_CHANGE(setgid, (gid_t gid), (gid))
-BEFORE_CHANGE(seteuid, (uid_t uid), (uid))
-BEFORE_CHANGE(setegid, (gid_t gid), (gid))
-BEFORE_CHANGE(setreuid, (uid_t real, uid_t effective), (real, effective))
-BEFORE_CHANGE(setregid, (gid_t real, gid_t effective), (real, effective))
-BEFORE_CHANGE(setresuid, (uid_t real, uid_t effective, uid_t saved), (real, effective, saved))
-BEFORE_CHANGE(setresgid, (gid_t real, gid_t effective, gid_t saved), (real, effective, saved))
-BEFORE_CHANGE(setgroups, (size_t count, const gid_t *groups), (count, groups))
-BEFORE_CHANGE(initgroups, (const char *user, gid_t group), (user, group))
+LIBC_ID_CALLS(HOOK)

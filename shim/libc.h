@@ -7,6 +7,59 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
+
+/*
+ * CALL(result, name, parameters, arguments, otherwise) for each: libc_NAME() has the contract of
+ * NAME(). @otherwise: what it is where libc's own cannot be looked up, a system call or a failure
+ * with ENOSYS (libc.c).
+ */
+#define LIBC_CALLS(CALL)                                                                          \
+	CALL(int, connect, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len), \
+	     k8slb_raw_connect(fd, addr, len))                                                    \
+	CALL(int, getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len),  \
+	     k8slb_raw_getpeername(fd, addr, len))                                                \
+	CALL(int, getaddrinfo,                                                                    \
+	     (const char *node, const char *service, const struct addrinfo *hints,                \
+	      struct addrinfo **ret_list),                                                        \
+	     (node, service, hints, ret_list), no_such_call(EAI_SYSTEM))                          \
+	CALL(struct hostent *, gethostbyname, (const char *name), (name), no_such_lookup())       \
+	CALL(struct hostent *, gethostbyname2, (const char *name, int family), (name, family),    \
+	     no_such_lookup())                                                                    \
+	CALL(int, gethostbyname_r,                                                                \
+	     (const char *name, struct hostent *host, char *buffer, size_t size,                  \
+	      struct hostent **ret_host, int *ret_h_errno),                                       \
+	     (name, host, buffer, size, ret_host, ret_h_errno),                                   \
+	     no_such_lookup_r(ret_host, ret_h_errno))                                             \
+	CALL(int, gethostbyname2_r,                                                               \
+	     (const char *name, int family, struct hostent *host, char *buffer, size_t size,      \
+	      struct hostent **ret_host, int *ret_h_errno),                                       \
+	     (name, family, host, buffer, size, ret_host, ret_h_errno),                           \
+	     no_such_lookup_r(ret_host, ret_h_errno))                                             \
+	LIBC_ID_CALLS(CALL)
+
+/* Those that change the user and group ids of a process. */
+#define LIBC_ID_CALLS(CALL)                                                                        \
+	CALL(int, setuid, (uid_t uid), (uid), no_such_call(-1))                                    \
+	CALL(int, setgid, (gid_t gid), (gid), no_such_call(-1))                                    \
+	CALL(int, seteuid, (uid_t uid), (uid), no_such_call(-1))                                   \
+	CALL(int, setegid, (gid_t gid), (gid), no_such_call(-1))                                   \
+	CALL(int, setreuid, (uid_t real, uid_t effective), (real, effective), no_such_call(-1))    \
+	CALL(int, setregid, (gid_t real, gid_t effective), (real, effective), no_such_call(-1))    \
+	CALL(int, setresuid, (uid_t real, uid_t effective, uid_t saved), (real, effective, saved), \
+	     no_such_call(-1))                                                                     \
+	CALL(int, setresgid, (gid_t real, gid_t effective, gid_t saved), (real, effective, saved), \
+	     no_such_call(-1))                                                                     \
+	CALL(int, setgroups, (size_t count, const gid_t *groups), (count, groups),                 \
+	     no_such_call(-1))                                                                     \
+	CALL(int, initgroups, (const char *user, gid_t group), (user, group), no_such_call(-1))
+
+#define LIBC_DECLARE(result, name, parameters, arguments, otherwise) result libc_##name parameters;
+LIBC_CALLS(LIBC_DECLARE)
+#undef LIBC_DECLARE
+
+/* pthread_exit(3); where it cannot be looked up, the end of the calling thread alone. */
+__attribute__((noreturn)) void libc_pthread_exit(void *result);
 
 /*
  * Looks all of them up. The constructor does this so that no dlsym() runs in a signal handler
@@ -16,34 +69,5 @@ void libc_bind_all(void);
 
 /* The process runs on glibc, whose freeaddrinfo() frees a list node by node. */
 bool libc_is_glibc(void);
-
-/* Same contracts as connect(2), getpeername(2), getaddrinfo(3) and gethostbyname(3). Where libc's
- * own cannot be looked up, the first two are system calls and the others fail with ENOSYS
- * (EAI_SYSTEM). */
-int libc_connect(int fd, const struct sockaddr *addr, socklen_t len);
-int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
-int libc_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-		     struct addrinfo **ret_list);
-struct hostent *libc_gethostbyname(const char *name);
-struct hostent *libc_gethostbyname2(const char *name, int family);
-int libc_gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t size,
-			 struct hostent **ret_host, int *ret_h_errno);
-int libc_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
-			  size_t size, struct hostent **ret_host, int *ret_h_errno);
-
-/* The calls that change the user and group ids of a process; ENOSYS as above. */
-int libc_setuid(uid_t uid);
-int libc_setgid(gid_t gid);
-int libc_seteuid(uid_t uid);
-int libc_setegid(gid_t gid);
-int libc_setreuid(uid_t real, uid_t effective);
-int libc_setregid(gid_t real, gid_t effective);
-int libc_setresuid(uid_t real, uid_t effective, uid_t saved);
-int libc_setresgid(gid_t real, gid_t effective, gid_t saved);
-int libc_setgroups(size_t count, const gid_t *groups);
-int libc_initgroups(const char *user, gid_t group);
-
-/* pthread_exit(3); where it cannot be looked up, the end of the calling thread alone. */
-__attribute__((noreturn)) void libc_pthread_exit(void *result);
 
 #endif
