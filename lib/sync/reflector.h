@@ -55,32 +55,46 @@ struct reflector_options {
 	const char *collection_path; /* "/api/v1/namespaces/demo/services"; copied */
 	const char *
 		selector; /* "labelSelector=..." or "fieldSelector=...", encoded; "": all; copied */
-	const char *single; /* not NULL: only this object, read by GET <path>/<single>; @selector
-			       must then select it by metadata.name; copied */
 	uint32_t retry_delay_ms;   /* see backoff.h */
 	uint32_t poll_interval_ms; /* between lists where no watch is allowed */
 	uint32_t start_delay_ms;   /* before the first list */
 };
 
-enum reflector_state {
-	REFLECTOR_WAITING,
-	REFLECTOR_LISTING,
-	REFLECTOR_WATCHING,
-	REFLECTOR_STOPPED,
-};
-
-enum reflector_next {
-	REFLECTOR_LIST_NEXT,
-	REFLECTOR_WATCH_NEXT,
-};
-
-/* Which list to ask for (client-go, reflector.go relistResourceVersion and pager.go). */
-enum reflector_list_form {
+/* Lists differ in which version they ask for (client-go, reflector.go relistResourceVersion and
+ * pager.go). */
+enum reflector_request {
 	REFLECTOR_LIST_ANY,	  /* resourceVersion=0: the API server's cache is good enough */
 	REFLECTOR_LIST_NOT_OLDER, /* resourceVersion=<last>: at least as fresh as what we had */
 	REFLECTOR_LIST_QUORUM,	  /* none: straight from etcd, in pages */
 	REFLECTOR_LIST_WHOLE,	  /* none, in one page: a continue token had expired */
-	REFLECTOR_LIST_PROBE,	  /* one item, for the server's version only: see must_probe */
+	/*
+	 * One item, for the server's version only, before the next watch. The connection broke, so
+	 * the server may have been restored from a backup with lower versions. It would leave a
+	 * watch from a version of its future silent, without any error (seen on v1.37.2), until the
+	 * versions have caught up.
+	 */
+	REFLECTOR_PROBE,
+	REFLECTOR_WATCH,
+};
+
+enum reflector_state {
+	REFLECTOR_WAITING, /* to make the request */
+	REFLECTOR_RUNNING, /* it is made */
+	REFLECTOR_STOPPED,
+};
+
+enum reflector_contact {
+	REFLECTOR_NEW,	   /* no list has come to an end yet */
+	REFLECTOR_HEARING, /* in a watch that the server accepted, or polled without error */
+	REFLECTOR_LOST,	   /* the last request failed */
+	REFLECTOR_DENIED,  /* the last list was refused: 403, or 404 of the collection */
+};
+
+/* What came of an answer's body. */
+enum reflector_body {
+	REFLECTOR_BODY_GOOD,
+	REFLECTOR_BODY_BAD,	    /* not what was asked for, too large or no memory */
+	REFLECTOR_BODY_ERROR_EVENT, /* the server itself ended the watch by it */
 };
 
 /* 500 items a page (client-go tools/pager/pager.go:31). */
@@ -110,56 +124,38 @@ enum reflector_list_form {
 
 struct reflector {
 	/* For the owner to read. */
-	bool synced;	/* a list was committed once; stays true */
-	bool attempted; /* the first list came to an end, whichever */
-	bool denied;	/* the last list or watch was refused: 403, or 404 of the collection */
-	bool hearing;	/* in a watch that the server accepted, or polled without error */
+	enum reflector_contact contact;
+	bool synced;		/* a list was committed once; stays true */
 	uint64_t last_heard_ms; /* last byte of a good answer */
 	char problem[256];	/* why it is not hearing; "" when it is */
-	uint64_t lists;		/* requests made */
-	uint64_t watches;
-	uint64_t events;
 
 	/* The rest is its own. */
 	enum object_kind kind;
 	char *collection_path;
 	char *selector;
-	char *single;
 	uint32_t poll_interval_ms;
 	const struct sync_io *io;
 	struct reflector_sink sink;
 	struct logger logger;
 	struct backoff backoff;
 	enum reflector_state state;
-	enum reflector_next next;
-	uint64_t due_ms;       /* WAITING: when to go on */
-	uint64_t last_byte_ms; /* LISTING, WATCHING */
-	uint64_t request_start_ms;
-	enum reflector_list_form list_form;
-	/* The connection broke, so the server may have been restored from a backup with lower
-	 * versions. It would leave a watch from a version of its future silent, without any error
-	 * (seen on v1.37.2), until the versions have caught up. */
-	bool must_probe;
-	bool single_by_list; /* GET said 403 or 404, or 410 is said of the version that it gave
-				(@single_status): ask for the list of one name, which other rights
-				allow and which has a fresh version to watch from */
-	int single_status;
-	bool replacing;
-	uint32_t list_items;
-	uint64_t list_bytes;
+	enum reflector_request request;
+	uint64_t due_ms;	   /* WAITING: when to make it */
+	uint64_t request_start_ms; /* RUNNING */
+	uint64_t last_byte_ms;
 	bool retried_at_once; /* the free second try of this error was used */
-	char *continue_token;
-	char resource_version[RESOURCE_VERSION_SIZE];
-	int status;
+	char *continue_token; /* of a list's next page; NULL: the first one */
+	uint32_t list_items;  /* of all its pages so far */
+	uint64_t list_bytes;
+	uint32_t watch_events;			      /* that were applied */
+	char resource_version[RESOURCE_VERSION_SIZE]; /* all up to this one was taken in */
+	int status;				      /* of the answer; 0: none yet */
 	long retry_after_s;
 	struct json_stream stream;
-	bool stream_open;
 	struct buffer error_body;
-	int stream_error;
-	char stream_problem[200];
-	bool got_error_event;
+	enum reflector_body body;
+	char body_problem[200];
 	struct kube_status error_event;
-	uint32_t watch_events;
 };
 
 /* Lists on the first reflector_tick() after the delay. @io must outlive it. Returns 0 or -ENOMEM.

@@ -21,19 +21,13 @@ static int append_parameter(struct buffer *path, const char *name, const char *v
 int reflector_list_path(const struct reflector *r, struct buffer *path)
 {
 	char page_size[16];
-	bool paged = r->list_form == REFLECTOR_LIST_ANY || r->list_form == REFLECTOR_LIST_QUORUM;
+	bool paged = r->request == REFLECTOR_LIST_ANY || r->request == REFLECTOR_LIST_QUORUM;
 	int rc = buffer_append_text(path, r->collection_path);
 
 	snprintf(page_size, sizeof(page_size), "%d", REFLECTOR_PAGE_SIZE);
 	/* Without the selector, so that the server need not search for the one item. */
-	if (rc == 0 && r->list_form == REFLECTOR_LIST_PROBE)
+	if (rc == 0 && r->request == REFLECTOR_PROBE)
 		return append_parameter(path, "limit", "1");
-	if (rc == 0 && r->single && !r->single_by_list) {
-		rc = buffer_append_text(path, "/");
-		if (rc == 0)
-			rc = buffer_append_url_encoded(path, r->single);
-		return rc;
-	}
 	if (rc == 0 && r->selector[0])
 		rc = append_parameter(path, r->selector, NULL);
 	if (rc == 0 && paged)
@@ -41,9 +35,9 @@ int reflector_list_path(const struct reflector *r, struct buffer *path)
 	/* A continue token carries its version; to send both is an error. */
 	if (rc == 0 && r->continue_token)
 		return append_parameter(path, "continue", r->continue_token);
-	if (rc == 0 && r->list_form == REFLECTOR_LIST_ANY)
+	if (rc == 0 && r->request == REFLECTOR_LIST_ANY)
 		rc = append_parameter(path, "resourceVersion", "0");
-	if (rc == 0 && r->list_form == REFLECTOR_LIST_NOT_OLDER)
+	if (rc == 0 && r->request == REFLECTOR_LIST_NOT_OLDER)
 		rc = append_parameter(path, "resourceVersion", r->resource_version);
 	return rc;
 }

@@ -46,10 +46,9 @@ static bool is_wanted(void *ctx, const char *namespace, const char *service)
 
 /* ---- collections ---- */
 
-/* @single: only this object, asked for by its name. */
 static int start_collection(struct namespace_sync *ns, struct collection *collection,
 			    enum object_kind kind, const char *group_version, const char *resource,
-			    const struct buffer *selector, const char *single)
+			    const struct buffer *selector)
 {
 	struct syncer *syncer = ns->syncer;
 	struct buffer path = {0};
@@ -63,7 +62,6 @@ static int start_collection(struct namespace_sync *ns, struct collection *collec
 			{
 				.kind = kind,
 				.selector = selector->data,
-				.single = single,
 				.retry_delay_ms = syncer->options.retry_delay_ms,
 				.poll_interval_ms = syncer->options.poll_interval_ms,
 				.start_delay_ms = syncer->options.start_delay_ms,
@@ -86,7 +84,7 @@ static int start_services(struct namespace_sync *ns)
 
 	if (rc == 0)
 		rc = start_collection(ns, &ns->services, OBJECT_SERVICE, "/api/v1", "services",
-				      &selector, NULL);
+				      &selector);
 	buffer_free(&selector);
 	return rc;
 }
@@ -98,8 +96,7 @@ static int start_slices(struct namespace_sync *ns)
 
 	if (rc == 0)
 		rc = start_collection(ns, &ns->slices, OBJECT_ENDPOINT_SLICE,
-				      "/apis/discovery.k8s.io/v1", "endpointslices", &selector,
-				      NULL);
+				      "/apis/discovery.k8s.io/v1", "endpointslices", &selector);
 	buffer_free(&selector);
 	return rc;
 }
@@ -129,7 +126,7 @@ static int start_endpoints(struct namespace_sync *ns)
 		rc = selector_of_name(name, &selector);
 		if (rc == 0)
 			rc = start_collection(ns, &ns->endpoints[i], OBJECT_ENDPOINTS, "/api/v1",
-					      "endpoints", &selector, name);
+					      "endpoints", &selector);
 		buffer_free(&selector);
 	}
 	if (rc < 0)
@@ -167,7 +164,7 @@ static void namespace_adjust(struct namespace_sync *ns)
 	const struct reflector *slices = &ns->slices.reflector;
 
 	if (ns->syncer->options.discovery == SYNCER_AUTO) {
-		if (!ns->endpoints && slices->denied && !slices->synced) {
+		if (!ns->endpoints && slices->contact == REFLECTOR_DENIED && !slices->synced) {
 			log_info(&ns->syncer->logger,
 				 "namespace %s: EndpointSlices may not be read, using Endpoints",
 				 ns->namespace);
@@ -180,7 +177,7 @@ static void namespace_adjust(struct namespace_sync *ns)
 	}
 	if (!ns->syncer->options.follow_services)
 		return;
-	if (!ns->made_up && services->denied && !services->synced) {
+	if (!ns->made_up && services->contact == REFLECTOR_DENIED && !services->synced) {
 		log_info(&ns->syncer->logger,
 			 "namespace %s: Services may not be read, using the entries' own addresses",
 			 ns->namespace);
@@ -245,14 +242,14 @@ static bool visit_attempted(const struct namespace_sync *ns, const struct collec
 {
 	(void)ns;
 	(void)ctx;
-	return collection->reflector.attempted;
+	return collection->reflector.contact != REFLECTOR_NEW;
 }
 
 static bool visit_live(const struct namespace_sync *ns, const struct collection *collection,
 		       void *ctx)
 {
 	(void)ctx;
-	return collection->reflector.hearing || has_stand_in(ns, collection);
+	return collection->reflector.contact == REFLECTOR_HEARING || has_stand_in(ns, collection);
 }
 
 static bool visit_deadline(const struct namespace_sync *ns, const struct collection *collection,
@@ -283,7 +280,7 @@ static bool visit_deaf(const struct namespace_sync *ns, const struct collection 
 {
 	(void)ns;
 	(void)unused;
-	return !collection->reflector.hearing;
+	return collection->reflector.contact != REFLECTOR_HEARING;
 }
 
 static bool visit_problem(const struct namespace_sync *ns, const struct collection *collection,

@@ -19,9 +19,9 @@ enum syncer_discovery {
 
 /*
  * For each namespace one collection of Services and one of EndpointSlices (or, in their place, of
- * Endpoints: by name where names were given), narrowed by a selector where that is possible. A
- * Service that may not be read is made up from its entry: its VIP if the entry has one, else
- * headless.
+ * Endpoints: one for each name where names were given), narrowed by a selector where that is
+ * possible. A Service that may not be read is made up from its entry: its VIP if the entry has one,
+ * else headless.
  */
 struct syncer_options {
 	const struct service_ref *refs; /* borrowed, outlive the syncer */

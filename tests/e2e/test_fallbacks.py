@@ -10,11 +10,9 @@ import pytest
 from tests.e2e.common import Follower, expect_followed, names, stand_in, three
 from tests.harness import ShimRunner, expect
 from tests.kube.cluster import Cluster, Service
-from tests.kube.double_cluster import ACCOUNT, DoubleCluster
+from tests.kube.double_cluster import DoubleCluster
 from tests.kube.real_cluster import RealCluster
 from tests.preload.common import client, tally
-
-EVERYTHING = ("services", "endpointslices", "endpoints")
 
 
 def even(pods: Any, each: int) -> "Counter[str]":
@@ -29,20 +27,10 @@ NO_SLICES: Dict[str, Callable[[DoubleCluster], None]] = {
 }
 
 
-@pytest.fixture
-def may_get(double_cluster: DoubleCluster) -> Any:
-    """The role that reading Endpoints by name asks for."""
-    double_cluster.server.auth.restrict(ACCOUNT, ("get", "list", "watch"), EVERYTHING)
-    yield
-    double_cluster.server.auth.restrict(ACCOUNT, ("list", "watch"), EVERYTHING)
-
-
 @pytest.mark.clusters("double")
 @pytest.mark.parametrize("why", NO_SLICES)
 @pytest.mark.parametrize("services", ["web", "web,api", "*", "*/*"])
-def test_endpoints_where_slices_cannot_be_read(
-    cluster: DoubleCluster, may_get: None, run_shim: ShimRunner, why: str, services: str
-) -> None:
+def test_endpoints_where_slices_cannot_be_read(cluster: DoubleCluster, run_shim: ShimRunner, why: str, services: str) -> None:
     service, pods = three(cluster)
     NO_SLICES[why](cluster)
     follower = Follower(run_shim, service, cluster.env(services))
@@ -53,18 +41,12 @@ def test_endpoints_where_slices_cannot_be_read(
     follower.wait_log("EndpointSlices may not be read, using Endpoints")
 
 
-@pytest.mark.clusters("double")
-def test_endpoints_may_be_listed_and_not_got(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
-    service, pods = three(cluster)
-    cluster.server.auth.deny("endpointslices")
-    follower = Follower(run_shim, service, cluster.env("web"))
-    expect_followed(follower, names(pods))
-
-
 @pytest.mark.clusters("real")
-def test_endpoints_by_a_real_role(cluster: RealCluster, run_shim: ShimRunner, tmp_path: Path) -> None:
-    rule = {"apiGroups": [""], "resources": ["services", "endpoints"], "verbs": ["get", "list", "watch"]}
-    (tmp_path / "token").write_text(cluster.create_token("no-slices", [rule]))
+@pytest.mark.parametrize("only", [{}, {"resourceNames": ["web"]}], ids=["of-all", "of-one-name"])
+def test_endpoints_by_a_real_role(cluster: RealCluster, run_shim: ShimRunner, tmp_path: Path, only: Dict[str, Any]) -> None:
+    """The API server takes the name of a list's and watch's metadata.name selector for that of the object asked for."""
+    rule = {"apiGroups": [""], "resources": ["services", "endpoints"], "verbs": ["list", "watch"], **only}
+    (tmp_path / "token").write_text(cluster.create_token("no-slices" + "-named" * len(only), [rule]))
     service, pods = three(cluster)
     follower = Follower(run_shim, service, cluster.env("web", K8SLB_TOKEN_FILE=str(tmp_path / "token")))
     expect_followed(follower, names(pods))
@@ -72,10 +54,10 @@ def test_endpoints_by_a_real_role(cluster: RealCluster, run_shim: ShimRunner, tm
     expect_followed(follower, names(pods[1:]))
 
 
-def test_endpoints_by_setting(cluster: Cluster, run_shim: ShimRunner) -> None:
+@pytest.mark.parametrize("services", ["web", "*"])
+def test_endpoints_by_setting(cluster: Cluster, run_shim: ShimRunner, services: str) -> None:
     service, pods = three(cluster)
-    # Every rule of the tests' account lets a collection be listed and watched, so all of them are asked for.
-    follower = Follower(run_shim, service, cluster.env("*", K8SLB_DISCOVERY="endpoints"))
+    follower = Follower(run_shim, service, cluster.env(services, K8SLB_DISCOVERY="endpoints"))
     expect_followed(follower, names(pods))
     cluster.delete_pod(pods[0])
     expect_followed(follower, names(pods[1:]))

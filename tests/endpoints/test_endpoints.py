@@ -102,7 +102,7 @@ def test_endpoints_serve_where_slices_are_forbidden(cluster: Any, endpoints: Any
     lb.start()
     lb.sync()
     expect(len(lb.all()), 3, lb.messages)
-    expect(len(cluster.server.requests("endpoints", "get")), 1, cluster.server.requests())
+    expect(len(cluster.server.requests("endpoints", "list")), 1, cluster.server.requests())
     assert any("403" in message for message in lb.messages), lb.messages
 
 

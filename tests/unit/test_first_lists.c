@@ -117,8 +117,12 @@ static void test_a_stand_in_is_not_delayed(void **state)
 	answer(OTHER_SLICES, 403, text_error(403, "Forbidden", "no"));
 	syncer_tick(syncer);
 	assert_false(syncer_settled(syncer));
-	assert_int_equal(fake_count(&fake, "/api/v1/namespaces/other/endpoints/db"), 1);
-	answer("/api/v1/namespaces/other/endpoints/db", 200, text_endpoints("db", "7", "10.1.0.1"));
+	assert_int_equal(
+		fake_count(&fake,
+			   "/api/v1/namespaces/other/endpoints?fieldSelector=metadata.name%3Ddb"),
+		1);
+	answer("/api/v1/namespaces/other/endpoints?fieldSelector=metadata.name%3Ddb", 200,
+	       text_list("EndpointsList", "100", NULL, text_endpoints("db", "7", "10.1.0.1")));
 	assert_true(syncer_settled(syncer));
 }
 

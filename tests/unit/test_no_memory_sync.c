@@ -334,29 +334,23 @@ static void slices_scenario(void)
 /* Services and slices are forbidden: the entries' VIPs, and Endpoints by name in their place. */
 static void serve_endpoints(struct fake_io *fake, struct fake_request *request, void *ctx)
 {
-	static const char *const ips[] = {"10.1.0.1 10.1.0.2", "10.1.0.21"};
+	/* Of cache and for a probe, which names none: no object. */
+	static const char *const ips[] = {"10.1.0.1 10.1.0.2", "10.1.0.21", NULL, NULL};
 	size_t index = (size_t)(request - fake->requests);
-	const char *object;
+	unsigned i = 0;
 
 	(void)ctx;
-	for (unsigned i = 0; i < 2; i++) {
-		if (strncmp(request->path, ENDPOINTS_PATH, strlen(ENDPOINTS_PATH)) != 0 ||
-		    !strstr(request->path, names[i]))
-			continue;
-		object = text_endpoints(names[i], "50", ips[i]);
-		if (request->is_watch)
-			fake_serve_open(request, "");
-		else if (request->path[strlen(ENDPOINTS_PATH)] == '/')
-			answer(index, 200, object);
-		else
-			answer(index, 200, text_list("EndpointsList", "100", NULL, object));
-		take_changes();
-		return;
-	}
-	if (strstr(request->path, names[2]))
-		answer(index, 404, text_error(404, "NotFound", "no such thing"));
-	else
+	if (strncmp(request->path, ENDPOINTS_PATH, strlen(ENDPOINTS_PATH)) != 0) {
 		answer(index, 403, text_error(403, "Forbidden", "not for you"));
+	} else if (request->is_watch) {
+		fake_serve_open(request, "");
+	} else {
+		while (i < 3 && !strstr(request->path, names[i]))
+			i++;
+		answer(index, 200,
+		       text_list("EndpointsList", "100", NULL,
+				 ips[i] ? text_endpoints(names[i], "50", ips[i]) : ""));
+	}
 	take_changes();
 }
 

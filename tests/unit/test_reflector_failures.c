@@ -31,7 +31,7 @@ static void test_410_on_a_page_lists_whole(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 200, LIST("100", "old", SLICE("a", "7")));
 	fake_answer(&world.fake, 410, text_error(410, "Expired", "continue token too old"));
 	reflector_tick(&world.reflector);
@@ -47,7 +47,7 @@ static void test_410_on_a_list_asks_without_a_version(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 410, text_error(410, "Gone", "old"));
 	assert_int_equal(world_pause_ms(&world), 0);
 	reflector_tick(&world.reflector);
@@ -63,7 +63,7 @@ static void test_410_on_a_watch_lists_not_older(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 200, LIST("100", NULL, SLICE("a", "7")));
 	fake_answer(&world.fake, 410, text_error(410, "Expired", "too old"));
 	assert_in_range(world_pause_ms(&world), FIRST_PAUSE_MS, 2 * FIRST_PAUSE_MS);
@@ -128,7 +128,7 @@ static void test_401_rereads_the_token_once_at_once(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 401, text_error(401, "Unauthorized", "Unauthorized"));
 	assert_int_equal(world.fake.unauthorized, 1);
 	assert_int_equal(world_pause_ms(&world), 0);
@@ -145,7 +145,7 @@ static void test_401_on_a_watch_watches_again(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 200, LIST("100", NULL, SLICE("a", "7")));
 	fake_answer(&world.fake, 401, text_error(401, "Unauthorized", "Unauthorized"));
 	assert_int_equal(world_pause_ms(&world), 0);
@@ -157,7 +157,7 @@ static void test_401_on_a_watch_watches_again(void **state)
 	fake_end(&world.fake, 0, "");
 	fake_answer(&world.fake, 401, text_error(401, "Unauthorized", "Unauthorized"));
 	assert_int_equal(world_pause_ms(&world), 0);
-	assert_int_equal(world.reflector.lists, 1);
+	assert_int_equal(world_lists(&world), 1);
 	world_free(&world);
 }
 
@@ -170,11 +170,11 @@ static void test_403_and_404_wait_longest(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		struct world world;
 
-		world_init(&world, NULL);
+		world_init(&world);
 		fake_answer(&world.fake, refusals[i], text_error(refusals[i], "No", "not for you"));
 		assert_in_range(world_pause_ms(&world), LONGEST_PAUSE_MS, 2 * LONGEST_PAUSE_MS);
-		assert_true(world.reflector.denied);
-		assert_true(world.reflector.attempted);
+		assert_int_equal(world.reflector.contact, REFLECTOR_DENIED);
+		assert_int_not_equal(world.reflector.contact, REFLECTOR_NEW);
 		assert_false(world.reflector.synced);
 		assert_string_equal(world_told(&world), "begin abort ");
 		assert_non_null(strstr(world.reflector.problem, "not for you"));
@@ -188,15 +188,15 @@ static void test_polls_where_no_watch_is_allowed(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	for (unsigned round = 1; round <= 5; round++) {
 		fake_answer(&world.fake, 200, LIST("100", NULL, SLICE("a", "7")));
 		fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot watch"));
 		assert_int_equal(world_pause_ms(&world), POLL_INTERVAL_MS);
-		assert_true(world.reflector.hearing);
-		assert_false(world.reflector.denied);
+		assert_int_equal(world.reflector.contact, REFLECTOR_HEARING);
+		assert_int_not_equal(world.reflector.contact, REFLECTOR_DENIED);
 		world_pass(&world, POLL_INTERVAL_MS);
-		assert_int_equal(world.reflector.lists, round + 1);
+		assert_int_equal(world_lists(&world), round + 1);
 	}
 	world_free(&world);
 }
@@ -222,7 +222,7 @@ static void test_retry_after_is_obeyed_within_bounds(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct world world;
 
-		world_init(&world, NULL);
+		world_init(&world);
 		fake_answer_retry_after(&world.fake, cases[i].status, cases[i].retry_after_s,
 					"Too many requests, please try again later.\n");
 		assert_in_range(world_pause_ms(&world), cases[i].least_ms, cases[i].most_ms);
@@ -243,7 +243,7 @@ static void test_retry_after_of_an_error_event(void **state)
 	assert_int_equal(world_pause_ms(&world), 9000);
 	world_pass(&world, 9000);
 	assert_non_null(strstr(fake_path(&world.fake), "watch=true&resourceVersion=100&"));
-	assert_int_equal(world.reflector.lists, 1);
+	assert_int_equal(world_lists(&world), 1);
 	world_free(&world);
 }
 
@@ -254,7 +254,7 @@ static void test_an_endless_error_body_is_cut(void **state)
 	int rc = 0;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_status(&world.fake, 500, -1);
 	for (unsigned i = 0; i < 1000 && rc == 0; i++)
 		rc = fake_data(&world.fake, "nothing but noise, over and over and over and over. ");
@@ -375,7 +375,7 @@ static void test_a_forbidden_probe_makes_way_for_the_list(void **state)
 	fake_end(&world.fake, -EIO, "reset");
 	fake_answer(&world.fake, 403, text_error(403, "Forbidden", "only that selector"));
 	assert_in_range(world_pause_ms(&world), 0, 2 * FIRST_PAUSE_MS);
-	assert_false(world.reflector.denied);
+	assert_int_not_equal(world.reflector.contact, REFLECTOR_DENIED);
 	world_pass(&world, world_pause_ms(&world));
 	assert_string_equal(fake_path(&world.fake), LIST_QUERY "&resourceVersion=100");
 	world_free(&world);
@@ -387,10 +387,10 @@ static void test_connection_refused_waits(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 200, LIST("100", NULL, SLICE("a", "7")));
 	fake_end(&world.fake, -ECONNREFUSED, "nobody listens");
-	assert_false(world.reflector.hearing);
+	assert_int_equal(world.reflector.contact, REFLECTOR_LOST);
 	assert_string_equal(world.reflector.problem, "nobody listens");
 	assert_in_range(world_pause_ms(&world), FIRST_PAUSE_MS, 2 * FIRST_PAUSE_MS);
 	world_pass(&world, world_pause_ms(&world));
@@ -422,7 +422,7 @@ static void test_a_silent_list_is_given_up(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	world_pass(&world, REFLECTOR_LIST_IDLE_MS - 1);
 	fake_status(&world.fake, 200, -1);
 	fake_data(&world.fake, "{\"kind\":");
@@ -460,7 +460,7 @@ static void test_a_watch_without_a_header_is_given_up(void **state)
 	struct world world;
 
 	(void)state;
-	world_init(&world, NULL);
+	world_init(&world);
 	fake_answer(&world.fake, 200, LIST("100", NULL, SLICE("a", "7")));
 	world_pass(&world, REFLECTOR_LIST_IDLE_MS);
 	assert_int_equal(world.fake.cancelled, 1);

@@ -293,8 +293,10 @@ static void test_endpoints_by_setting(void **state)
 	ask_for("db");
 	start();
 	assert_int_equal(f.fake.count, 3);
-	expect_request(ENDPOINTS_PATH "/web");
-	expect_request(ENDPOINTS_PATH "/db");
+	expect_request(ENDPOINTS_PATH
+		       "?fieldSelector=metadata.name%3Dweb&limit=500&resourceVersion=0");
+	expect_request(ENDPOINTS_PATH
+		       "?fieldSelector=metadata.name%3Ddb&limit=500&resourceVersion=0");
 	assert_int_equal(fake_count(&f.fake, "endpointslices"), 0);
 }
 
@@ -348,8 +350,8 @@ static void fall_back_to_endpoints(int status)
 	start();
 	route_list(SERVICES_PATH, "ServiceList", text_service("web", "1", "10.96.0.1"));
 	route(SLICES_PATH, status, text_error(status, "No", "no slices"));
-	route(ENDPOINTS_PATH "/web", 200, text_endpoints("web", "3", "10.1.0.1"));
-	route_list(ENDPOINTS_PATH, "EndpointsList", "");
+	route_list(ENDPOINTS_PATH "?fieldSelector=metadata.name%3Dweb&", "EndpointsList",
+		   text_endpoints("web", "3", "10.1.0.1"));
 	run(0);
 	assert_true(syncer_synced(f.syncer));
 	assert_true(syncer_attempted(f.syncer));
@@ -398,7 +400,7 @@ static void test_no_fallback_where_slices_are_demanded(void **state)
 	route_list(SERVICES_PATH, "ServiceList", text_service("web", "1", "10.96.0.1"));
 	forbid(SLICES_PATH);
 	run(60000);
-	assert_int_equal(fake_count(&f.fake, ENDPOINTS_PATH "/"), 0);
+	assert_int_equal(fake_count(&f.fake, ENDPOINTS_PATH), 0);
 	assert_false(syncer_synced(f.syncer));
 	assert_true(syncer_attempted(f.syncer));
 	assert_string_equal(changes(), "");

@@ -74,14 +74,12 @@ static void keep_line(void *ctx, enum log_level level, const char *line)
 		buffer_printf(&world->logged, "%s\n", line);
 }
 
-void world_init(struct world *world, const char *single)
+void world_init(struct world *world)
 {
 	struct reflector_options options = {
-		.kind = single ? OBJECT_ENDPOINTS : OBJECT_ENDPOINT_SLICE,
-		.collection_path = single ? ENDPOINTS_PATH : SLICES_PATH,
-		.selector =
-			single ? "fieldSelector=metadata.name%3Dweb" : "labelSelector=app%3Dweb",
-		.single = single,
+		.kind = OBJECT_ENDPOINT_SLICE,
+		.collection_path = SLICES_PATH,
+		.selector = "labelSelector=app%3Dweb",
 		.retry_delay_ms = RETRY_DELAY_MS,
 		.poll_interval_ms = POLL_INTERVAL_MS,
 	};
@@ -131,6 +129,11 @@ void world_pass(struct world *world, uint64_t ms)
 	reflector_tick(&world->reflector);
 }
 
+size_t world_lists(const struct world *world)
+{
+	return world->fake.count - fake_count(&world->fake, "watch=true");
+}
+
 uint64_t world_pause_ms(const struct world *world)
 {
 	assert_int_equal(world->reflector.state, REFLECTOR_WAITING);
@@ -139,11 +142,12 @@ uint64_t world_pause_ms(const struct world *world)
 
 void world_init_watching(struct world *world)
 {
-	world_init(world, NULL);
+	world_init(world);
 	fake_answer(&world->fake, 200,
 		    text_list("EndpointSliceList", "100", NULL,
 			      text_slice("a", "web", "90", "10.1.0.1")));
 	assert_string_equal(world_told(world), "begin item:a@90 commit ");
 	fake_status(&world->fake, 200, -1);
-	assert_int_equal(world->reflector.state, REFLECTOR_WATCHING);
+	assert_int_equal(world->reflector.state, REFLECTOR_RUNNING);
+	assert_int_equal(world->reflector.request, REFLECTOR_WATCH);
 }

@@ -22,8 +22,8 @@ struct world {
 	int refuse; /* what the sink returns instead of taking an object; 0: it takes it */
 };
 
-/* @single: the object read by name, of kind Endpoints; NULL: all EndpointSlices of Service web. */
-void world_init(struct world *world, const char *single);
+/* Follows the EndpointSlices of Service web; the first request is made. */
+void world_init(struct world *world);
 void world_free(struct world *world);
 
 /* What the sink was told since the last call; valid until the next one. */
@@ -31,6 +31,9 @@ const char *world_told(struct world *world);
 
 /* Moves the clock and lets the reflector do what is due. */
 void world_pass(struct world *world, uint64_t ms);
+
+/* How many list requests were made, pages and probes counted. */
+size_t world_lists(const struct world *world);
 
 /* The pause that the reflector makes now; fails the test when it is not waiting. */
 uint64_t world_pause_ms(const struct world *world);
