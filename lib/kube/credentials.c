@@ -22,6 +22,7 @@ struct secret_file {
 	uint64_t read_at_ms;
 	uint64_t max_age_ms;
 	bool stale;
+	bool no_memory;				  /* why the last try failed */
 	bool (*accept)(char *text, size_t *size); /* may shorten; false: unusable */
 	const char *expected;			  /* by @accept, for messages */
 	char problem[PROBLEM_SIZE];		  /* of the last try; "" */
@@ -132,6 +133,7 @@ static void refresh(struct secret_file *file, uint64_t now_ms)
 	if (file->text && !file->stale && now_ms - file->read_at_ms < file->max_age_ms)
 		return;
 	rc = read_secret(file->path, &text, &size);
+	file->no_memory = rc == -ENOMEM;
 	if (rc < 0) {
 		snprintf(file->problem, sizeof(file->problem), "%s %s: %s", file->what, file->path,
 			 strerror(-rc));
@@ -225,6 +227,17 @@ const char *credentials_cert(struct credentials *credentials, uint64_t now_ms, s
 const char *credentials_key(struct credentials *credentials, uint64_t now_ms, size_t *ret_size)
 {
 	return pem(&credentials->key, now_ms, ret_size);
+}
+
+static bool lacks_memory(const struct secret_file *file)
+{
+	return file->no_memory && !file->text;
+}
+
+bool credentials_lack_memory(const struct credentials *credentials)
+{
+	return lacks_memory(&credentials->token) || lacks_memory(&credentials->ca) ||
+	       lacks_memory(&credentials->cert) || lacks_memory(&credentials->key);
 }
 
 const char *credentials_problem(const struct credentials *credentials)

@@ -3,6 +3,7 @@
 #ifndef K8SLB_KUBE_CREDENTIALS_H
 #define K8SLB_KUBE_CREDENTIALS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,10 @@ void credentials_forget_token(struct credentials *credentials);
 const char *credentials_ca(struct credentials *credentials, uint64_t now_ms, size_t *ret_size);
 const char *credentials_cert(struct credentials *credentials, uint64_t now_ms, size_t *ret_size);
 const char *credentials_key(struct credentials *credentials, uint64_t now_ms, size_t *ret_size);
+
+/* Something that was asked for is missing for want of memory, and not because it is not there: a
+ * request without it would be another one, and the answer to that is no answer to ours. */
+bool credentials_lack_memory(const struct credentials *credentials);
 
 /* What is configured but could not be read when it was asked for last: "CA file /x: No such file or
  * directory"; "" when all is well. The pointer lives until the next call of any function here.

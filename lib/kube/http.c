@@ -335,6 +335,8 @@ int http_client_get(struct http_client *client, const char *path, long total_tim
 		result = set_options(transfer, total_timeout_ms);
 	if (result == CURLE_OK && client->base.https)
 		result = set_tls(transfer, now_ms);
+	if (client->credentials && credentials_lack_memory(client->credentials))
+		result = CURLE_OUT_OF_MEMORY;
 	if (result == CURLE_OUT_OF_MEMORY) {
 		transfer_free(transfer);
 		return -ENOMEM;

@@ -31,14 +31,31 @@ static bool is_loopback(const char *host)
 	return ip_family_of(&ip) == IP_FAMILY_4 ? ip.bytes[12] == 127 : ip_equal(&ip, &loopback6);
 }
 
-/* Whether the URL has this part; it must not. */
-static bool has_part(CURLU *url, CURLUPart part)
+/* Returns 0 with a text to curl_free(), -ENOENT or -ENOMEM, which must not look like -ENOENT: a
+ * password would be overlooked. */
+static int get_part(CURLU *url, CURLUPart part, char **ret_text)
 {
-	char *text = NULL;
-	bool found = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+	CURLUcode code = curl_url_get(url, part, ret_text, 0);
 
-	curl_free(text);
-	return found;
+	if (code == CURLUE_OUT_OF_MEMORY)
+		return -ENOMEM;
+	return code == CURLUE_OK ? 0 : -ENOENT;
+}
+
+/* Returns 0, -EINVAL when the URL has one of these parts, or -ENOMEM. */
+static int refuse_parts(CURLU *url, CURLUPart one, CURLUPart other)
+{
+	const CURLUPart parts[] = {one, other};
+
+	for (unsigned i = 0; i < 2; i++) {
+		char *text = NULL;
+		int rc = get_part(url, parts[i], &text);
+
+		curl_free(text);
+		if (rc != -ENOENT)
+			return rc == 0 ? -EINVAL : rc;
+	}
+	return 0;
 }
 
 static int check(CURLU *url, const char *text, struct http_url *found, char *error,
@@ -46,31 +63,38 @@ static int check(CURLU *url, const char *text, struct http_url *found, char *err
 {
 	char *scheme = NULL, *host = NULL, *whole = NULL;
 	CURLUcode code = curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
-	int rc = -EINVAL;
+	int rc = code == CURLUE_OUT_OF_MEMORY ? -ENOMEM : code == CURLUE_OK ? 0 : -EINVAL;
 
-	if (code == CURLUE_OUT_OF_MEMORY)
-		return -ENOMEM;
-	if (code != CURLUE_OK || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK) {
-		snprintf(error, error_size,
-			 "not a URL: expected http:// or https://, host and port");
+	if (rc == 0)
+		rc = get_part(url, CURLUPART_SCHEME, &scheme);
+	if (rc == 0)
+		rc = get_part(url, CURLUPART_HOST, &host);
+	if (rc == 0)
+		rc = get_part(url, CURLUPART_URL, &whole);
+	if (rc < 0) {
+		if (rc != -ENOMEM)
+			snprintf(error, error_size,
+				 "not a URL: expected http:// or https://, host and port");
+		rc = rc == -ENOMEM ? rc : -EINVAL;
 		goto out;
 	}
+	rc = -EINVAL;
 	found->https = strcmp(scheme, "https") == 0;
 	if (!found->https && strcmp(scheme, "http") != 0) {
 		snprintf(error, error_size, "URL scheme %.20s: expected http or https", scheme);
 		goto out;
 	}
-	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD)) {
+	rc = refuse_parts(url, CURLUPART_USER, CURLUPART_PASSWORD);
+	if (rc == -EINVAL)
 		snprintf(error, error_size, "URL with a user or password: expected a token file");
+	if (rc < 0)
 		goto out;
-	}
-	if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT)) {
+	rc = refuse_parts(url, CURLUPART_QUERY, CURLUPART_FRAGMENT);
+	if (rc == -EINVAL)
 		snprintf(error, error_size,
 			 "URL with '?' or '#': expected host, port and path only");
+	if (rc < 0)
 		goto out;
-	}
 	found->loopback = is_loopback(host);
 	found->text = strdup(whole);
 	rc = found->text ? 0 : -ENOMEM;

@@ -189,7 +189,7 @@ int json_decode_identity(const char *text, size_t size, char *namespace, char *n
 	const cJSON *metadata;
 
 	if (!root)
-		return -EBADMSG;
+		return decoder.rc;
 	metadata = json_get_object(&decoder, root, "metadata");
 	json_get_name(&decoder, metadata, "metadata.namespace", dns_label_valid, found_namespace,
 		      sizeof(found_namespace));
@@ -197,7 +197,7 @@ int json_decode_identity(const char *text, size_t size, char *namespace, char *n
 		      sizeof(found_name));
 	cJSON_Delete(root);
 	if (decoder.rc < 0)
-		return -EBADMSG;
+		return decoder.rc;
 	strcpy(namespace, found_namespace);
 	strcpy(name, found_name);
 	return 0;

@@ -34,7 +34,7 @@ int json_decode_object(enum object_kind kind, const char *text, size_t size,
 /*
  * Only metadata.namespace and metadata.name, of an object that json_decode_object() refused: its
  * owner can then keep the last good version of just that one. @namespace has DNS_LABEL_SIZE bytes,
- * @name OBJECT_NAME_SIZE. Returns 0 or -EBADMSG when it does not even name itself.
+ * @name OBJECT_NAME_SIZE. Returns 0, -EBADMSG when it does not even name itself, or -ENOMEM.
  */
 int json_decode_identity(const char *text, size_t size, char *namespace, char *name);
 

@@ -18,13 +18,27 @@
 #define SERVICES 40u   /* so that the table of names is rehashed */
 #define MANY	 6000u /* endpoints that no longer fit the first table */
 
+/* One Service is headless with names of pods, one keeps its last endpoints. */
+#define HEADLESS   5u
+#define API_SERVER 6u
+
+static const struct slice_endpoint named = {.hostname = "pod-0"};
+
 /* What was put and is not published yet, and what readers must see: endpoints of each Service. */
 static unsigned put[SERVICES];
 static unsigned published[SERVICES];
 
 static void name_of(unsigned number, char name[16])
 {
-	snprintf(name, 16, "svc-%u", number);
+	if (number == API_SERVER)
+		strcpy(name, "kubernetes");
+	else
+		snprintf(name, 16, "svc-%u", number);
+}
+
+static const char *namespace_of(unsigned number)
+{
+	return number == API_SERVER ? "default" : "demo";
 }
 
 static void vip_of(unsigned number, char vip[16])
@@ -50,9 +64,12 @@ static void look(const struct table_writer *writer)
 		vip_of(i, vip);
 		address = ip_of(vip);
 		assert_int_equal(table_read_begin(view, &read), 0);
-		found = table_find_service(&read, "demo", name, &service);
+		found = table_find_service(&read, namespace_of(i), name, &service);
 		assert_int_equal(found, published[i] ? 0 : -ENOENT);
-		found = table_find_vip(&read, &address, 80, PROTOCOL_TCP, &port);
+		if (i == HEADLESS)
+			found = found == 0 ? table_service_port(&read, &service, 0, &port) : found;
+		else
+			found = table_find_vip(&read, &address, 80, PROTOCOL_TCP, &port);
 		assert_int_equal(found, published[i] ? 0 : -ENOENT);
 		if (!published[i])
 			continue;
@@ -60,6 +77,7 @@ static void look(const struct table_writer *writer)
 		assert_int_equal(table_port_endpoint(&read, &port, published[i] - 1, &endpoint), 0);
 		address = ip_plus(ip_of("10.1.0.1"), published[i] - 1);
 		assert_memory_equal(&endpoint.address, &address, sizeof(address));
+		assert_int_equal(endpoint.hostname_at != 0, i == HEADLESS);
 	}
 }
 
@@ -72,22 +90,26 @@ static void put_service(struct table_writer *writer, unsigned number, unsigned e
 
 	name_of(number, name);
 	vip_of(number, vip);
-	if (endpoints)
-		test_selection(&selection, vip, 80, "10.1.0.1", endpoints, 8080);
+	if (endpoints || number == API_SERVER)
+		test_selection(&selection, number == HEADLESS ? NULL : vip, 80, "10.1.0.1",
+			       endpoints, 8080);
 	else
 		memset(&selection, 0, sizeof(selection));
-	rc = table_writer_put(writer, "demo", name, &selection);
+	for (unsigned i = 0; number == HEADLESS && i < endpoints; i++)
+		selection.ports[0].endpoints[i].endpoint = &named;
+	rc = table_writer_put(writer, namespace_of(number), name, &selection);
 	look(writer);
 	if (rc < 0) {
 		assert_int_equal(rc, -ENOMEM);
 		assert_int_equal(failing_memory_has_failed(), true);
 		failing_memory_end();
-		rc = table_writer_put(writer, "demo", name, &selection);
+		rc = table_writer_put(writer, namespace_of(number), name, &selection);
 	}
 	assert_in_range(rc, 0, 1);
-	put[number] = endpoints;
+	if (number != API_SERVER || endpoints)
+		put[number] = endpoints;
 	/* The test's own memory, not the library's. */
-	if (endpoints)
+	if (selection.ports)
 		free(selection.ports[0].endpoints);
 	free(selection.ports);
 }
@@ -134,6 +156,8 @@ static void scenario(void)
 	put_service(writer, 4, MANY);
 	publish(writer);
 	put_service(writer, 4, 1);
+	put_service(writer, HEADLESS, 7);
+	put_service(writer, API_SERVER, 0);
 	publish(writer);
 	table_writer_free(writer);
 }
