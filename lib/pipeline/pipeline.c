@@ -26,6 +26,8 @@ struct pipeline {
 	bool (*may_publish)(void *ctx);
 	void *may_publish_ctx;
 	uint64_t publishes;
+	uint64_t lists_due_ms; /* until then nothing is asked */
+	bool lists_begun;
 	bool live;
 	bool refused;
 	bool published; /* by us: a shared table may have been there before */
@@ -173,7 +175,7 @@ static void set_live(struct pipeline *pipeline, bool live)
 		log_info(&pipeline->logger, "the API server is heard again");
 	pipeline->expired = state == TABLE_EXPIRED;
 	pipeline->live = live;
-	if (state == TABLE_UNHEARD && pipeline_problem(pipeline)[0])
+	if (state == TABLE_UNHEARD && (pipeline_problem(pipeline)[0] || !pipeline->lists_begun))
 		state = TABLE_AWAY;
 	table_writer_set_live(pipeline->writer, state, heard_s);
 }
@@ -203,6 +205,17 @@ static void update_table(struct pipeline *pipeline)
 		set_live(pipeline, live && !pipeline->unpublished);
 }
 
+/* Before: who is killed meanwhile has begun them. */
+static void note_lists(struct pipeline *pipeline)
+{
+	if (pipeline->lists_begun || clock_monotonic_ms() < pipeline->lists_due_ms)
+		return;
+	pipeline->lists_begun = true;
+	table_writer_begin_lists(pipeline->writer);
+	/* Waiting for better is of use from now on. */
+	set_live(pipeline, false);
+}
+
 int pipeline_new(const struct pipeline_options *options, const struct logger *logger,
 		 struct pipeline **ret_pipeline, char *error, size_t error_size)
 {
@@ -217,6 +230,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->ref_count = options->sync.ref_count;
 	place_init(&pipeline->place, &options->place);
 	pipeline->max_age_s = options->max_age_s;
+	pipeline->lists_due_ms = clock_monotonic_ms() + options->sync.start_delay_ms;
 	pipeline->may_publish = options->may_publish;
 	pipeline->may_publish_ctx = options->may_publish_ctx;
 	rc = table_writer_new(options->table_identity, &pipeline->writer);
@@ -236,6 +250,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 		pipeline_free(pipeline);
 		return rc;
 	}
+	note_lists(pipeline);
 	set_live(pipeline, false);
 	*ret_pipeline = pipeline;
 	return 0;
@@ -252,8 +267,21 @@ static void pause_after_failed_wait(int max_wait_ms)
 	nanosleep(&pause, NULL);
 }
 
+/* A table says that it has expired when it does, whatever else is to be done then. */
+static int until_expiry_ms(const struct pipeline *pipeline, int max_wait_ms)
+{
+	uint64_t age_s = clock_realtime_s() - last_heard_s(pipeline);
+
+	if (pipeline->live || !pipeline->max_age_s || age_s > pipeline->max_age_s ||
+	    (pipeline->max_age_s - age_s + 1) * 1000 > (uint64_t)max_wait_ms)
+		return max_wait_ms;
+	return (int)(pipeline->max_age_s - age_s + 1) * 1000;
+}
+
 void pipeline_run(struct pipeline *pipeline, int max_wait_ms)
 {
+	note_lists(pipeline);
+	max_wait_ms = until_expiry_ms(pipeline, max_wait_ms);
 	if (pipeline->source->ops->run(pipeline->source, max_wait_ms) < 0)
 		pause_after_failed_wait(max_wait_ms);
 	update_table(pipeline);

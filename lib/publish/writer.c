@@ -458,6 +458,7 @@ int table_writer_publish(struct table_writer *writer)
 	memory->arenas[number].generation = writer->generation;
 	writer->plan_fits = true;
 	writer->bytes = writer->plan.snapshot.size;
+	poke_u64(&header->lists_unfinished, 0);
 	retire_older(memory->older);
 	table_writer_set_live(writer, writer->live, writer->heard_realtime_s);
 	return 0;
@@ -489,6 +490,17 @@ void table_writer_set_live(struct table_writer *writer, enum table_live live,
 	poke_u64(&header->writer_heartbeat_s, heard_realtime_s);
 	/* Pairs with table_is_live(). */
 	publish_u32(&header->live, live);
+}
+
+void table_writer_begin_lists(struct table_writer *writer)
+{
+	struct table_header *header;
+
+	if (!writer->memory)
+		return;
+	header = writable_header(writer->memory);
+	poke_u64(&header->lists_begun_ms, clock_monotonic_ms());
+	poke_u64(&header->lists_unfinished, peek_u64(&header->lists_unfinished) + 1);
 }
 
 struct table_writer_size table_writer_size(const struct table_writer *writer)

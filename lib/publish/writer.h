@@ -57,6 +57,10 @@ const struct table_view *table_writer_view(const struct table_writer *writer);
 void table_writer_set_live(struct table_writer *writer, enum table_live live,
 			   uint64_t heard_realtime_s);
 
+/* Notes that all is listed now, for a table that others may have to write before that is done; the
+ * next publish says that it is. */
+void table_writer_begin_lists(struct table_writer *writer);
+
 /* When the API server was last heard by whoever wrote the table; 0: not known. CLOCK_REALTIME. */
 uint64_t table_writer_heard_s(const struct table_writer *writer);
 

@@ -40,6 +40,8 @@ struct table_header {
 	uint64_t identity;	 /* of the settings and the place of its lock; 0: a private table */
 	uint64_t agent_alive_ms; /* CLOCK_MONOTONIC of an agent's last round; 0: it has ended, or
 				    no agent writes this table */
+	uint64_t lists_begun_ms; /* CLOCK_MONOTONIC: when a writer last began to list all */
+	uint64_t lists_unfinished; /* writers that began since the last publish */
 };
 
 enum table_live {
@@ -48,8 +50,8 @@ enum table_live {
 	TABLE_LIVE = 1,	   /* the writer's watches are up: this is as new as it gets */
 	TABLE_EXPIRED = 2, /* not heard for so long that the addresses may be other pods' by now */
 	TABLE_FAILED = 3,  /* nothing was published yet, and the first attempt has failed */
-	TABLE_AWAY = 4,	   /* as TABLE_UNHEARD, and asking the API server has failed: nothing better
-			      is to be waited for */
+	TABLE_AWAY = 4,	   /* as TABLE_UNHEARD, and asking the API server has failed or is not due:
+			      nothing better is to be waited for */
 };
 
 /* At offset 0 of each arena. */

@@ -89,8 +89,8 @@ def test_a_wrong_document_is_found(build: Build, tmp_path: Path, name: str, righ
 
 def test_what_a_left_table_waits_for() -> None:
     design = text("docs/design.md")
-    for name, told in (("FRESH_S", "at most {} s ago (`FRESH_S`"), ("LEFT_WAIT_MS", "within {} ms (`LEFT_WAIT_MS`)")):
-        value = re.search(rf"#define {name}\s+(\d+)$", text("lib/engine/role.c"), re.MULTILINE)
+    for name, told in (("ROLE_FRESH_S", "at most {} s ago (`ROLE_FRESH_S`"), ("ROLE_LEFT_WAIT_MS", "within {} ms (`ROLE_LEFT_WAIT_MS`)")):
+        value = re.search(rf"#define {name}\s+(\d+)$", text("lib/engine/role_state.h"), re.MULTILINE)
         assert value and told.format(value[1]) in design, name
 
 

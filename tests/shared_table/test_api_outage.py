@@ -17,7 +17,7 @@ STARTED = counts(30, 100)
 AT_ONCE = 10
 BACKOFF_S = 1  # K8SLB_RETRY_DELAY: pauses are at most six times that
 MAX_AGE_S = 2
-NOT_FRESH_S = 2.5  # lib/engine/role.c: 1 s, in whole seconds
+NOT_FRESH_S = 2.5  # lib/engine/role_state.h: 1 s, in whole seconds
 FIRST_CONNECT = """
 import socket, sys, time
 began = time.monotonic()
@@ -91,7 +91,7 @@ def test_a_process_that_waits_does_not_spin(cluster: DoubleCluster, run_shim: Sh
 
 @pytest.mark.clusters("double")
 def test_who_comes_when_it_is_known_to_be_gone_waits_for_nothing(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
-    """Nor does it look for the API server: the writer has. What would have been waited for is 250 ms."""
+    """Nor does it look for the API server: the writer has. What would have been waited for is 200 ms."""
     service, pods = target(cluster)
     env = cluster.env("web")
     guest = Guest(run_shim, service, env)

@@ -22,7 +22,7 @@ from tests.shared_table.common import (
 pytestmark = pytest.mark.clusters("double")
 
 ROUND_AT = 48  # in the header
-LEFT_WAIT_S = 0.25  # so long a table that was left is not shown
+LEFT_WAIT_S = 0.2  # so long a table that was left is not shown
 
 
 def shown(*guests: Guest) -> List[Any]:

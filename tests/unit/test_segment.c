@@ -17,6 +17,7 @@
 #include "base/atomic.h"
 #include "base/limits.h"
 #include "publish/shared_region.h"
+#include "base/clock.h"
 #include "publish/writer.h"
 #include "support/generations.h"
 #include "support/objects.h"
@@ -273,6 +274,29 @@ static void test_any_header_is_taken_over(void **state)
 	}
 }
 
+/* What the next writer goes by: that of the table, whoever began, until one has published. */
+static void test_lists_that_nobody_finished_are_counted(void **state)
+{
+	uint64_t before_ms = clock_monotonic_ms();
+	struct table_writer *writer;
+	struct table_view view;
+	unsigned class;
+
+	(void)state;
+	for (uint64_t writers = 1; writers <= 3; writers++) {
+		assert_int_equal(table_writer_new(identity, &writer), 0);
+		table_writer_begin_lists(writer);
+		assert_int_equal(segment_attach_newest(identity, &view, &class), 0);
+		assert_int_equal(view.header->lists_unfinished, writers);
+		assert_in_range(view.header->lists_begun_ms, before_ms, clock_monotonic_ms());
+		if (writers == 3)
+			generation_publish(writer, 1);
+		assert_int_equal(view.header->lists_unfinished, writers == 3 ? 0 : writers);
+		segment_detach(&view);
+		table_writer_free(writer);
+	}
+}
+
 /* ipcrm: with the next change those who have it are led to another one, which all can find. */
 static void test_removed_while_in_use(void **state)
 {
@@ -378,6 +402,7 @@ int main(void)
 		TEST(test_rights_of_others),
 		TEST(test_what_is_no_table_is_replaced),
 		TEST(test_any_header_is_taken_over),
+		TEST(test_lists_that_nobody_finished_are_counted),
 		TEST(test_removed_while_in_use),
 		TEST(test_growth),
 		TEST(test_too_much),

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/role_follower.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/raw_syscall.h"
+#include "table/segment.h"
+
+/* A writer that does not stand still has gone round by then. */
+#define LATE_ROUND_MS (ROLE_LONGEST_WAIT_MS + 5000)
+
+/* While the writer has no table yet. */
+#define FOLLOW_PAUSE_MS 20
+
+/* The holder of the lock makes the segment at once and lives up to the above. One that is stopped
+ * (SIGSTOP, a debugger) before its first table must not stop the others. */
+#define STUCK_MS 2000
+
+static void wait_for_publish(const struct table_view *view)
+{
+	struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
+
+	/* Else the kernel would not wait: a table that was left has a number. */
+	if (view && peek_u64(&view->header->current) == 0)
+		raw_syscall(SYS_futex, &view->header->current, FUTEX_WAIT, 0, &pause, NULL, 0);
+	else
+		nanosleep(&pause, NULL);
+	/* Unlike a raw system call a point where guest_thread_end() can end us. */
+	pause.tv_nsec = 0;
+	nanosleep(&pause, NULL);
+}
+
+static bool is_stuck(const struct table_view *view, uint64_t started_ms)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t last_ms = view ? table_writer_round_ms(view) : 0;
+
+	if (last_ms < started_ms || last_ms > now_ms)
+		last_ms = started_ms;
+	return now_ms - last_ms > STUCK_MS;
+}
+
+/* It has expired: connections are kube-proxy's until the API server is heard again, and waiting for
+ * that is no use. */
+static bool is_there(const struct table_view *view)
+{
+	struct table_read read;
+
+	return peek_u32(&view->header->live) == TABLE_EXPIRED || table_read_begin(view, &read) == 0;
+}
+
+/* Of its own for each: hooks may be reading that of an earlier role, or of the parent's that forked
+ * this process. NULL: no memory. */
+static const struct table_view *keep_for_ever(const struct table_view *view)
+{
+	struct table_view *kept = malloc(sizeof(*kept));
+
+	if (kept)
+		*kept = *view;
+	return kept;
+}
+
+/* Its writer says that it is live, or that no word is to be had, and was there to say so: one that
+ * was killed leaves the word, and the next one has the lock for a moment before it takes it back.
+ */
+static bool is_as_good_as_it_gets(const struct table_view *view)
+{
+	uint64_t round_ms = table_writer_round_ms(view);
+	uint64_t now_ms = clock_monotonic_ms();
+
+	return (table_is_live(view) || table_api_is_away(view)) && round_ms <= now_ms &&
+	       now_ms - round_ms <= LATE_ROUND_MS;
+}
+
+static bool is_worth_showing(const struct role *role, const struct table_view *view)
+{
+	return is_there(view) &&
+	       (is_as_good_as_it_gets(view) || role_table_age_s(view) <= ROLE_FRESH_S ||
+		role_left_wait_ms(role) == 0);
+}
+
+/* Until the writer has published: there is nothing to show before. Returns true when it has. */
+static bool await_table(struct role *role, enum role_end *ret_end)
+{
+	uint64_t started_ms = clock_monotonic_ms();
+	struct table_view found;
+	const struct table_view *view = NULL; /* @found, or NULL */
+
+	for (;;) {
+		const struct table_view *kept;
+		unsigned class;
+		int rc;
+
+		if (!view && segment_attach_newest(role->lock.table, &found, &class) == 0)
+			view = &found;
+		/* To where, is seen after a pause: it may be on its way, or somebody removed it. */
+		if (view && table_has_moved(view)) {
+			segment_detach(view);
+			view = NULL;
+		}
+		kept = view && is_worth_showing(role, view) ? keep_for_ever(view) : NULL;
+		if (kept) {
+			/* Before: a program may be at its end as soon as it has a table. */
+			log_info(role->logger, "another process of this user writes the table");
+			role_show(role, kept);
+			return true;
+		}
+		if (view && table_has_failed(view))
+			role->sink->no_table_yet();
+		rc = writer_lock_try(&role->lock);
+		if (rc == -EAGAIN && !is_stuck(view, started_ms)) {
+			wait_for_publish(view);
+			continue;
+		}
+		if (rc == -EAGAIN)
+			log_info(role->logger, "the process that writes the table does not move");
+		*ret_end = rc == -EAGAIN ? ROLE_NOTHING_SHARED : role_end_of_lock(role, rc);
+		if (view)
+			segment_detach(view);
+		return false;
+	}
+}
+
+enum role_end role_follow(struct role *role)
+{
+	enum role_end end;
+
+	writer_lock_ask_for(&role->lock);
+	if (!await_table(role, &end))
+		return end;
+	return role_end_of_lock(role, writer_lock_wait(&role->lock));
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/role_state.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "engine/mesh.h"
+
+/* A mesh's proxy may come up after the program, and seldom leaves. */
+#define MESH_CHECK_MS (60 * 1000)
+
+bool role_stays_out(struct role *role)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	const char *mesh;
+
+	if (role->config->mesh != MESH_AVOID ||
+	    (role->mesh_checked_ms && now_ms - role->mesh_checked_ms < MESH_CHECK_MS))
+		return false;
+	role->mesh_checked_ms = now_ms;
+	mesh = mesh_detect();
+	if (mesh)
+		log_error(role->logger, MESH_MESSAGE, mesh);
+	return mesh;
+}
+
+void role_show(struct role *role, const struct table_view *view)
+{
+	role->sink->publish_view(view);
+	role->shown = true;
+}
+
+uint32_t role_left_wait_ms(const struct role *role)
+{
+	uint64_t waited_ms = clock_monotonic_ms() - role->started_ms;
+
+	return waited_ms < ROLE_LEFT_WAIT_MS ? ROLE_LEFT_WAIT_MS - (uint32_t)waited_ms : 0;
+}
+
+uint64_t role_table_age_s(const struct table_view *view)
+{
+	uint64_t heard_s = peek_u64(&view->header->writer_heartbeat_s);
+	uint64_t now_s = clock_realtime_s();
+
+	return heard_s <= now_s ? now_s - heard_s : UINT64_MAX;
+}
+
+enum role_end role_end_of_lock(const struct role *role, int rc)
+{
+	if (rc == 0)
+		return ROLE_PROMOTED;
+	if (rc == -ESTALE)
+		return ROLE_LOCK_LOST;
+	log_info(role->logger, "no lock for the shared table: %s", strerror(-rc));
+	return ROLE_NOTHING_SHARED;
+}

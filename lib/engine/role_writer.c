@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/role_writer.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/raw_syscall.h"
+#include "engine/list_delay.h"
+#include "engine/options.h"
+#include "pipeline/pipeline.h"
+#include "table/segment.h"
+
+/* A writer without a table shows this often that it is alive. */
+#define FIRST_ROUNDS_MS 100
+
+/*
+ * A writer that cannot hear the API server gives others a chance: it may be alone with that, in a
+ * sandbox or a network of its own, and all are kept from the changes by it. So many times
+ * K8SLB_RETRY_DELAY, a minute by default; doubled each time, because a server that is gone is so
+ * for all of them, and because each time leaves a mapping behind that hooks may be reading.
+ */
+#define PATIENCE_DELAYS	 12
+#define PATIENCE_DOUBLED 10
+/* Whoever waits for the lock wakes up in it. */
+#define HAND_ON_PAUSE_MS 200
+
+/* One that writes. */
+struct writer {
+	struct role *role;
+	struct pipeline *pipeline;
+	uint64_t began_ms;
+	bool lists_first; /* the table that was left is not to be shown at once */
+};
+
+static bool may_publish(void *ctx)
+{
+	return writer_lock_is_valid(ctx);
+}
+
+/* Followers sleep on the header of a table in which nothing was published yet. */
+static void wake_followers(const struct table_view *view)
+{
+	raw_syscall(SYS_futex, &view->header->current, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Something better than what was left may come soon. */
+static bool waits_for_lists(const struct writer *writer)
+{
+	return writer->lists_first && role_left_wait_ms(writer->role) > 0 &&
+	       !pipeline_problem(writer->pipeline)[0] &&
+	       pipeline_state(writer->pipeline).publishes == 0;
+}
+
+static int longest_round_ms(const struct writer *writer)
+{
+	uint32_t left_ms = role_left_wait_ms(writer->role);
+
+	if (writer->role->shown)
+		return ROLE_LONGEST_WAIT_MS;
+	return left_ms > 0 && left_ms < FIRST_ROUNDS_MS ? (int)left_ms : FIRST_ROUNDS_MS;
+}
+
+static void run_round(const struct writer *writer)
+{
+	struct role *role = writer->role;
+	const struct table_view *view;
+
+	pipeline_run(writer->pipeline, longest_round_ms(writer));
+	view = pipeline_view(writer->pipeline);
+	if (!view) {
+		if (pipeline_attempted(writer->pipeline))
+			role->sink->no_table_yet();
+		return;
+	}
+	if (!role->shown && waits_for_lists(writer))
+		return;
+	if (!role->shown)
+		wake_followers(view);
+	role_show(role, view);
+}
+
+/* How long the table that was left serves before it is listed anew. */
+static uint32_t delay_of_lists_ms(const struct role *role)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	struct list_delay asks = {.lived_ms = now_ms - role->started_ms, .shown = role->shown};
+	struct table_view view;
+	struct table_read read;
+	unsigned class;
+
+	/* A file costs nobody anything. */
+	if (role->config->api_file[0] || segment_attach_newest(role->lock.table, &view, &class) < 0)
+		return 0;
+	asks.readable = table_read_begin(&view, &read) == 0;
+	asks.table_age_s = role_table_age_s(&view);
+	asks.unfinished = peek_u64(&view.header->lists_unfinished);
+	asks.since_begun_ms = now_ms - peek_u64(&view.header->lists_begun_ms);
+	segment_detach(&view);
+	return list_delay_ms(&asks, (uint32_t)random_u64());
+}
+
+static bool has_lost_patience(const struct writer *writer)
+{
+	const struct role *role = writer->role;
+	unsigned doubled = role->handed_on < PATIENCE_DOUBLED ? role->handed_on : PATIENCE_DOUBLED;
+	uint64_t patience_ms =
+		((uint64_t)PATIENCE_DELAYS << doubled) * role->config->retry_delay_ms;
+	uint64_t heard_s;
+	uint64_t now_s;
+
+	if (pipeline_hears(writer->pipeline) || !pipeline_problem(writer->pipeline)[0] ||
+	    clock_monotonic_ms() - writer->began_ms < patience_ms)
+		return false;
+	heard_s = pipeline_state(writer->pipeline).heard_s;
+	now_s = clock_realtime_s();
+	return heard_s > now_s || (now_s - heard_s) * 1000 >= patience_ms;
+}
+
+/* Returns false when it stays the writer. Else its pipeline is gone. */
+static bool hand_on(const struct writer *writer, enum role_end *ret_end)
+{
+	struct timespec pause = {.tv_nsec = HAND_ON_PAUSE_MS * 1000000L};
+	struct role *role = writer->role;
+	int rc = writer_lock_is_wanted(&role->lock);
+
+	if (rc == 0)
+		return false;
+	pipeline_abandon(writer->pipeline);
+	if (rc > 0)
+		rc = writer_lock_release(&role->lock);
+	log_info(role->logger, "no word from the API server: another process may write the table");
+	*ret_end = rc < 0 ? ROLE_LOCKED_IN : ROLE_HANDED_ON;
+	role->handed_on++;
+	if (rc == 0)
+		nanosleep(&pause, NULL);
+	return true;
+}
+
+static enum role_end run(const struct writer *writer, bool shared)
+{
+	struct role *role = writer->role;
+	enum role_end end;
+
+	for (;;) {
+		if (role_stays_out(role))
+			return ROLE_MESH;
+		run_round(writer);
+		if (pipeline_was_refused(writer->pipeline)) {
+			pipeline_abandon(writer->pipeline);
+			return ROLE_LOCK_LOST;
+		}
+		if (pipeline_hears(writer->pipeline))
+			role->handed_on = 0;
+		if (shared && has_lost_patience(writer) && hand_on(writer, &end))
+			return end;
+	}
+}
+
+enum role_end role_write(struct role *role, bool shared)
+{
+	struct pipeline_options options = engine_pipeline_options(role->config);
+	struct writer writer = {.role = role, .began_ms = clock_monotonic_ms()};
+	const struct table_view *left;
+	char error[256];
+
+	if (shared) {
+		options.sync.start_delay_ms = delay_of_lists_ms(role);
+		options.table_identity = role->lock.table;
+		options.may_publish = may_publish;
+		options.may_publish_ctx = &role->lock;
+	}
+	if (pipeline_new(&options, role->logger, &writer.pipeline, error, sizeof(error)) < 0) {
+		log_error(role->logger, "no sync: %s", error);
+		return ROLE_NO_PIPELINE;
+	}
+	log_info(role->logger, "syncing from %s%s",
+		 role->config->api_file[0] ? role->config->api_file : role->config->api_url,
+		 shared ? " for all processes of this user" : "");
+	left = pipeline_view(writer.pipeline);
+	writer.lists_first =
+		left && options.sync.start_delay_ms == 0 && role_table_age_s(left) > ROLE_FRESH_S;
+	if (left && !writer.lists_first) {
+		log_info(role->logger, "begins with the table that was left");
+		role_show(role, left);
+	}
+	return run(&writer, shared);
+}
