@@ -11,6 +11,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 #include "engine/log_file.h"
 #include "state.h"
@@ -33,14 +34,6 @@ static struct {
 
 /* A handler must not wait for the thread that it interrupts. */
 static __thread bool attaching_here;
-
-static uint64_t coarse_ms(void)
-{
-	struct timespec now = {0, 0};
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static bool is_mesh_check_due(uint64_t now_ms)
 {
@@ -71,7 +64,7 @@ static bool is_due_at(const struct table_view *view, uint64_t now_ms)
 
 bool agent_is_due(const struct table_view *view)
 {
-	return is_due_at(view, coarse_ms());
+	return is_due_at(view, clock_coarse_ms());
 }
 
 static bool stays_out(uint64_t now_ms)
@@ -176,11 +169,11 @@ static void wait_for_other(uint32_t attacher)
 
 const struct table_view *agent_table(void)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	const struct table_view *view = observe_pointer(&shim.link.view); /* published below */
 	uint32_t pid = (uint32_t)getpid();
 	uint32_t attacher = peek_u32(&own.attaching);
-	uint64_t now_ms = coarse_ms();
+	uint64_t now_ms = clock_coarse_ms();
 
 	if (!is_due_at(view, now_ms))
 		return view;
@@ -201,6 +194,5 @@ const struct table_view *agent_table(void)
 		publish_u32(&own.attaching, 0);
 		raw_syscall(SYS_futex, &own.attaching, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 	}
-	errno = saved_errno;
 	return observe_pointer(&shim.link.view);
 }

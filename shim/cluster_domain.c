@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster_domain.h"
 
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/atomic.h"
+#include "base/keep_errno.h"
 #include "config/config.h"
 
 #define RESOLV_CONF_SIZE 4096 /* what glibc's own parser may miss beyond this we miss as well */
@@ -79,13 +79,12 @@ static void read_domain(void)
 
 const char *cluster_domain(void)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 
 	if (claim_u32(&phase, DOMAIN_NEW, DOMAIN_READING)) {
 		read_domain();
 		publish_u32(&phase, DOMAIN_READY);
 	}
-	errno = saved_errno;
 	/* A thread that meets another one reading does not wait for it. */
 	return observe_u32(&phase) == DOMAIN_READY ? found_domain : "cluster.local";
 }

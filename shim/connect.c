@@ -16,6 +16,7 @@
 #include <sys/time.h>
 
 #include "base/address.h"
+#include "base/keep_errno.h"
 #include "failover.h"
 #include "libc.h"
 #include "pending.h"
@@ -77,10 +78,11 @@ static bool take_endpoint(const struct found_port *found, const struct ip_addres
  * True: libc is to get an endpoint in place of the VIP, and all of *@dial but the address is set.
  * False: libc gets the caller's own arguments: not ours, any doubt, or no endpoint. That is no
  * answer to give in the kernel's place: kube-proxy's rules refuse or drop such a connection, and
- * other datapaths serve it. errno is of no use then.
+ * other datapaths serve it. Keeps errno.
  */
 static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, struct dial *dial)
 {
+	KEEP_ERRNO();
 	const struct table_view *seen = provider_view();
 	const struct table_view *view = seen;
 	enum pick_result result = PICK_NO_TABLE;
@@ -126,7 +128,6 @@ static void copy_address(struct sockaddr_storage *copy, const struct sockaddr *a
 
 static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	int entry_errno = errno;
 	struct ip_address ip;
 	uint16_t port;
 	struct dial dial;
@@ -139,12 +140,9 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		copy_address(&dial.address, addr, len);
 		dial.length = len;
 		if (sockaddr_rewrite(&dial.address, &dial.picked.endpoint.address,
-				     dial.picked.endpoint.port) == 0) {
-			errno = entry_errno;
+				     dial.picked.endpoint.port) == 0)
 			return failover_connect(&dial);
-		}
 	}
-	errno = entry_errno;
 	return libc_connect(fd, addr, len);
 }
 

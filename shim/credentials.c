@@ -9,12 +9,12 @@
  * be allowed what the program is not, or the other way round. The next match starts it again, with
  * what the program has by then.
  */
-#include <errno.h>
 #include <grp.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "engine_state.h"
+#include "base/keep_errno.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"
@@ -23,19 +23,17 @@
 
 static void before_change(void)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 
-	if (!shim_active() || !process_has_engine())
-		return;
 	if (!engine_is_own_thread() && !engine_shares_capabilities())
 		engine_state_stop(process_current(), LONGEST_WAIT_MS);
-	errno = saved_errno;
 }
 
 #define HOOK(result, name, parameters, arguments, otherwise)          \
 	__attribute__((visibility("default"))) result name parameters \
 	{                                                             \
-		before_change();                                      \
+		if (shim_active() && process_has_engine())            \
+			before_change();                              \
 		return libc_##name arguments;                         \
 	}
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 #include "engine/log_file.h"
 #include "process.h"
@@ -81,8 +82,8 @@ bool engine_state_is_started(const struct process *process)
 
 void engine_state_start(struct process *process)
 {
+	KEEP_ERRNO();
 	struct engine_state *state = &process->engine;
-	int saved_errno = errno;
 	uint64_t now;
 
 	if (observe_u32(&state->phase) != ENGINE_NONE)
@@ -93,17 +94,15 @@ void engine_state_start(struct process *process)
 	if (now >= peek_u64(&state->retry_at_ms) && is_ours(process) && !in_signal_handler() &&
 	    claim_u32(&state->phase, ENGINE_NONE, ENGINE_STARTING))
 		start(state, now);
-	errno = saved_errno;
 }
 
 void engine_state_await_adoption(const struct process *process)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 
 	for (unsigned i = 0;
 	     i < ADOPTION_PAUSES && observe_u32(&process->engine.phase) == ENGINE_UNSET; i++)
 		pause_in(&process->engine, ENGINE_UNSET, ADOPTION_PAUSE_NS);
-	errno = saved_errno;
 }
 
 /* Not of an engine that has left: each call would wait in full for a table that nobody makes. */
@@ -117,7 +116,7 @@ static bool table_may_come(const struct process *process)
 void engine_state_await_table(const struct process *process, uint32_t longest_wait_ms,
 			      bool ends_by_signal)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	uint64_t now = clock_monotonic_ms();
 	uint64_t started = peek_u64(&process->engine.started_ms);
 	uint64_t deadline;
@@ -148,25 +147,23 @@ void engine_state_await_table(const struct process *process, uint32_t longest_wa
 			break;
 		now = clock_monotonic_ms();
 	}
-	errno = saved_errno;
 }
 
 void engine_state_stop(struct process *process, uint32_t longest_wait_ms)
 {
+	KEEP_ERRNO();
 	struct engine_state *state = &process->engine;
-	int saved_errno = errno;
 
 	if (is_ours(process) && claim_u32(&state->phase, ENGINE_STARTED, ENGINE_STOPPING)) {
 		engine_stop(longest_wait_ms);
 		wake_and_leave_stopping(state);
 	}
-	errno = saved_errno;
 }
 
 void engine_state_leave(struct process *process, uint32_t longest_wait_ms)
 {
+	KEEP_ERRNO();
 	struct engine_state *state = &process->engine;
-	int saved_errno = errno;
 	uint64_t deadline = clock_monotonic_ms() + longest_wait_ms;
 
 	while (is_ours(process) && !claim_u32(&state->phase, ENGINE_NONE, ENGINE_LEFT) &&
@@ -178,5 +175,4 @@ void engine_state_leave(struct process *process, uint32_t longest_wait_ms)
 		else /* another thread is just starting or stopping it */
 			pause_in(state, phase, CHANGE_PAUSE_NS);
 	}
-	errno = saved_errno;
 }

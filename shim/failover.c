@@ -6,9 +6,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/time.h>
-#include <time.h>
 
 #include "base/address.h"
+#include "base/clock.h"
+#include "base/keep_errno.h"
 #include "libc.h"
 #include "peer_cache.h"
 #include "pending.h"
@@ -32,15 +33,6 @@ struct patience {
 	struct timeval send_timeout; /* the program's own */
 	bool send_timeout_changed;
 };
-
-/* To a few ms, which costs a tenth of the exact time. */
-static uint64_t about_now_ms(void)
-{
-	struct timespec now = {0, 0};
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void bound_tries(struct patience *patience)
 {
@@ -83,7 +75,7 @@ static bool is_programs_limit(const struct patience *patience)
 static void keep_deadline(struct patience *patience)
 {
 	struct timeval *own = &patience->send_timeout;
-	uint64_t spent_us = (about_now_ms() - patience->began_ms) * 1000;
+	uint64_t spent_us = (clock_coarse_ms() - patience->began_ms) * 1000;
 	struct timeval left = {.tv_usec = 1};
 	socklen_t size = sizeof(*own);
 	uint64_t own_us;
@@ -102,8 +94,10 @@ static void keep_deadline(struct patience *patience)
 		patience->send_timeout_changed = true;
 }
 
+/* Keeps errno. */
 static void restore_options(struct patience *patience)
 {
+	KEEP_ERRNO();
 	if (!(patience->user_timeout_changed || patience->send_timeout_changed) ||
 	    !has_its_socket(patience))
 		return;
@@ -137,6 +131,18 @@ static void report_success(const struct dial *dial)
 	pick_succeeded(&dial->state, &dial->picked.endpoint);
 }
 
+/* Returns true when the failure is stale. */
+static bool report_failure(const struct dial *dial, int error, bool programs_limit)
+{
+	if (pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false))
+		return true;
+	if (dial->failed_before)
+		return true;
+	if (error != ENETUNREACH && !(error == ETIMEDOUT && programs_limit))
+		pick_failed(&dial->state, &dial->picked.endpoint);
+	return false;
+}
+
 /*
  * One connect(). Reports the endpoint when the failure is the endpoint's; ENETUNREACH is this
  * host's. Result and errno are libc's.
@@ -147,19 +153,13 @@ static void report_success(const struct dial *dial)
 static int attempt(const struct dial *dial, bool programs_limit, bool *ret_stale)
 {
 	int rc = libc_connect(dial->fd, (const struct sockaddr *)&dial->address, dial->length);
-	int error = errno;
+	KEEP_ERRNO();
 
 	*ret_stale = false;
-	if (rc == 0) {
+	if (rc == 0)
 		report_success(dial);
-	} else if (is_worth_another(error)) {
-		*ret_stale = dial->failed_before;
-		if (pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false))
-			*ret_stale = true;
-		if (!*ret_stale && error != ENETUNREACH && !(error == ETIMEDOUT && programs_limit))
-			pick_failed(&dial->state, &dial->picked.endpoint);
-	}
-	errno = error;
+	else if (is_worth_another(errno))
+		*ret_stale = report_failure(dial, errno, programs_limit);
 	return rc;
 }
 
@@ -187,7 +187,7 @@ static int try_each(struct dial *dial, unsigned most)
 	struct patience patience = {
 		.fd = dial->fd,
 		.cookie = dial->cookie,
-		.began_ms = about_now_ms(),
+		.began_ms = clock_coarse_ms(),
 	};
 	int entry_errno = errno;
 	int last_error = 0;
@@ -229,9 +229,7 @@ static int try_each(struct dial *dial, unsigned most)
 			unbound_tries(&patience);
 		keep_deadline(&patience);
 	}
-	last_error = errno;
 	restore_options(&patience);
-	errno = last_error;
 	return rc;
 }
 
@@ -254,9 +252,10 @@ static uint32_t count_endpoints(const struct dial *dial)
 	return found.port.endpoint_count;
 }
 
-/* How many endpoints this call may try. */
+/* How many endpoints this call may try. Keeps errno. */
 static unsigned most_tries(const struct dial *dial)
 {
+	KEEP_ERRNO();
 	unsigned attempts = shim.config.attempts < PICK_TRIED ? shim.config.attempts : PICK_TRIED;
 	uint32_t endpoints;
 
@@ -284,22 +283,25 @@ static void remember(const struct dial *dial, bool under_way)
 		pending_add(dial->fd, peer.cookie, &picked->endpoint);
 }
 
+/* What became of the call. Keeps errno, which tells that. */
+static void conclude(const struct dial *dial, int rc)
+{
+	KEEP_ERRNO();
+
+	if (rc == 0 || is_under_way(errno))
+		remember(dial, rc < 0);
+	else if (is_worth_another(errno))
+		pick_gave_up(&dial->state);
+}
+
 int failover_connect(struct dial *dial)
 {
-	int entry_errno = errno;
 	unsigned most = most_tries(dial);
 	bool stale;
-	int error;
 	int rc;
 
 	dial->cookie = most > 1 ? peer_cookie(dial->fd) : 0;
-	errno = entry_errno;
 	rc = most > 1 ? try_each(dial, most) : attempt(dial, false, &stale);
-	error = errno;
-	if (rc == 0 || is_under_way(error))
-		remember(dial, rc < 0);
-	else if (is_worth_another(error))
-		pick_gave_up(&dial->state);
-	errno = error;
+	conclude(dial, rc);
 	return rc;
 }

@@ -6,12 +6,12 @@
  * needs no hook then. musl's walks from a node to the block that it allocated and would write past
  * a node of ours.
  */
-#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/keep_errno.h"
 #include "libc.h"
 #include "resolve.h"
 #include "state.h"
@@ -79,9 +79,11 @@ static void set_canonical_name(struct addrinfo *first, const char *host)
 	}
 }
 
+/* Keeps errno. */
 static int answer(const struct resolved *resolved, const char *service,
 		  const struct addrinfo *hints, struct addrinfo **ret_list)
 {
+	KEEP_ERRNO();
 	struct addrinfo rest_hints;
 	struct addrinfo *list = NULL;
 	struct addrinfo **tail = &list;
@@ -111,7 +113,6 @@ static int answer(const struct resolved *resolved, const char *service,
 static int shim_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 			    struct addrinfo **ret_list)
 {
-	int entry_errno = errno;
 	struct resolve_query query;
 	struct resolved resolved;
 
@@ -119,10 +120,8 @@ static int shim_getaddrinfo(const char *node, const char *service, const struct 
 		switch (resolve(&query, &resolved)) {
 		case RESOLVE_FOUND:
 			/* A failure is the caller's (bad service, bad flags): libc says which. */
-			if (answer(&resolved, service, hints, ret_list) == 0) {
-				errno = entry_errno;
+			if (answer(&resolved, service, hints, ret_list) == 0)
 				return 0;
-			}
 			break;
 		case RESOLVE_NO_DATA:
 			return no_data();
@@ -130,7 +129,6 @@ static int shim_getaddrinfo(const char *node, const char *service, const struct 
 			break;
 		}
 	}
-	errno = entry_errno;
 	return libc_getaddrinfo(node, service, hints, ret_list);
 }
 

@@ -3,11 +3,11 @@
  * getpeername(2) tells the VIP for a socket that connect() sent to an endpoint. Programs compare
  * it with the address they asked for (ceph: "wrong peer").
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/address.h"
+#include "base/keep_errno.h"
 #include "libc.h"
 #include "peer_cache.h"
 #include "pending.h"
@@ -15,7 +15,7 @@
 #include "process.h"
 #include "state.h"
 
-/* The socket is one of ours. Nothing of the caller's is read before that is sure. */
+/* The socket is one of ours. Nothing of the caller's is read before that is sure. Keeps errno. */
 static bool find_peer(int fd, struct peer *ret_peer)
 {
 	uint64_t cookie;
@@ -44,32 +44,36 @@ static bool read_as_vip(int fd, const struct peer *peer, struct sockaddr_storage
 	       sockaddr_rewrite(addr, &peer->vip, peer->vip_port) == 0;
 }
 
+/* It is connected: takes note of that, and writes the VIP into @room bytes. Keeps errno. */
+static void tell_vip(int fd, const struct peer *peer, struct sockaddr *addr, socklen_t room)
+{
+	KEEP_ERRNO();
+	struct sockaddr_storage vip;
+	socklen_t vip_len;
+
+	if (pending_any()) {
+		struct pick_state state = process_pick_state(process_current());
+
+		pending_settle(&state, peer->cookie, true);
+	}
+	if (read_as_vip(fd, peer, &vip, &vip_len))
+		memcpy(addr, &vip, room < vip_len ? room : vip_len);
+}
+
 static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	int entry_errno = errno;
-	struct sockaddr_storage vip;
 	struct peer peer;
-	socklen_t vip_len;
 	socklen_t room;
-	bool ours = find_peer(fd, &peer);
 
-	errno = entry_errno;
-	if (!ours || !addr || is_impossible_pointer(len))
+	if (!find_peer(fd, &peer) || !addr || is_impossible_pointer(len))
 		return libc_getpeername(fd, addr, len);
 
 	room = *len;
 	if (libc_getpeername(fd, addr, len) < 0)
 		return -1;
-	if (pending_any()) {
-		struct pick_state state = process_pick_state(process_current());
-
-		pending_settle(&state, peer.cookie, true);
-	}
 	/* *len is the full length now, whatever fitted (getpeername(2)); that stays true, since the
 	 * VIP has the endpoint's form. */
-	if (read_as_vip(fd, &peer, &vip, &vip_len))
-		memcpy(addr, &vip, room < vip_len ? room : vip_len);
-	errno = entry_errno;
+	tell_vip(fd, &peer, addr, room);
 	return 0;
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hosts_file.h"
 
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/keep_errno.h"
 #include "base/read_file.h"
 
 static bool same_letter(char a, char b)
@@ -56,7 +56,7 @@ bool hosts_scan_feed(struct hosts_scan *state, const char *host, const char *tex
 
 bool hosts_file_names(const char *host)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	int fd = file_open("/etc/hosts");
 	struct hosts_scan state = {0};
 	char text[1024];
@@ -76,6 +76,5 @@ bool hosts_file_names(const char *host)
 		found = found || hosts_scan_feed(&state, host, "\n", 1);
 		close(fd);
 	}
-	errno = saved_errno;
 	return found;
 }

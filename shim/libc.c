@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/keep_errno.h"
 #include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
@@ -33,7 +34,7 @@ static __thread bool binding;
  */
 static bool bind_symbol(void **slot, const char *name)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	void *object = NULL;
 
 	if (!binding) {
@@ -42,7 +43,6 @@ static bool bind_symbol(void **slot, const char *name)
 		binding = false;
 		poke_pointer(slot, object);
 	}
-	errno = saved_errno;
 	return object;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "base/hash.h"
+#include "base/keep_errno.h"
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
@@ -40,6 +41,7 @@ static struct peer_set *set_of(uint64_t cookie)
 
 uint64_t peer_cookie(int fd)
 {
+	KEEP_ERRNO();
 	uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
 

@@ -24,7 +24,7 @@ struct peer {
 	uint32_t reserved; /* whole words are copied */
 };
 
-/* The cookie of a socket, or 0 when the kernel gives none. May change errno. */
+/* The cookie of a socket, or 0 when the kernel gives none. Keeps errno. */
 uint64_t peer_cookie(int fd);
 
 /* Async-signal-safe, never waits: when another thread holds the slot nothing is kept. */

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pending.h"
 
-#include <errno.h>
-
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/keep_errno.h"
 #include "peer_cache.h"
 #include "state.h"
 #include "tcp_outcome.h"
@@ -221,7 +220,7 @@ static void look_at(unsigned place, const struct pick_state *state, uint64_t now
 
 void pending_look(const struct pick_state *state)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	uint64_t left = peek_u64(&filled);
 	uint64_t now_ms = clock_monotonic_ms();
 	uint32_t start = peek_u32(&turn) % SLOTS;
@@ -234,5 +233,4 @@ void pending_look(const struct pick_state *state)
 		look_at(place, state, now_ms);
 		poke_u32(&turn, place + 1);
 	}
-	errno = saved_errno;
 }

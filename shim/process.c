@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process.h"
 
-#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/keep_errno.h"
 #include "pick/hints.h"
 #include "state.h"
 
@@ -47,7 +47,7 @@ static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 
 void process_init(void)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
 	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -61,7 +61,6 @@ void process_init(void)
 	}
 	/* Not at the first match: a vfork() child that came first would adopt it for its parent. */
 	adopt(own.page, 0, (uint32_t)getpid());
-	errno = saved_errno;
 }
 
 struct process *process_current(void)

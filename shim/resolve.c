@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "asked.h"
+#include "base/keep_errno.h"
 #include "config/values.h"
 #include "hosts_file.h"
 #include "libc.h"
@@ -312,7 +313,7 @@ static enum resolve_result resolve_in_table(const struct asked_name *asked,
 
 enum resolve_result resolve(const struct resolve_query *query, struct resolved *ret_resolved)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	enum resolve_result result = RESOLVE_LEAVE;
 	struct asked_name asked;
 
@@ -325,6 +326,5 @@ enum resolve_result resolve(const struct resolve_query *query, struct resolved *
 		snprintf(ret_resolved->host, sizeof(ret_resolved->host), "%s%s%s.%s.svc.%s",
 			 asked.pod, asked.pod[0] ? "." : "", asked.name, asked.namespace,
 			 cluster_domain());
-	errno = saved_errno;
 	return result;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/keep_errno.h"
 #include "engine/log_file.h"
 #include "libc.h"
 #include "process.h"
@@ -50,9 +50,9 @@ static void log_messages(const struct config *config, const struct messages *mes
 
 bool shim_start(void)
 {
+	KEEP_ERRNO();
 	struct config_source source;
 	struct messages messages = {.length = 0};
-	int saved_errno = errno;
 	bool active = false;
 
 	/* A call out of .preinit_array: libc has no environment yet, and "no settings" would be the
@@ -72,7 +72,6 @@ bool shim_start(void)
 	if (active)
 		process_init();
 	publish_u32(&shim.phase, active ? SHIM_ACTIVE : SHIM_INERT);
-	errno = saved_errno;
 	return active;
 }
 

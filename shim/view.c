@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "view.h"
 
-#include <errno.h>
-
 #include "base/atomic.h"
+#include "base/keep_errno.h"
 #include "state.h"
 #include "table/segment.h"
 
@@ -21,7 +20,7 @@ static struct {
 
 const struct table_view *view_follow_move(const struct table_view *view)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	const struct table_view *newest = view;
 	struct table_view found;
 	unsigned class;
@@ -41,6 +40,5 @@ const struct table_view *view_follow_move(const struct table_view *view)
 			publish_pointer(&shim.link.view, newest);
 		}
 	}
-	errno = saved_errno;
 	return newest;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/keep_errno.h"
 
 static bool is_wanted(const struct logger *logger, enum log_level level)
 {
@@ -25,7 +25,7 @@ static void format_line(char line[LOG_LINE_SIZE], const char *format, va_list ar
 
 void log_line(const struct logger *logger, enum log_level level, const char *format, ...)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	char line[LOG_LINE_SIZE];
 	va_list args;
 
@@ -35,7 +35,6 @@ void log_line(const struct logger *logger, enum log_level level, const char *for
 	format_line(line, format, args);
 	va_end(args);
 	logger->write(logger->ctx, level, line);
-	errno = saved_errno;
 }
 
 static bool is_told(const struct log_once *once, uint64_t hash)
@@ -50,7 +49,7 @@ static bool is_told(const struct log_once *once, uint64_t hash)
 void log_once(struct log_once *once, const struct logger *logger, enum log_level level,
 	      const char *format, ...)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	char line[LOG_LINE_SIZE];
 	va_list args;
 	uint64_t hash;
@@ -65,7 +64,6 @@ void log_once(struct log_once *once, const struct logger *logger, enum log_level
 		once->hashes[once->next++ % LOG_ONCE_LINES] = hash;
 		logger->write(logger->ctx, level, line);
 	}
-	errno = saved_errno;
 }
 
 const char *log_level_name(enum log_level level)

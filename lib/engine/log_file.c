@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/log_file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/keep_errno.h"
 #include "base/libc_compat.h"
 #include "base/raw_syscall.h"
 
@@ -31,7 +31,7 @@ static struct {
 
 void log_file_init(const struct config *config)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	struct stat status;
 
 	if (config->log_level > LOG_LEVEL_OFF && !config->log_path[0] &&
@@ -40,7 +40,6 @@ void log_file_init(const struct config *config)
 		standard_error.inode = status.st_ino;
 		standard_error.remembered = true;
 	}
-	errno = saved_errno;
 }
 
 /* A program that was started without descriptor 2, or closes it, gets that number for a file of
@@ -79,7 +78,7 @@ static bool may_grow(int fd, size_t length)
 
 void log_file_write(const struct config *config, enum log_level level, const char *line)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	const char *path = config->log_path[0] ? config->log_path : "/dev/stderr";
 	char text[LOG_LINE_SIZE + 128];
 	char when[80];
@@ -105,7 +104,6 @@ void log_file_write(const struct config *config, enum log_level level, const cha
 			raw_syscall(SYS_write, fd, text, length);
 		raw_syscall(SYS_close, fd);
 	}
-	errno = saved_errno;
 }
 
 static bool take_token(void)

@@ -9,6 +9,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/keep_errno.h"
 #include "base/sysv.h"
 
 /* The segment comes and goes between our calls only when somebody removes it on purpose. */
@@ -55,7 +56,7 @@ static int attach(int id, struct hints **ret_hints)
 
 int hints_attach_key(key_t key, struct hints **ret_hints)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	int id = find_or_make(key);
 	size_t size = 0;
 	int rc = id < 0 ? id : sysv_check(id, &size);
@@ -63,7 +64,6 @@ int hints_attach_key(key_t key, struct hints **ret_hints)
 	/* The size goes with the version in the key. */
 	if (rc == 0)
 		rc = size == sizeof(struct hints) ? attach(id, ret_hints) : -EPERM;
-	errno = saved_errno;
 	return rc;
 }
 

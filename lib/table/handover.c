@@ -15,6 +15,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/keep_errno.h"
 #include "base/libc_compat.h"
 #include "base/raw_syscall.h"
 
@@ -258,7 +259,7 @@ static int map_table(int fd, const struct stat *status, struct handover_table **
 int handover_attach(const char *path, uint32_t limit_ms, struct handover_table *current,
 		    struct handover_table **ret_table)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	int fd = ask(path, limit_ms);
 	struct stat status;
 	int rc = fd < 0 ? fd : check_file(fd, &status);
@@ -270,13 +271,12 @@ int handover_attach(const char *path, uint32_t limit_ms, struct handover_table *
 		rc = map_table(fd, &status, ret_table);
 	if (fd >= 0)
 		close_raw(fd);
-	errno = saved_errno;
 	return rc;
 }
 
 void handover_blank(struct handover_table *table)
 {
-	int saved_errno = errno;
+	KEEP_ERRNO();
 	union {
 		const void *constant;
 		void *address;
@@ -285,7 +285,6 @@ void handover_blank(struct handover_table *table)
 	/* One step: no reader finds the addresses without memory. */
 	mmap(mapping.address, table->size, PROT_READ,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-	errno = saved_errno;
 }
 
 bool handover_is_fresh(const struct table_view *view, uint64_t now_ms)
