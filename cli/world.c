@@ -117,7 +117,7 @@ static int wait_for_answers(struct source *source, const char *url, char *error,
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + WORLD_ASK_MS;
 
-	while (!source->ops->attempted(source)) {
+	while (!source->ops->state(source).attempted) {
 		if (clock_monotonic_ms() >= deadline_ms) {
 			snprintf(error, error_size, "%s: no answer within %u s", url,
 				 WORLD_ASK_MS / 1000);
@@ -125,9 +125,9 @@ static int wait_for_answers(struct source *source, const char *url, char *error,
 		}
 		source->ops->run(source, ROUND_MS);
 	}
-	if (source->ops->synced(source))
+	if (source->ops->state(source).synced)
 		return 0;
-	snprintf(error, error_size, "%s: %s", url, source->ops->problem(source));
+	snprintf(error, error_size, "%s: %s", url, source->ops->state(source).problem);
 	return -EIO;
 }
 

@@ -27,8 +27,6 @@ struct api_source {
 	struct sync_io io;
 	struct syncer *syncer;
 	struct request *requests;
-	uint64_t request_count;
-	uint64_t error_count;
 	struct logger outer;  /* the one that was given */
 	struct logger logger; /* the same without our token */
 	char told[512];	      /* the problem of the credentials that was logged last */
@@ -37,11 +35,6 @@ struct api_source {
 static struct api_source *of(struct source *source)
 {
 	return (struct api_source *)source;
-}
-
-static const struct api_source *of_const(const struct source *source)
-{
-	return (const struct api_source *)source;
 }
 
 /* ---- the world of lib/sync ---- */
@@ -123,7 +116,7 @@ static void on_end(void *ctx, int error, const char *message)
 	struct reflector *reflector = request->reflector;
 
 	if (request->failed || error)
-		request->source->error_count++;
+		request->source->source.errors++;
 	/* First: the reflector starts its next request from here. */
 	forget_request(request);
 	reflector_on_end(reflector, error, message);
@@ -154,7 +147,7 @@ static int io_start(void *ctx, struct reflector *reflector, const char *path,
 	}
 	request->next = source->requests;
 	source->requests = request;
-	source->request_count++;
+	source->source.requests++;
 	return 0;
 }
 
@@ -196,7 +189,7 @@ static int api_run(struct source *source, int max_wait_ms)
 
 	syncer_tick(api->syncer);
 	now_ms = clock_monotonic_ms();
-	due_ms = syncer_deadline_ms(api->syncer);
+	due_ms = syncer_state(api->syncer).due_ms;
 	if (due_ms <= now_ms)
 		max_wait_ms = 0;
 	else if (due_ms - now_ms < (uint64_t)max_wait_ms)
@@ -219,49 +212,15 @@ static void api_touch_all(struct source *source)
 	syncer_touch_all(of(source)->syncer);
 }
 
-static bool api_synced(const struct source *source)
+static struct sync_state api_state(const struct source *source)
 {
-	return syncer_synced(of_const(source)->syncer);
-}
+	const struct api_source *api = (const struct api_source *)source;
+	struct sync_state state = syncer_state(api->syncer);
+	const char *problem = credentials_problem(api->credentials);
 
-static bool api_attempted(const struct source *source)
-{
-	return syncer_attempted(of_const(source)->syncer);
-}
-
-static bool api_settled(const struct source *source)
-{
-	return syncer_settled(of_const(source)->syncer);
-}
-
-static bool api_live(const struct source *source)
-{
-	return syncer_live(of_const(source)->syncer);
-}
-
-static bool api_hears(const struct source *source)
-{
-	return syncer_hears(of_const(source)->syncer);
-}
-
-static uint64_t api_last_heard_ms(const struct source *source)
-{
-	return syncer_last_heard_ms(of_const(source)->syncer);
-}
-
-static void api_count(const struct source *source, uint64_t *ret_requests, uint64_t *ret_errors)
-{
-	const struct api_source *api = of_const(source);
-
-	*ret_requests = api->request_count;
-	*ret_errors = api->error_count;
-}
-
-static const char *api_problem(const struct source *source)
-{
-	const char *problem = credentials_problem(of_const(source)->credentials);
-
-	return problem[0] ? problem : syncer_problem(of_const(source)->syncer);
+	if (problem[0])
+		state.problem = problem;
+	return state;
 }
 
 static void api_wakeup(struct source *source)
@@ -283,14 +242,7 @@ static const struct source_ops api_ops = {
 	.run = api_run,
 	.take_changed = api_take_changed,
 	.touch_all = api_touch_all,
-	.synced = api_synced,
-	.attempted = api_attempted,
-	.settled = api_settled,
-	.live = api_live,
-	.hears = api_hears,
-	.last_heard_ms = api_last_heard_ms,
-	.count = api_count,
-	.problem = api_problem,
+	.state = api_state,
 	.wakeup = api_wakeup,
 	.free = api_free,
 };

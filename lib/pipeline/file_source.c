@@ -36,11 +36,6 @@ static struct file_source *of(struct source *source)
 	return (struct file_source *)source;
 }
 
-static const struct file_source *of_const(const struct source *source)
-{
-	return (const struct file_source *)source;
-}
-
 static bool is_wanted(void *ctx, const char *namespace, const char *service)
 {
 	const struct file_source *file = ctx;
@@ -155,29 +150,20 @@ static void file_touch_all(struct source *source)
 	store_touch_all(of(source)->store);
 }
 
-static bool file_synced(const struct source *source)
+static struct sync_state file_state(const struct source *source)
 {
-	return of_const(source)->synced;
-}
+	const struct file_source *file = (const struct file_source *)source;
 
-static bool file_attempted(const struct source *source)
-{
-	return of_const(source)->attempted;
-}
-
-static bool file_live(const struct source *source)
-{
-	return of_const(source)->good;
-}
-
-static uint64_t file_last_heard_ms(const struct source *source)
-{
-	return of_const(source)->last_read_ms;
-}
-
-static const char *file_problem(const struct source *source)
-{
-	return of_const(source)->problem;
+	return (struct sync_state){
+		.synced = file->synced,
+		.attempted = file->attempted,
+		.settled = file->attempted,
+		.live = file->good,
+		.hears = file->good,
+		.last_heard_ms = file->last_read_ms,
+		.due_ms = file->read_again_ms,
+		.problem = file->problem,
+	};
 }
 
 static void file_wakeup(struct source *source)
@@ -199,13 +185,7 @@ static const struct source_ops file_ops = {
 	.run = file_run,
 	.take_changed = file_take_changed,
 	.touch_all = file_touch_all,
-	.synced = file_synced,
-	.attempted = file_attempted,
-	.settled = file_attempted,
-	.live = file_live,
-	.hears = file_live,
-	.last_heard_ms = file_last_heard_ms,
-	.problem = file_problem,
+	.state = file_state,
 	.wakeup = file_wakeup,
 	.free = file_free,
 };

@@ -140,20 +140,24 @@ static void publish(struct pipeline *pipeline)
 		  (unsigned long long)size.bytes);
 }
 
+static struct sync_state state_of(const struct pipeline *pipeline)
+{
+	return pipeline->source->ops->state(pipeline->source);
+}
+
 /* When the API server was last heard of what the table says: by us, or by who wrote it before. */
 static uint64_t last_heard_s(const struct pipeline *pipeline)
 {
-	const struct source *source = pipeline->source;
-
 	/* A part of the lists makes nothing younger that was left. */
 	if (!pipeline->published)
 		return table_writer_heard_s(pipeline->writer);
 	return clock_realtime_s() -
-	       (clock_monotonic_ms() - source->ops->last_heard_ms(source)) / 1000;
+	       (clock_monotonic_ms() - state_of(pipeline).last_heard_ms) / 1000;
 }
 
 static void set_live(struct pipeline *pipeline, bool live)
 {
+	struct sync_state sync = state_of(pipeline);
 	uint64_t heard_s = last_heard_s(pipeline);
 	enum table_live state =
 		age_of_table(live, clock_realtime_s(), heard_s, pipeline->max_age_s);
@@ -161,10 +165,7 @@ static void set_live(struct pipeline *pipeline, bool live)
 	if (!table_writer_view(pipeline->writer)) {
 		/* In each round: by that the others know that the writer lives. */
 		table_writer_set_live(pipeline->writer,
-				      pipeline->source->ops->attempted(pipeline->source)
-					      ? TABLE_FAILED
-					      : TABLE_UNHEARD,
-				      0);
+				      sync.attempted ? TABLE_FAILED : TABLE_UNHEARD, 0);
 		return;
 	}
 	if (state == TABLE_EXPIRED && !pipeline->expired)
@@ -175,34 +176,31 @@ static void set_live(struct pipeline *pipeline, bool live)
 		log_info(&pipeline->logger, "the API server is heard again");
 	pipeline->expired = state == TABLE_EXPIRED;
 	pipeline->live = live;
-	if (state == TABLE_UNHEARD && (pipeline_problem(pipeline)[0] || !pipeline->lists_begun))
+	if (state == TABLE_UNHEARD && (sync.problem[0] || !pipeline->lists_begun))
 		state = TABLE_AWAY;
 	table_writer_set_live(pipeline->writer, state, heard_s);
 }
 
 static void update_table(struct pipeline *pipeline)
 {
-	const struct source *source = pipeline->source;
-	bool live;
+	const struct sync_state sync = state_of(pipeline);
 
 	if (pipeline->refused)
 		return;
-	if (!source->ops->synced(source) ||
-	    (!pipeline->published && !source->ops->settled(source))) {
+	if (!sync.synced || (!pipeline->published && !sync.settled)) {
 		set_live(pipeline, false);
 		return;
 	}
 	put_changed(pipeline);
-	live = source->ops->live(source);
 	/* "Not live" before the publish and "live" after it: nobody may take an old snapshot for a
 	 * fresh one. */
-	if (!live)
+	if (!sync.live)
 		set_live(pipeline, false);
 	if (pipeline->unpublished || !pipeline->published)
 		publish(pipeline);
 	/* What could not be published is not what readers see. */
 	if (!pipeline->refused)
-		set_live(pipeline, live && !pipeline->unpublished);
+		set_live(pipeline, sync.live && !pipeline->unpublished);
 }
 
 /* Before: who is killed meanwhile has begun them. */
@@ -295,14 +293,14 @@ const struct table_view *pipeline_view(const struct pipeline *pipeline)
 
 bool pipeline_attempted(const struct pipeline *pipeline)
 {
-	return pipeline->source->ops->attempted(pipeline->source);
+	return state_of(pipeline).attempted;
 }
 
 struct pipeline_state pipeline_state(const struct pipeline *pipeline)
 {
-	const struct source *source = pipeline->source;
 	struct table_writer_size size = table_writer_size(pipeline->writer);
-	struct pipeline_state state = {
+
+	return (struct pipeline_state){
 		.generation = size.generation,
 		.services = size.services,
 		.ports = size.ports,
@@ -311,26 +309,19 @@ struct pipeline_state pipeline_state(const struct pipeline *pipeline)
 		.publishes = pipeline->publishes,
 		.heard_s = last_heard_s(pipeline),
 		.live = pipeline->live,
+		.requests = pipeline->source->requests,
+		.errors = pipeline->source->errors,
 	};
-
-	if (source->ops->count)
-		source->ops->count(source, &state.requests, &state.errors);
-	return state;
-}
-
-bool pipeline_is_live(const struct pipeline *pipeline)
-{
-	return pipeline->source->ops->live(pipeline->source);
 }
 
 bool pipeline_hears(const struct pipeline *pipeline)
 {
-	return pipeline->source->ops->hears(pipeline->source);
+	return state_of(pipeline).hears;
 }
 
 const char *pipeline_problem(const struct pipeline *pipeline)
 {
-	return pipeline->source->ops->problem(pipeline->source);
+	return state_of(pipeline).problem;
 }
 
 bool pipeline_was_refused(const struct pipeline *pipeline)

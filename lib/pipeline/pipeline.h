@@ -57,9 +57,6 @@ void pipeline_run(struct pipeline *pipeline, int max_wait_ms);
 /* The newest table, or NULL. It stays mapped until pipeline_free(). */
 const struct table_view *pipeline_view(const struct pipeline *pipeline);
 
-/* The watches are up: what changed since they were asked for is in the table, or on its way. */
-bool pipeline_is_live(const struct pipeline *pipeline);
-
 /* Every collection was tried at least once: without a table by now, there is none to wait for. */
 bool pipeline_attempted(const struct pipeline *pipeline);
 

@@ -11,26 +11,18 @@
 /* One thread uses a source, but for wakeup(). */
 struct source {
 	const struct source_ops *ops;
+	uint64_t requests; /* made so far; of a file none */
+	uint64_t errors;   /* of these: without answer, or with a status of 400 and more */
 };
 
 struct source_ops {
 	/* Does what is due and waits at most @max_wait_ms for news. Returns 0, or -errno when it
 	 * could not wait and came back at once. */
 	int (*run)(struct source *source, int max_wait_ms);
-	/* syncer.h: syncer_take_changed(), _touch_all(), _synced(), _attempted(), _settled(),
-	 * _live(), _hears(), _last_heard_ms(). */
+	/* syncer.h: syncer_take_changed(), _touch_all(), _state(). */
 	bool (*take_changed)(struct source *source, struct service_state *ret_state);
 	void (*touch_all)(struct source *source);
-	bool (*synced)(const struct source *source);
-	bool (*attempted)(const struct source *source);
-	bool (*settled)(const struct source *source);
-	bool (*live)(const struct source *source);
-	bool (*hears)(const struct source *source);
-	uint64_t (*last_heard_ms)(const struct source *source);
-	/* How many requests were made, and how many failed. NULL: none ever. */
-	void (*count)(const struct source *source, uint64_t *ret_requests, uint64_t *ret_errors);
-	/* "" when there is none; valid until the next run(). */
-	const char *(*problem)(const struct source *source);
+	struct sync_state (*state)(const struct source *source);
 	/* Ends the wait of run(). Any thread. */
 	void (*wakeup)(struct source *source);
 	void (*free)(struct source *source);

@@ -512,15 +512,6 @@ void store_touch_all(struct store *store)
 		mark_changed(store, group);
 }
 
-unsigned store_service_count(const struct store *store)
-{
-	unsigned count = 0;
-
-	for (struct service_group *group = store->groups; group; group = group->hh.next)
-		count += !group_is_empty(group);
-	return count;
-}
-
 void store_free(struct store *store)
 {
 	struct service_group *group, *next;

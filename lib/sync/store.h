@@ -61,7 +61,4 @@ bool store_take_changed(struct store *store, struct service_state *ret_state);
 /* Makes store_take_changed() give every Service again. */
 void store_touch_all(struct store *store);
 
-/* Services known, gone ones not counted. */
-unsigned store_service_count(const struct store *store);
-
 #endif

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/service_ref.h"
 #include "sync/reflector.h"
+#include "sync/state.h"
 #include "sync/store.h"
 
 enum syncer_discovery {
@@ -45,9 +46,6 @@ int syncer_new(const struct syncer_options *options, const struct sync_io *io,
 /* Does what is due in all collections. */
 void syncer_tick(struct syncer *syncer);
 
-/* When syncer_tick() is due next, monotonic ms; UINT64_MAX: never by itself. */
-uint64_t syncer_deadline_ms(const struct syncer *syncer);
-
 /*
  * Takes the next Service that changed, of a namespace that is synced; store.h has the details and
  * the lifetimes. Services of a namespace that cannot be read never come out, so nobody takes "no
@@ -58,30 +56,8 @@ bool syncer_take_changed(struct syncer *syncer, struct service_state *ret_state)
 /* Makes syncer_take_changed() give every Service again. */
 void syncer_touch_all(struct syncer *syncer);
 
-/* At least one namespace was listed whole, or has its stand-ins. Stays true once it was. */
-bool syncer_synced(const struct syncer *syncer);
-
-/* The first attempt of every collection came to an end, so waiting longer makes no sense. */
-bool syncer_attempted(const struct syncer *syncer);
-
-/*
- * What is synced now is to stand in the place of any older state, whatever is missing: every
- * collection was attempted, or SYNCER_LONGEST_LIST_MS have passed since the first list was due.
- */
-bool syncer_settled(const struct syncer *syncer);
-
-/* All synced namespaces are heard now: what was taken of them is fresh. */
-bool syncer_live(const struct syncer *syncer);
-
-/* At least one collection is heard now. */
-bool syncer_hears(const struct syncer *syncer);
-
-/* Monotonic ms of the last good byte of any collection; 0: none yet. */
-uint64_t syncer_last_heard_ms(const struct syncer *syncer);
-
-/* The first problem of any collection; "" when there is none. Valid until the next tick or
- * reflector_on_* call. */
-const char *syncer_problem(const struct syncer *syncer);
+/* Of all collections together. */
+struct sync_state syncer_state(const struct syncer *syncer);
 
 /* Cancels all requests and frees. What was taken is invalid then. Takes NULL. */
 void syncer_free(struct syncer *syncer);

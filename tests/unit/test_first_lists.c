@@ -99,7 +99,7 @@ static void test_no_list_before_the_delay(void **state)
 {
 	(void)state;
 	start(DELAY_MS);
-	assert_int_equal(syncer_deadline_ms(syncer), fake.now_ms + DELAY_MS);
+	assert_int_equal(syncer_state(syncer).due_ms, fake.now_ms + DELAY_MS);
 	pass(DELAY_MS - 1);
 	assert_int_equal(fake.count, 0);
 	pass(1);
@@ -116,26 +116,26 @@ static void test_a_stand_in_is_not_delayed(void **state)
 	answer(OTHER_SERVICES, 200, text_list("ServiceList", "100", NULL, ""));
 	answer(OTHER_SLICES, 403, text_error(403, "Forbidden", "no"));
 	syncer_tick(syncer);
-	assert_false(syncer_settled(syncer));
+	assert_false(syncer_state(syncer).settled);
 	assert_int_equal(
 		fake_count(&fake,
 			   "/api/v1/namespaces/other/endpoints?fieldSelector=metadata.name%3Ddb"),
 		1);
 	answer("/api/v1/namespaces/other/endpoints?fieldSelector=metadata.name%3Ddb", 200,
 	       text_list("EndpointsList", "100", NULL, text_endpoints("db", "7", "10.1.0.1")));
-	assert_true(syncer_settled(syncer));
+	assert_true(syncer_state(syncer).settled);
 }
 
 static void test_the_whole_is_what_all_lists_say(void **state)
 {
 	(void)state;
 	start(0);
-	assert_false(syncer_settled(syncer));
+	assert_false(syncer_state(syncer).settled);
 	answer_demo();
-	assert_true(syncer_synced(syncer));
-	assert_false(syncer_settled(syncer));
+	assert_true(syncer_state(syncer).synced);
+	assert_false(syncer_state(syncer).settled);
 	answer_other();
-	assert_true(syncer_settled(syncer));
+	assert_true(syncer_state(syncer).settled);
 }
 
 static void test_a_list_that_fails_is_left_out(void **state)
@@ -147,7 +147,7 @@ static void test_a_list_that_fails_is_left_out(void **state)
 	answer_demo();
 	answer(OTHER_SERVICES, 200, text_list("ServiceList", "100", NULL, ""));
 	answer(OTHER_SLICES, 500, text_error(500, "InternalError", "no"));
-	assert_true(syncer_settled(syncer));
+	assert_true(syncer_state(syncer).settled);
 	assert_true(syncer_take_changed(syncer, &service));
 	assert_string_equal(service.name, "web");
 	assert_false(syncer_take_changed(syncer, &service));
@@ -165,14 +165,14 @@ static void test_a_list_of_more_than_ten_seconds_is_left_out(void **state)
 	       text_list("ServiceList", "100", NULL,
 			 "{\"metadata\":{\"name\":\"db\",\"namespace\":\"other\"},"
 			 "\"spec\":{\"clusterIP\":\"10.96.0.2\",\"ports\":[{\"port\":80}]}}"));
-	assert_int_equal(syncer_deadline_ms(syncer), fake.now_ms + SYNCER_LONGEST_LIST_MS);
+	assert_int_equal(syncer_state(syncer).due_ms, fake.now_ms + SYNCER_LONGEST_LIST_MS);
 	pass(SYNCER_LONGEST_LIST_MS - 1);
-	assert_false(syncer_settled(syncer));
+	assert_false(syncer_state(syncer).settled);
 	pass(1);
-	assert_true(syncer_settled(syncer));
-	assert_false(syncer_attempted(syncer));
+	assert_true(syncer_state(syncer).settled);
+	assert_false(syncer_state(syncer).attempted);
 	/* Nothing is due for that any more. */
-	assert_true(syncer_deadline_ms(syncer) > fake.now_ms);
+	assert_true(syncer_state(syncer).due_ms > fake.now_ms);
 	assert_true(syncer_take_changed(syncer, &service));
 	assert_string_equal(service.name, "web");
 	assert_false(syncer_take_changed(syncer, &service));

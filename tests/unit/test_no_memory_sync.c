@@ -195,7 +195,7 @@ static void tick(void *subject)
 
 static uint64_t deadline_ms(void *subject)
 {
-	return syncer_deadline_ms(subject);
+	return syncer_state(subject).due_ms;
 }
 
 /* Time for all that may have gone wrong to be tried again; with and then without the failures. */

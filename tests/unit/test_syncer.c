@@ -110,7 +110,7 @@ static void tick(void *subject)
 
 static uint64_t deadline_ms(void *subject)
 {
-	return syncer_deadline_ms(subject);
+	return syncer_state(subject).due_ms;
 }
 
 static void run(uint64_t duration_ms)
@@ -322,7 +322,7 @@ static void test_without_services(void **state)
 	assert_int_equal(f.fake.count, 1);
 	route_list(SLICES_PATH, "EndpointSliceList", text_slice("a", "web", "1", "10.1.0.1"));
 	run(0);
-	assert_true(syncer_synced(f.syncer));
+	assert_true(syncer_state(f.syncer).synced);
 	assert_string_equal(changes(), "demo/web 10.1.0.1; ");
 }
 
@@ -337,8 +337,8 @@ static void test_a_minute_costs_a_list_and_a_watch_a_kind(void **state)
 	run(60000);
 	assert_int_equal(f.fake.count, 4);
 	assert_int_equal(fake_count(&f.fake, "watch=true"), 2);
-	assert_true(syncer_live(f.syncer));
-	assert_string_equal(syncer_problem(f.syncer), "");
+	assert_true(syncer_state(f.syncer).live);
+	assert_string_equal(syncer_state(f.syncer).problem, "");
 	assert_string_equal(changes(), "demo/web 10.96.0.1 :80 10.1.0.1; ");
 }
 
@@ -353,10 +353,10 @@ static void fall_back_to_endpoints(int status)
 	route_list(ENDPOINTS_PATH "?fieldSelector=metadata.name%3Dweb&", "EndpointsList",
 		   text_endpoints("web", "3", "10.1.0.1"));
 	run(0);
-	assert_true(syncer_synced(f.syncer));
-	assert_true(syncer_attempted(f.syncer));
-	assert_true(syncer_live(f.syncer));
-	assert_string_equal(syncer_problem(f.syncer), "");
+	assert_true(syncer_state(f.syncer).synced);
+	assert_true(syncer_state(f.syncer).attempted);
+	assert_true(syncer_state(f.syncer).live);
+	assert_string_equal(syncer_state(f.syncer).problem, "");
 	assert_string_equal(changes(), "demo/web 10.96.0.1 :80 10.1.0.1; ");
 }
 
@@ -387,7 +387,7 @@ static void test_the_way_back_to_slices(void **state)
 	run(60000);
 	assert_string_equal(changes(), "demo/web 10.96.0.1 :80 10.1.0.2; ");
 	assert_int_equal(f.fake.cancelled, 1);
-	assert_true(syncer_live(f.syncer));
+	assert_true(syncer_state(f.syncer).live);
 }
 
 /* By setting slices only: no fallback, and no table that would lie. */
@@ -401,10 +401,10 @@ static void test_no_fallback_where_slices_are_demanded(void **state)
 	forbid(SLICES_PATH);
 	run(60000);
 	assert_int_equal(fake_count(&f.fake, ENDPOINTS_PATH), 0);
-	assert_false(syncer_synced(f.syncer));
-	assert_true(syncer_attempted(f.syncer));
+	assert_false(syncer_state(f.syncer).synced);
+	assert_true(syncer_state(f.syncer).attempted);
 	assert_string_equal(changes(), "");
-	assert_non_null(strstr(syncer_problem(f.syncer), "403"));
+	assert_non_null(strstr(syncer_state(f.syncer).problem, "403"));
 }
 
 /* ---- Services that may not be read ---- */
@@ -420,9 +420,9 @@ static void test_services_are_made_up_from_their_entries(void **state)
 	forbid(SERVICES_PATH);
 	route_list(SLICES_PATH, "EndpointSliceList", text_slice("a", "web", "1", "10.1.0.1"));
 	run(0);
-	assert_true(syncer_synced(f.syncer));
-	assert_true(syncer_live(f.syncer));
-	assert_string_equal(syncer_problem(f.syncer), "");
+	assert_true(syncer_state(f.syncer).synced);
+	assert_true(syncer_state(f.syncer).live);
+	assert_string_equal(syncer_state(f.syncer).problem, "");
 	assert_string_equal(changes(), "demo/web 10.96.0.8 fd00::8 :80 https:443 :80 10.1.0.1; ");
 }
 
@@ -472,15 +472,15 @@ static void test_nothing_comes_out_before_both_are_known(void **state)
 	route_list(SLICES_PATH, "EndpointSliceList", text_slice("a", "web", "1", "10.1.0.1"));
 	route(SERVICES_PATH, 500, "oops");
 	run(0);
-	assert_false(syncer_synced(f.syncer));
-	assert_false(syncer_live(f.syncer));
-	assert_true(syncer_attempted(f.syncer));
+	assert_false(syncer_state(f.syncer).synced);
+	assert_false(syncer_state(f.syncer).live);
+	assert_true(syncer_state(f.syncer).attempted);
 	assert_string_equal(changes(), "");
 	f.routes[1] = (struct route){SERVICES_PATH, 200,
 				     text_list("ServiceList", "200", NULL,
 					       text_service("web", "2", "10.96.0.1"))};
 	run(5000);
-	assert_true(syncer_synced(f.syncer));
+	assert_true(syncer_state(f.syncer).synced);
 	assert_string_equal(changes(), "demo/web 10.96.0.1 :80 10.1.0.1; ");
 }
 
@@ -495,10 +495,10 @@ static void test_a_broken_namespace_holds_up_no_other(void **state)
 	route_list(SLICES_PATH, "EndpointSliceList", text_slice("a", "web", "2", "10.1.0.1"));
 	route(OTHER_SERVICES_PATH, 500, "oops");
 	run(60000);
-	assert_true(syncer_synced(f.syncer));
-	assert_true(syncer_live(f.syncer));
-	assert_true(syncer_attempted(f.syncer));
-	assert_non_null(strstr(syncer_problem(f.syncer), "500"));
+	assert_true(syncer_state(f.syncer).synced);
+	assert_true(syncer_state(f.syncer).live);
+	assert_true(syncer_state(f.syncer).attempted);
+	assert_non_null(strstr(syncer_state(f.syncer).problem, "500"));
 	assert_string_equal(changes(), "demo/web 10.96.0.1 :80 10.1.0.1; ");
 }
 
@@ -508,12 +508,12 @@ static void test_attempted_waits_for_the_first_answers(void **state)
 	(void)state;
 	ask_for("web");
 	start();
-	assert_false(syncer_attempted(f.syncer));
-	assert_false(syncer_synced(f.syncer));
-	assert_int_equal(syncer_last_heard_ms(f.syncer), 0);
+	assert_false(syncer_state(f.syncer).attempted);
+	assert_false(syncer_state(f.syncer).synced);
+	assert_int_equal(syncer_state(f.syncer).last_heard_ms, 0);
 	assert_int_equal(lists(), 2);
 	fake_answer(&f.fake, 500, "oops");
-	assert_false(syncer_attempted(f.syncer));
+	assert_false(syncer_state(f.syncer).attempted);
 }
 
 /* The server goes away: what was synced stays so, but it is not live, and back it is again. */
@@ -528,17 +528,17 @@ static void test_live_follows_the_server(void **state)
 	route_list(SLICES_PATH, "EndpointSliceList", text_slice("a", "web", "2", "10.1.0.1"));
 	run(1500);
 	changes();
-	heard_ms = syncer_last_heard_ms(f.syncer);
+	heard_ms = syncer_state(f.syncer).last_heard_ms;
 	assert_int_equal(heard_ms, f.fake.now_ms - 1500);
 	fake_end(&f.fake, -EIO, "reset");
 	fake_end(&f.fake, -ECONNREFUSED, "nobody listens");
-	assert_false(syncer_live(f.syncer));
-	assert_true(syncer_synced(f.syncer));
+	assert_false(syncer_state(f.syncer).live);
+	assert_true(syncer_state(f.syncer).synced);
 	assert_string_equal(changes(), "");
 	run(60000);
-	assert_true(syncer_live(f.syncer));
-	assert_true(syncer_last_heard_ms(f.syncer) > heard_ms);
-	assert_string_equal(syncer_problem(f.syncer), "");
+	assert_true(syncer_state(f.syncer).live);
+	assert_true(syncer_state(f.syncer).last_heard_ms > heard_ms);
+	assert_string_equal(syncer_state(f.syncer).problem, "");
 }
 
 /* The end cancels every request. */
