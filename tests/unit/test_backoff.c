@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "sync/backoff.h"
+#include "support/assert_op.h"
 
 #define NO_JITTER   0u
 #define MOST_JITTER 0xffffffffu
@@ -89,7 +90,7 @@ static void test_extreme_delays(void **state)
 		for (unsigned n = 0; n < 40; n++) {
 			uint32_t pause_ms = backoff_next(&backoff, 1000, NO_JITTER);
 
-			assert_true(pause_ms >= 1);
+			assert_op(pause_ms, >=, 1u);
 			assert_in_range(pause_ms, last_ms, 6 * delays_ms[i] + 1);
 			last_ms = pause_ms;
 		}

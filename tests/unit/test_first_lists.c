@@ -11,6 +11,7 @@
 #include "support/objects.h"
 #include "support/reflector_world.h"
 #include "sync/syncer.h"
+#include "support/assert_op.h"
 
 #define DEMO_SERVICES  "/api/v1/namespaces/demo/services"
 #define DEMO_SLICES    "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
@@ -172,7 +173,7 @@ static void test_a_list_of_more_than_ten_seconds_is_left_out(void **state)
 	assert_true(syncer_state(syncer).settled);
 	assert_false(syncer_state(syncer).attempted);
 	/* Nothing is due for that any more. */
-	assert_true(syncer_state(syncer).due_ms > fake.now_ms);
+	assert_op(syncer_state(syncer).due_ms, >, fake.now_ms);
 	assert_true(syncer_take_changed(syncer, &service));
 	assert_string_equal(service.name, "web");
 	assert_false(syncer_take_changed(syncer, &service));

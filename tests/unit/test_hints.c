@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "support/objects.h"
 #include "support/pick_world.h"
+#include "support/assert_op.h"
 
 /* Not the user's own segment: programs of other tests use that. */
 static key_t key;
@@ -61,7 +62,7 @@ static void test_the_key_is_the_users(void **state)
 {
 	(void)state;
 	for (uid_t uid = 0; uid < 5000; uid++) {
-		assert_true(hints_key(uid) > 0);
+		assert_op(hints_key(uid), >, 0);
 		assert_int_equal(hints_key(uid), hints_key(uid));
 		assert_int_not_equal(hints_key(uid), hints_key(uid + 1));
 	}

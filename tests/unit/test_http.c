@@ -16,13 +16,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-
 #include "base/clock.h"
 #include "kube/http.h"
 #include "support/http_server.h"
+#include "support/assert_op.h"
 
 /* No test takes longer, even under valgrind. */
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 20000u
 
 /* ---- The client's side ---- */
 
@@ -98,7 +98,7 @@ static void run_until_end(struct http_client *client, const struct result *resul
 	uint64_t start_ms = clock_monotonic_ms();
 
 	while (!result->ends) {
-		assert_true(clock_monotonic_ms() - start_ms < DEADLINE_MS);
+		assert_op(clock_monotonic_ms() - start_ms, <, DEADLINE_MS);
 		assert_int_equal(http_client_run(client, 1000), 0);
 	}
 }
@@ -503,7 +503,7 @@ static void test_wakeup_ends_the_wait(void **state)
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, wake, client), 0);
 	assert_int_equal(http_client_run(client, DEADLINE_MS), 0);
-	assert_true(clock_monotonic_ms() - start_ms < DEADLINE_MS);
+	assert_op(clock_monotonic_ms() - start_ms, <, DEADLINE_MS);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	http_client_free(client);
 }
@@ -516,7 +516,7 @@ static struct credentials *token_credentials(char *path)
 	struct credentials *credentials;
 	int fd = mkstemp(path);
 
-	assert_true(fd >= 0);
+	assert_op(fd, >=, 0);
 	assert_int_equal(write(fd, "s3cret\n", 7), 7);
 	close(fd);
 	assert_int_equal(credentials_new(&options, &credentials), 0);

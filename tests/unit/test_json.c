@@ -9,9 +9,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-
 #include "kube/json.h"
 #include "kube/json_stream.h"
+#include "support/assert_op.h"
 
 #define META(name) \
 	"\"metadata\":{\"name\":\"" name "\",\"namespace\":\"demo\",\"resourceVersion\":\"5\"}"
@@ -119,7 +119,7 @@ static void test_every_field_of_a_slice_is_read(void **state)
 	assert_string_equal(endpoint->zone, "z1");
 	assert_string_equal(endpoint->target_namespace, "demo");
 	assert_string_equal(endpoint->target_name, "web-0");
-	assert_true(endpoint->target_uid_hash != 0);
+	assert_op(endpoint->target_uid_hash, !=, 0u);
 	assert_int_equal(endpoint->zone_hint_count, 2);
 	assert_string_equal(endpoint->zone_hints[1], "z2");
 	assert_int_equal(endpoint->node_hint_count, 1);

@@ -21,6 +21,7 @@
 #include "support/objects.h"
 #include "support/segments.h"
 #include "table/segment.h"
+#include "support/assert_op.h"
 
 #define READERS		4u
 #define LONGEST_KILL_US 3000u
@@ -103,7 +104,7 @@ static pid_t start_writer(void)
 {
 	pid_t pid = fork();
 
-	assert_true(pid >= 0);
+	assert_op(pid, >=, 0);
 	if (pid == 0)
 		write_until_killed();
 	return pid;
@@ -117,7 +118,7 @@ static void await_takeover(uint64_t takeovers)
 
 	while (peek_u64(&storm->takeovers) < takeovers || observe_u32(&storm->writer) == 0 ||
 	       peek_u64(&storm->published) == before) {
-		assert_true(clock_monotonic_ms() < deadline_ms);
+		assert_op(clock_monotonic_ms(), <, deadline_ms);
 		pause_us(50);
 	}
 }
@@ -139,7 +140,7 @@ static void start_readers(pid_t *pids)
 		storm->readers[i].number = i;
 		storm->readers[i].hints = &storm->hints;
 		pids[i] = fork();
-		assert_true(pids[i] >= 0);
+		assert_op(pids[i], >=, 0);
 		if (pids[i] == 0)
 			read_until_stopped(&storm->readers[i]);
 	}
@@ -165,7 +166,7 @@ static void check_readers(void)
 			      (unsigned long long)reader->picks, (unsigned long long)reader->torn,
 			      (unsigned long long)reader->went_back,
 			      (unsigned long long)reader->misses);
-		assert_true(reader->picks > 0);
+		assert_op(reader->picks, >, 0u);
 		assert_int_equal(reader->torn, 0);
 		assert_int_equal(reader->went_back, 0);
 		assert_int_equal(reader->misses, 0);
@@ -202,7 +203,7 @@ static void test_kills_at_any_instruction(void **state)
 		      kills, (unsigned long long)storm->takeovers,
 		      (unsigned long long)storm->forgotten, (unsigned long long)storm->published,
 		      (unsigned long long)storm->moves);
-	assert_true(last > 0);
+	assert_op(last, >, 0);
 	assert_int_equal(storm->takeovers, kills + 1);
 	assert_int_equal(storm->forgotten, 0);
 	assert_int_equal(storm->moves, 2 * READERS);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/libc_compat.h"
+#include "support/assert_op.h"
 
 static void assert_same_file(const struct stat *one, const struct stat *other)
 {
@@ -32,7 +33,7 @@ static void test_stat_tells_the_same(void **state)
 	int fd = open("/proc/self/cwd", O_RDONLY | O_CLOEXEC);
 
 	(void)state;
-	assert_true(fd >= 0);
+	assert_op(fd, >=, 0);
 	assert_int_equal(fstat(fd, &theirs), 0);
 	assert_int_equal(k8slb_fstat(fd, &ours), 0);
 	assert_same_file(&ours, &theirs);

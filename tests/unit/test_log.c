@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "support/assert_op.h"
 
 static char last[LOG_LINE_SIZE + 1];
 static unsigned lines;
@@ -129,8 +130,8 @@ static void test_clock_and_chance(void **state)
 	(void)state;
 	errno = EPIPE;
 	assert_true(first != random_u64() || first != random_u64());
-	assert_true(clock_monotonic_ms() >= before_ms);
-	assert_true(clock_realtime_s() > 1577836800); /* 2020 */
+	assert_op(clock_monotonic_ms(), >=, before_ms);
+	assert_op(clock_realtime_s(), >, 1577836800u); /* 2020 */
 	assert_int_equal(errno, EPIPE);
 }
 
@@ -147,9 +148,9 @@ static void test_hashes_spread(void **state)
 	}
 	for (unsigned i = 0; i < 256; i++)
 		assert_in_range(buckets[i], 50, 150);
-	assert_true(hash_text(0, "a") != hash_text(1, "a"));
-	assert_true(hash_bytes(0, "ab", 1) != hash_bytes(0, "ab", 2));
-	assert_true(hash_bytes(0, "\0", 1) != hash_bytes(0, "\0\0", 2));
+	assert_op(hash_text(0, "a"), !=, hash_text(1, "a"));
+	assert_op(hash_bytes(0, "ab", 1), !=, hash_bytes(0, "ab", 2));
+	assert_op(hash_bytes(0, "\0", 1), !=, hash_bytes(0, "\0\0", 2));
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/log_file.h"
+#include "support/assert_op.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -24,7 +25,7 @@ static int setup(void **state)
 	(void)state;
 	strcpy(path, "/tmp/k8slb-test-log-XXXXXX");
 	fd = mkstemp(path);
-	assert_true(fd >= 0);
+	assert_op(fd, >=, 0);
 	close(fd);
 	return 0;
 }

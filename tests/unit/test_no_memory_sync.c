@@ -206,7 +206,7 @@ static void settle(void)
 	fake_io_run(&f.fake, &subject, serve, NULL, 3 * LONGEST_PAUSE_MS);
 	take_changes();
 	failing_memory_end();
-	fake_io_run(&f.fake, &subject, serve, NULL, 20 * LONGEST_PAUSE_MS);
+	fake_io_run(&f.fake, &subject, serve, NULL, 8 * LONGEST_PAUSE_MS);
 	take_changes();
 	expect_all();
 }
@@ -364,7 +364,7 @@ static void stand_ins_scenario(void)
 	subject.subject = f.syncer;
 	fake_io_run(&f.fake, &subject, serve_endpoints, NULL, 3 * LONGEST_PAUSE_MS);
 	failing_memory_end();
-	fake_io_run(&f.fake, &subject, serve_endpoints, NULL, 20 * LONGEST_PAUSE_MS);
+	fake_io_run(&f.fake, &subject, serve_endpoints, NULL, 8 * LONGEST_PAUSE_MS);
 	take_changes();
 	expect_all();
 	end();

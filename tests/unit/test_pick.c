@@ -14,6 +14,7 @@
 #include "pick/pick.h"
 #include "publish/writer.h"
 #include "support/objects.h"
+#include "support/assert_op.h"
 
 static struct table_writer *writer;
 static struct hints hints;
@@ -184,8 +185,8 @@ static void test_random_is_uniform(void **state)
 	}
 	for (unsigned i = 0; i < 10; i++)
 		chi_square += (counts[i] - 1000.0) * (counts[i] - 1000.0) / 1000.0;
-	assert_true(chi_square < 27.9);
-	assert_true(chi_square > 0.5);
+	assert_op(chi_square, <, 27.9);
+	assert_op(chi_square, >, 0.5);
 }
 
 /* Two Pods draw different random sequences. */

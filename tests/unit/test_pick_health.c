@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "support/objects.h"
 #include "support/pick_world.h"
+#include "support/assert_op.h"
 
 static struct pick_world world;
 static struct picked picked;
@@ -199,7 +200,7 @@ static void test_tries_of_a_dead_endpoint(void **state)
 		if (number != 1) {
 			pick_world_succeed(&world, number);
 		} else {
-			assert_true(world.state.now_ms - last_try_ms >= least_ms);
+			assert_op(world.state.now_ms - last_try_ms, >=, least_ms);
 			least_ms = least_ms ? 2 * least_ms : 5000;
 			if (least_ms > HEALTH_LONGEST_MS / 2)
 				least_ms = HEALTH_LONGEST_MS / 2;
@@ -247,7 +248,7 @@ static void simulate(uint64_t random, unsigned steps)
 		number = pick_world_next(&world, process, &picked);
 		assert_in_range(number, 0, count - 1);
 		if (count > 1 && before[number] == HEALTH_HALF_OPEN) {
-			assert_true(probing_until_ms[number] <= world.state.now_ms);
+			assert_op(probing_until_ms[number], <=, world.state.now_ms);
 			probing_until_ms[number] = world.state.now_ms + process->rules.probe_ms;
 		} else if (count > 1 && 2 * ejected <= count) {
 			assert_int_not_equal(before[number], HEALTH_EJECTED);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/read_file.h"
+#include "support/assert_op.h"
 
 /* Gives what it has one packet a read(2), as a pipe, a terminal or a signal may: pipe(2), O_DIRECT.
  */
@@ -66,7 +67,7 @@ static void test_append_reads_to_the_end_or_the_limit(void **state)
 	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0);
+	assert_op(fd, >=, 0);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(ftruncate(fd, 200000), 0);
 	assert_int_equal(buffer_append_text(&buffer, "x"), 0);
@@ -94,7 +95,7 @@ static void test_a_fifo_is_not_waited_for(void **state)
 	snprintf(path, sizeof(path), "%s/fifo", folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	fd = file_open(path);
-	assert_true(fd >= 0);
+	assert_op(fd, >=, 0);
 	assert_int_equal(file_fill(fd, text, sizeof(text)), 0);
 	close(fd);
 	assert_int_equal(unlink(path), 0);

@@ -13,6 +13,7 @@
 
 #include "support/objects.h"
 #include "support/reflector_world.h"
+#include "support/assert_op.h"
 
 #define LIST(version, next, items) text_list("EndpointSliceList", version, next, items)
 #define SLICE(name, version)	   text_slice(name, "web", version, "10.1.0.1")
@@ -260,7 +261,7 @@ static void test_stop_cancels(void **state)
 	world_init_watching(&world);
 	reflector_stop(&world.reflector);
 	assert_int_equal(world.fake.cancelled, 1);
-	assert_true(reflector_deadline_ms(&world.reflector) == UINT64_MAX);
+	assert_op(reflector_deadline_ms(&world.reflector), ==, UINT64_MAX);
 	world_pass(&world, 3600 * 1000);
 	assert_int_equal(world.fake.count, 2);
 	assert_string_equal(world_told(&world), "");

@@ -12,6 +12,7 @@
 
 #include "support/objects.h"
 #include "support/reflector_world.h"
+#include "support/assert_op.h"
 
 #define LIST(version, next, items) text_list("EndpointSliceList", version, next, items)
 #define SLICE(name, version)	   text_slice(name, "web", version, "10.1.0.1")
@@ -19,7 +20,7 @@
 
 static void error_event(struct world *world, const char *status)
 {
-	assert_true(fake_data(&world->fake, text_event("ERROR", status)) != 0);
+	assert_op(fake_data(&world->fake, text_event("ERROR", status)), !=, 0);
 	fake_end(&world->fake, -ECANCELED, "");
 }
 
@@ -258,7 +259,7 @@ static void test_an_endless_error_body_is_cut(void **state)
 	fake_status(&world.fake, 500, -1);
 	for (unsigned i = 0; i < 1000 && rc == 0; i++)
 		rc = fake_data(&world.fake, "nothing but noise, over and over and over and over. ");
-	assert_true(rc != 0);
+	assert_op(rc, !=, 0);
 	assert_in_range(world.reflector.error_body.length, 1, REFLECTOR_ERROR_BODY_LIMIT);
 	fake_end(&world.fake, -ECANCELED, "");
 	assert_in_range(world_pause_ms(&world), FIRST_PAUSE_MS, 2 * FIRST_PAUSE_MS);

@@ -12,6 +12,7 @@
 
 #include "support/objects.h"
 #include "support/reflector_world.h"
+#include "support/assert_op.h"
 
 #define LIST(version, next, items) text_list("EndpointSliceList", version, next, items)
 #define SLICE(name, version)	   text_slice(name, "web", version, "10.1.0.1")
@@ -46,7 +47,7 @@ static void test_an_event_that_the_sink_refuses_is_not_lost(void **state)
 	(void)state;
 	world_init_watching(&world);
 	world.refuse = -ENOMEM;
-	assert_true(fake_data(&world.fake, text_event("MODIFIED", SLICE("a", "130"))) != 0);
+	assert_op(fake_data(&world.fake, text_event("MODIFIED", SLICE("a", "130"))), !=, 0);
 	fake_end(&world.fake, -ECANCELED, "");
 	assert_string_equal(world.reflector.resource_version, "100");
 	world.refuse = 0;
@@ -132,7 +133,7 @@ static void test_a_garbled_watch_lists(void **state)
 	(void)state;
 	world_init_watching(&world);
 	world.fake.now_ms += 5000;
-	assert_true(fake_data(&world.fake, "]]]garbage") != 0);
+	assert_op(fake_data(&world.fake, "]]]garbage"), !=, 0);
 	fake_end(&world.fake, -ECANCELED, "");
 	assert_in_range(world_pause_ms(&world), FIRST_PAUSE_MS, 2 * FIRST_PAUSE_MS);
 	assert_non_null(strstr(world.reflector.problem, "garbled"));
@@ -151,7 +152,7 @@ static void test_the_same_problem_is_logged_once(void **state)
 	world_init(&world);
 	fake_answer(&world.fake, 503, "down");
 	length = world.logged.length;
-	assert_true(length > 0);
+	assert_op(length, >, 0u);
 	for (unsigned i = 0; i < 5; i++) {
 		world_pass(&world, world_pause_ms(&world));
 		fake_answer(&world.fake, 503, "down");
@@ -185,7 +186,7 @@ static void test_a_problem_of_another_duration_is_logged_once(void **state)
 	world_init(&world);
 	fake_end(&world.fake, -ECONNREFUSED, same[0]);
 	length = world.logged.length;
-	assert_true(length > 0);
+	assert_op(length, >, 0u);
 	for (unsigned i = 0; i < 6; i++) {
 		world_pass(&world, world_pause_ms(&world));
 		fake_end(&world.fake, -ECONNREFUSED, same[i % 3]);
@@ -194,7 +195,7 @@ static void test_a_problem_of_another_duration_is_logged_once(void **state)
 	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		world_pass(&world, world_pause_ms(&world));
 		fake_end(&world.fake, -ECONNREFUSED, others[i]);
-		assert_true(world.logged.length > length);
+		assert_op(world.logged.length, >, length);
 		length = world.logged.length;
 		assert_string_equal(world.reflector.problem, others[i]);
 	}

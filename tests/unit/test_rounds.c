@@ -13,6 +13,7 @@
 
 #include "base/atomic.h"
 #include "support/pick_world.h"
+#include "support/assert_op.h"
 
 #define PODS 10
 
@@ -135,7 +136,7 @@ static void assert_uniform(const unsigned counts[PODS], unsigned of_each)
 	for (unsigned i = 0; i < PODS; i++)
 		chi_square +=
 			(counts[i] - (double)of_each) * (counts[i] - (double)of_each) / of_each;
-	assert_true(chi_square < 60);
+	assert_op(chi_square, <, 60);
 }
 
 /* No shared cursor is left: each process goes round exactly, and they begin anywhere. */

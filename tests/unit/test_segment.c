@@ -23,6 +23,7 @@
 #include "support/objects.h"
 #include "support/segments.h"
 #include "table/segment.h"
+#include "support/assert_op.h"
 
 static uint64_t identity;
 
@@ -52,7 +53,7 @@ static int put_in_place(const struct segment *segment, size_t size, int mode)
 
 	assert_int_equal(shmctl(segment->id, IPC_RMID, NULL), 0);
 	id = shmget(segment->key, size, IPC_CREAT | IPC_EXCL | mode);
-	assert_true(id >= 0);
+	assert_op(id, >=, 0);
 	return id;
 }
 
@@ -60,7 +61,7 @@ static struct table_header *attach_raw(int id)
 {
 	struct table_header *header = shmat(id, NULL, 0);
 
-	assert_true((intptr_t)header != -1);
+	assert_op((intptr_t)header, !=, -1);
 	return header;
 }
 
@@ -115,7 +116,7 @@ static void test_who_may_write(void **state)
 		const void *const places[] = {view.header, region.view.header, region.writable};
 
 		child = fork();
-		assert_true(child >= 0);
+		assert_op(child, >=, 0);
 		if (child == 0) {
 			volatile uint64_t *word = (volatile uint64_t *)(uintptr_t)places[i];
 

@@ -15,6 +15,7 @@
 #include "support/objects.h"
 #include "support/reflector_world.h"
 #include "sync/syncer.h"
+#include "support/assert_op.h"
 
 #define SERVICES_PATH	    "/api/v1/namespaces/demo/services"
 #define OTHER_SERVICES_PATH "/api/v1/namespaces/other/services"
@@ -537,7 +538,7 @@ static void test_live_follows_the_server(void **state)
 	assert_string_equal(changes(), "");
 	run(60000);
 	assert_true(syncer_state(f.syncer).live);
-	assert_true(syncer_state(f.syncer).last_heard_ms > heard_ms);
+	assert_op(syncer_state(f.syncer).last_heard_ms, >, heard_ms);
 	assert_string_equal(syncer_state(f.syncer).problem, "");
 }
 

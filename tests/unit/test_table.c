@@ -15,6 +15,7 @@
 #include "publish/writer.h"
 #include "support/objects.h"
 #include "table/reader.h"
+#include "support/assert_op.h"
 
 static struct table_writer *writer;
 static struct table_read reading;
@@ -180,7 +181,7 @@ static void test_round_trip_of_everything(void **state)
 	assert_int_equal(port.family, IP_FAMILY_6);
 	assert_int_equal(table_port_endpoint(&reading, &port, 0, &endpoint), 0);
 	assert_int_equal(endpoint.port, 1081);
-	assert_true(endpoint.uid_hash == 0x1234567890abcdef);
+	assert_op(endpoint.uid_hash, ==, 0x1234567890abcdefu);
 	assert_memory_equal(&endpoint.address, &pod->address, 16);
 	assert_int_equal(table_port_endpoint(&reading, &port, 1, &endpoint), -ENOENT);
 }

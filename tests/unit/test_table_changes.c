@@ -14,6 +14,7 @@
 #include "publish/writer.h"
 #include "support/objects.h"
 #include "table/reader.h"
+#include "support/assert_op.h"
 
 /*
  * A publish writes only what changed since the arena was written last, if it can. Here the changes
@@ -197,7 +198,7 @@ static void put(struct table_writer *writer, const struct model *model, unsigned
 		selection.vips[0] = selection.ports[0].vip;
 	}
 	snprintf(name, sizeof(name), "web-%u", service);
-	assert_true(table_writer_put(writer, "demo", name, &selection) >= 0);
+	assert_op(table_writer_put(writer, "demo", name, &selection), >=, 0);
 	selection_clear(&selection);
 }
 
@@ -360,7 +361,7 @@ static void test_a_change_moves_no_other_service(void **state)
 		assert_int_equal(table_writer_publish(writer), 0);
 		assert_int_equal(place_of(writer, 0), places[0]);
 		assert_int_equal(place_of(writer, 2), places[2]);
-		assert_true(place_of(writer, 1) > places[2]);
+		assert_op(place_of(writer, 1), >, places[2]);
 	}
 	/* Until there are no spare ones left; then the holes are gone. */
 	put_plain(writer, 1, 1000);

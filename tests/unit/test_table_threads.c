@@ -18,6 +18,7 @@
 #include "publish/writer.h"
 #include "support/generations.h"
 #include "support/objects.h"
+#include "support/assert_op.h"
 
 #define READERS 4
 /* More than fits the first table: from half-way on the readers follow to a larger one. */
@@ -103,7 +104,7 @@ static void test_a_forked_child_follows(void **state)
 	assert_int_equal(table_writer_publish(writer), 0);
 	view = table_writer_view(writer);
 	child = fork();
-	assert_true(child >= 0);
+	assert_op(child, >=, 0);
 	if (child == 0) {
 		struct table_read reading;
 		struct table_port port;

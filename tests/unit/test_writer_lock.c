@@ -16,6 +16,7 @@
 
 #include "engine/writer_lock.h"
 #include "support/segments.h"
+#include "support/assert_op.h"
 
 static uint64_t identity;
 static char path[128];
@@ -57,7 +58,7 @@ static pid_t start_holder(int *ret_end)
 	assert_int_equal(pipe(ready), 0);
 	assert_int_equal(pipe(over), 0);
 	pid = fork();
-	assert_true(pid >= 0);
+	assert_op(pid, >=, 0);
 	if (pid == 0) {
 		struct writer_lock lock;
 
@@ -111,7 +112,7 @@ static pid_t start_waiter(void)
 {
 	pid_t pid = fork();
 
-	assert_true(pid >= 0);
+	assert_op(pid, >=, 0);
 	if (pid == 0) {
 		struct writer_lock lock;
 
@@ -153,7 +154,7 @@ static void test_a_child_does_not_hold_it(void **state)
 	(void)state;
 	assert_int_equal(writer_lock_try(&lock), 0);
 	child = fork();
-	assert_true(child >= 0);
+	assert_op(child, >=, 0);
 	if (child == 0)
 		_exit(writer_lock_try(&lock) == -EAGAIN ? 0 : 1);
 	{

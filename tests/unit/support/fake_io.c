@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-
 #include "base/hash.h"
+#include "support/assert_op.h"
 
 /* More requests than this at one instant of the clock are a hot loop. A list of 10 pages, its
  * watch and some collections beside it stay far below. */
@@ -105,7 +105,7 @@ void fake_io_free(struct fake_io *fake)
 
 const struct fake_request *fake_request_back(const struct fake_io *fake, size_t back)
 {
-	assert_true(fake->count > back);
+	assert_op(fake->count, >, back);
 	return &fake->requests[fake->count - 1 - back];
 }
 
@@ -120,7 +120,7 @@ size_t fake_count(const struct fake_io *fake, const char *part)
 
 static struct fake_request *open_request(struct fake_io *fake)
 {
-	assert_true(fake->count > 0);
+	assert_op(fake->count, >, 0u);
 	assert_true(fake->requests[fake->count - 1].open);
 	return &fake->requests[fake->count - 1];
 }

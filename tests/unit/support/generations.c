@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "pick/pick.h"
 #include "support/objects.h"
+#include "support/assert_op.h"
 
 #define ENDPOINTS_MAX 40u
 
@@ -48,7 +49,7 @@ void generation_put(struct table_writer *writer, uint64_t generation)
 			selection.ports[0].endpoints[i].endpoint = &marks[i];
 		}
 		snprintf(name, sizeof(name), "web-%u", s);
-		assert_true(table_writer_put(writer, "demo", name, &selection) >= 0);
+		assert_op(table_writer_put(writer, "demo", name, &selection), >=, 0);
 		selection_clear(&selection);
 	}
 }
@@ -65,7 +66,7 @@ void generation_put_bulk(struct table_writer *writer, unsigned endpoints)
 	struct selection bulk;
 
 	test_selection(&bulk, "10.97.0.1", 80, "10.2.0.0", endpoints, 8080);
-	assert_true(table_writer_put(writer, "demo", "bulk", &bulk) >= 0);
+	assert_op(table_writer_put(writer, "demo", "bulk", &bulk), >=, 0);
 	selection_clear(&bulk);
 }
 

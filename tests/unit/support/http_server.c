@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/http_server.h"
+#include "support/assert_op.h"
 
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -66,7 +67,7 @@ void server_start(struct server *server, void (*answer)(int fd, const char *requ
 	memset(server, 0, sizeof(*server));
 	server->answer = answer;
 	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(server->fd >= 0);
+	assert_op(server->fd, >=, 0);
 	assert_int_equal(bind(server->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(server->fd, 8), 0);
 	assert_int_equal(getsockname(server->fd, (struct sockaddr *)&addr, &length), 0);
