@@ -14,17 +14,14 @@
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 #include "engine/log_file.h"
+#include "engine/mesh.h"
 #include "state.h"
 #include "table/handover.h"
 
-/* As often as the engine's thread looks for a mesh's proxy, which may come up after the program. */
-#define MESH_CHECK_MS (60 * 1000)
-
 static struct {
 	uint32_t attaching; /* pid of the process whose thread is at it; 0: nobody. A futex word */
-	uint32_t in_mesh;   /* a mesh's proxy was found: for good */
 	uint64_t next_try_ms;
-	uint64_t mesh_checked_ms;	       /* 0: never */
+	struct mesh_watch mesh;
 	const struct table_view *moved;	       /* that a larger one was looked for already */
 	struct handover_table *table;	       /* by the thread that attaches */
 	struct handover_table *previous_table; /* somebody may just be reading it */
@@ -35,14 +32,6 @@ static struct {
 /* A handler must not wait for the thread that it interrupts. */
 static __thread bool attaching_here;
 
-static bool is_mesh_check_due(uint64_t now_ms)
-{
-	uint64_t checked_ms = peek_u64(&own.mesh_checked_ms);
-
-	return shim.config.mesh == MESH_AVOID &&
-	       (!checked_ms || now_ms - checked_ms >= MESH_CHECK_MS);
-}
-
 /* Another table is wanted than @view. */
 static bool is_wanting(const struct table_view *view, uint64_t now_ms)
 {
@@ -51,9 +40,9 @@ static bool is_wanting(const struct table_view *view, uint64_t now_ms)
 
 static bool is_due_at(const struct table_view *view, uint64_t now_ms)
 {
-	if (peek_u32(&own.in_mesh))
+	if (peek_u32(&own.mesh.found))
 		return false;
-	if (is_mesh_check_due(now_ms))
+	if (mesh_is_due(&own.mesh, shim.config.mesh, now_ms))
 		return true;
 	if (!is_wanting(view, now_ms))
 		return false;
@@ -69,12 +58,13 @@ bool agent_is_due(const struct table_view *view)
 
 static bool stays_out(uint64_t now_ms)
 {
-	if (!is_mesh_check_due(now_ms))
+	const char *mesh = mesh_look(&own.mesh, shim.config.mesh, now_ms);
+	char line[LOG_LINE_SIZE];
+
+	if (!mesh)
 		return false;
-	poke_u64(&own.mesh_checked_ms, now_ms);
-	if (!engine_stays_out(&shim.config))
-		return false;
-	poke_u32(&own.in_mesh, 1);
+	snprintf(line, sizeof(line), MESH_MESSAGE, mesh);
+	log_file_write(&shim.config, LOG_LEVEL_ERROR, line);
 	return true;
 }
 

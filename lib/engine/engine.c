@@ -2,7 +2,6 @@
 #include "engine/engine.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <linux/futex.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include "base/raw_syscall.h"
 #include "engine/fork_state.h"
 #include "engine/log_file.h"
-#include "engine/mesh.h"
 #include "engine/role.h"
 #include "engine/thread_setup.h"
 
@@ -152,16 +150,4 @@ bool engine_shares_capabilities(void)
 bool engine_is_own_thread(void)
 {
 	return own_thread;
-}
-
-bool engine_stays_out(const struct config *config)
-{
-	const char *mesh = config->mesh == MESH_AVOID ? mesh_detect() : NULL;
-	char line[128];
-
-	if (!mesh)
-		return false;
-	snprintf(line, sizeof(line), MESH_MESSAGE, mesh);
-	log_file_write(config, LOG_LEVEL_ERROR, line);
-	return true;
 }

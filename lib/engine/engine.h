@@ -77,8 +77,4 @@ bool engine_is_own_thread(void);
  */
 void engine_attach_hints(struct engine_link *link);
 
-/* A mesh's proxy is in this Pod and @config says to stay out then: nothing is to be balanced, which
- * the log says. Async-signal-safe; for a process without the thread. */
-bool engine_stays_out(const struct config *config);
-
 #endif

@@ -11,8 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+#include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 
+#define LOOK_MS	    (60 * 1000)
 #define ANSWER_SIZE 16384 /* a multiple of what the kernel packs into one message */
 
 static const struct {
@@ -106,7 +109,7 @@ static void find_listeners(int fd, uint8_t family, struct scratch *scratch)
 }
 
 /* No cancellation point: hooks ask too, where an agent keeps the table. */
-const char *mesh_detect(void)
+static const char *detect(void)
 {
 	struct scratch *scratch = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -123,5 +126,27 @@ const char *mesh_detect(void)
 		mesh = mesh_by_ports(listens_at, &scratch->listeners);
 	}
 	munmap(scratch, sizeof(*scratch));
+	return mesh;
+}
+
+bool mesh_is_due(const struct mesh_watch *watch, enum mesh_mode mode, uint64_t now_ms)
+{
+	uint64_t looked_ms = peek_u64(&watch->looked_ms);
+
+	return mode == MESH_AVOID && !peek_u32(&watch->found) &&
+	       (!looked_ms || now_ms - looked_ms >= LOOK_MS);
+}
+
+const char *mesh_look(struct mesh_watch *watch, enum mesh_mode mode, uint64_t now_ms)
+{
+	KEEP_ERRNO();
+	const char *mesh;
+
+	if (!mesh_is_due(watch, mode, now_ms))
+		return NULL;
+	poke_u64(&watch->looked_ms, now_ms);
+	mesh = detect();
+	if (mesh)
+		poke_u32(&watch->found, 1);
 	return mesh;
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
+
 /*
  * A sidecar proxy takes every connection by redirection in the Pod's network namespace and balances
  * it itself, by the VIP that it was meant for. An endpoint's address would go past its routes,
@@ -22,11 +24,28 @@
 /* What the log says then; its name is to be put in. */
 #define MESH_MESSAGE "%s's proxy is in this Pod: nothing is balanced (K8SLB_MESH=ignore would)"
 
+/* When it was looked for, and whether it was found; all zero at first. Of the engine's thread, or
+ * of a process without one, of which one thread at a time looks and any may ask. */
+struct mesh_watch {
+	uint64_t looked_ms;
+	uint32_t found;
+};
+
+/*
+ * Such a proxy is to be looked for: @mode says so, and nobody has looked within the last minute. It
+ * may come up after the program; found, it counts for good, for it seldom leaves. @now_ms: of
+ * CLOCK_MONOTONIC. Two loads.
+ */
+bool mesh_is_due(const struct mesh_watch *watch, enum mesh_mode mode, uint64_t now_ms);
+
+/*
+ * Looks when it is due. Returns the mesh's name, which is to be told once, or NULL: none, or not
+ * due, or the kernel does not tell. System calls only, and little of the stack; async-signal-safe,
+ * keeps errno.
+ */
+const char *mesh_look(struct mesh_watch *watch, enum mesh_mode mode, uint64_t now_ms);
+
 /* @listens: whether anything listens at a TCP port. Returns the mesh's name, or NULL. */
 const char *mesh_by_ports(bool (*listens)(const void *ctx, uint16_t port), const void *ctx);
-
-/* The same for the calling thread's network namespace. NULL also when the kernel does not tell.
- * System calls only, and little of the stack; changes errno. */
-const char *mesh_detect(void);
 
 #endif

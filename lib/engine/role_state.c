@@ -6,21 +6,11 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
-#include "engine/mesh.h"
-
-/* A mesh's proxy may come up after the program, and seldom leaves. */
-#define MESH_CHECK_MS (60 * 1000)
 
 bool role_stays_out(struct role *role)
 {
-	uint64_t now_ms = clock_monotonic_ms();
-	const char *mesh;
+	const char *mesh = mesh_look(&role->mesh, role->config->mesh, clock_monotonic_ms());
 
-	if (role->config->mesh != MESH_AVOID ||
-	    (role->mesh_checked_ms && now_ms - role->mesh_checked_ms < MESH_CHECK_MS))
-		return false;
-	role->mesh_checked_ms = now_ms;
-	mesh = mesh_detect();
 	if (mesh)
 		log_error(role->logger, MESH_MESSAGE, mesh);
 	return mesh;

@@ -3,6 +3,7 @@
 #ifndef K8SLB_ENGINE_ROLE_STATE_H
 #define K8SLB_ENGINE_ROLE_STATE_H
 
+#include "engine/mesh.h"
 #include "engine/role.h"
 #include "engine/writer_lock.h"
 
@@ -37,9 +38,9 @@ struct role {
 	uint64_t identity;
 	struct writer_lock lock;
 	uint64_t started_ms;
-	uint64_t mesh_checked_ms; /* 0: never */
-	unsigned handed_on;	  /* times since it last heard the API server */
-	bool shown;		  /* a table was published to the hooks */
+	struct mesh_watch mesh;
+	unsigned handed_on; /* times since it last heard the API server */
+	bool shown;	    /* a table was published to the hooks */
 };
 
 /* A mesh's proxy is in the Pod, and the settings say to stay out then. Looks once a minute. */
