@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void service_free(struct service *service)
+static void service_free(struct service *service)
 {
 	if (!service)
 		return;

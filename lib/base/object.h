@@ -104,9 +104,6 @@ struct object {
 /* Frees what the object holds and makes it all zero; not the struct itself. Takes NULL. */
 void object_clear(struct object *object);
 
-/* Frees a Service with its ports. Takes NULL. */
-void service_free(struct service *service);
-
 /* A DNS subdomain (RFC 1123): labels of a-z, 0-9 and '-', joined by dots, at most 253 bytes. */
 bool object_name_valid(const char *name);
 

@@ -94,6 +94,16 @@ def test_what_a_left_table_waits_for() -> None:
         assert value and told.format(value[1]) in design, name
 
 
+def test_the_walk_goes_through_functions_where_they_live() -> None:
+    walk = text("docs/design.md").split("\n## A walk\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.*?`) \| `((?:lib|shim)/\S*)`", walk, re.MULTILINE)
+    steps = [(name, room) for calls, room in rows for name in re.findall(r"`(\w+)\(\)`", calls)]
+    assert len(steps) > 20, walk
+    for name, room in steps:
+        places = ROOT.glob(room if "." in room else room + "/*.c")
+        assert any(re.search(rf"^\w.*\b{name}\(", path.read_text(encoding="utf-8"), re.MULTILINE) for path in places), (name, room)
+
+
 def test_one_version(build: Build) -> None:
     """The newest of CHANGELOG.md is what is built, and what deploy/ names."""
     versions = re.findall(r"^## (\S+)$", text("CHANGELOG.md"), re.MULTILINE)
