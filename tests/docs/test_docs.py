@@ -87,13 +87,6 @@ def test_a_wrong_document_is_found(build: Build, tmp_path: Path, name: str, righ
     assert name in result.stdout, result
 
 
-def test_what_a_left_table_waits_for() -> None:
-    design = text("docs/design.md")
-    for name, told in (("ROLE_FRESH_S", "at most {} s ago (`ROLE_FRESH_S`"), ("ROLE_LEFT_WAIT_MS", "within {} ms (`ROLE_LEFT_WAIT_MS`)")):
-        value = re.search(rf"#define {name}\s+(\d+)$", text("lib/engine/role_state.h"), re.MULTILINE)
-        assert value and told.format(value[1]) in design, name
-
-
 def test_the_walk_goes_through_functions_where_they_live() -> None:
     walk = text("docs/design.md").split("\n## A walk\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (.*?`) \| `((?:lib|shim)/\S*)`", walk, re.MULTILINE)
