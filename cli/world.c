@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "input.h"
 #include "kube/file.h"
 #include "sync/dump.h"
@@ -65,7 +66,7 @@ int world_read(const char *path, const struct logger *logger, struct world *ret_
 	       size_t error_size)
 {
 	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-	struct buffer content = {.limit = FILE_SIZE_LIMIT};
+	struct buffer content = {.limit = LIMIT_FILE_BYTES};
 	char problem[256] = "out of memory";
 	struct dump_counts counts;
 	struct world world = {0};
@@ -76,6 +77,8 @@ int world_read(const char *path, const struct logger *logger, struct world *ret_
 		snprintf(problem, sizeof(problem), "%s", file_read_problem(rc));
 	if (rc == 0)
 		rc = store_new(&world.store);
+	if (rc == 0)
+		store_set_logger(world.store, logger);
 	if (rc == 0)
 		rc = dump_init(&dump, world.store, NULL, NULL, logger);
 	if (rc == 0)

@@ -30,7 +30,7 @@ static void read_object(struct json_decoder *decoder, const cJSON *root, struct 
 
 /* Takes @root over. */
 static int finish_object(struct json_decoder *decoder, cJSON *root, struct object *ret_object,
-			 unsigned *ret_skipped)
+			 struct json_gaps *ret_gaps)
 {
 	struct object object = {0};
 
@@ -41,19 +41,19 @@ static int finish_object(struct json_decoder *decoder, cJSON *root, struct objec
 		return decoder->rc;
 	}
 	*ret_object = object;
-	if (ret_skipped)
-		*ret_skipped = decoder->skipped;
+	if (ret_gaps)
+		*ret_gaps = decoder->gaps;
 	return 0;
 }
 
 int json_decode_object(enum object_kind kind, const char *text, size_t size,
-		       struct object *ret_object, unsigned *ret_skipped, char *error,
+		       struct object *ret_object, struct json_gaps *ret_gaps, char *error,
 		       size_t error_size)
 {
 	struct json_decoder decoder = {.kind = kind, .error = error, .error_size = error_size};
 	cJSON *root = json_parse(&decoder, text, size);
 
-	return root ? finish_object(&decoder, root, ret_object, ret_skipped) : decoder.rc;
+	return root ? finish_object(&decoder, root, ret_object, ret_gaps) : decoder.rc;
 }
 
 static bool find_kind(const char *text, enum object_kind *ret_kind)
@@ -71,7 +71,7 @@ static bool find_kind(const char *text, enum object_kind *ret_kind)
 }
 
 int json_decode_item(const char *text, size_t size, enum object_kind *ret_kind,
-		     struct object *ret_object, unsigned *ret_skipped, char *error,
+		     struct object *ret_object, struct json_gaps *ret_gaps, char *error,
 		     size_t error_size)
 {
 	struct json_decoder decoder = {.error = error, .error_size = error_size};
@@ -84,7 +84,7 @@ int json_decode_item(const char *text, size_t size, enum object_kind *ret_kind,
 		return -ENOTSUP;
 	}
 	*ret_kind = decoder.kind;
-	return finish_object(&decoder, root, ret_object, ret_skipped);
+	return finish_object(&decoder, root, ret_object, ret_gaps);
 }
 
 static enum watch_event_type event_type(const char *text)
@@ -131,7 +131,7 @@ static void read_event(struct json_decoder *decoder, const cJSON *root, struct w
 }
 
 int json_decode_watch_event(enum object_kind kind, const char *text, size_t size,
-			    struct watch_event *ret_event, unsigned *ret_skipped, char *error,
+			    struct watch_event *ret_event, struct json_gaps *ret_gaps, char *error,
 			    size_t error_size)
 {
 	struct json_decoder decoder = {.kind = kind, .error = error, .error_size = error_size};
@@ -147,8 +147,8 @@ int json_decode_watch_event(enum object_kind kind, const char *text, size_t size
 		return decoder.rc;
 	}
 	*ret_event = event;
-	if (ret_skipped)
-		*ret_skipped = decoder.skipped;
+	if (ret_gaps)
+		*ret_gaps = decoder.gaps;
 	return 0;
 }
 

@@ -17,18 +17,24 @@
  * a thread with 256 KiB of stack may call.
  */
 
+/* What of an object is left out, the rest of which can be used. */
+struct json_gaps {
+	unsigned count;	 /* ports, addresses, texts; of what is too many only the first one */
+	char first[128]; /* what the first one is, in words */
+};
+
 /*
  * One object of @kind. Checked: metadata.name and namespace are legal names. resourceVersion may be
  * absent (""): only who watches on needs it. Ports that are no integer of 1..65535, with an unknown
- * protocol or an illegal name, and addresses that do not parse or belong to the wrong family, cost
- * only themselves (counted in
- * @ret_skipped, which may be NULL). An EndpointSlice of an address type that is neither IPv4 nor
- * IPv6 has no endpoints and counts as fqdn. Endpoints make one slice of each subset and family;
- * their service_name is the object's name, "" when that has dots. "kind" and "apiVersion" may be
- * missing (items of a list have none); when there, kind must be @kind's.
+ * protocol or an illegal name, addresses that do not parse or belong to the wrong family, and what
+ * is beyond a limit of base/limits.h, cost only themselves (@ret_gaps, which may be NULL). An
+ * EndpointSlice of an address type that is neither IPv4 nor IPv6 has no endpoints and counts as
+ * fqdn. Endpoints make one slice of each subset and family; their service_name is the object's
+ * name, "" when that has dots. "kind" and "apiVersion" may be missing (items of a list have none);
+ * when there, kind must be @kind's.
  */
 int json_decode_object(enum object_kind kind, const char *text, size_t size,
-		       struct object *ret_object, unsigned *ret_skipped, char *error,
+		       struct object *ret_object, struct json_gaps *ret_gaps, char *error,
 		       size_t error_size);
 
 /*
@@ -63,7 +69,7 @@ struct watch_event {
 };
 
 int json_decode_watch_event(enum object_kind kind, const char *text, size_t size,
-			    struct watch_event *ret_event, unsigned *ret_skipped, char *error,
+			    struct watch_event *ret_event, struct json_gaps *ret_gaps, char *error,
 			    size_t error_size);
 
 /* What stands beside the items of a list. */
@@ -87,7 +93,7 @@ int json_decode_status(const char *text, size_t size, struct kube_status *ret_st
  * it names none of ours. @ret_kind is set on -EBADMSG too.
  */
 int json_decode_item(const char *text, size_t size, enum object_kind *ret_kind,
-		     struct object *ret_object, unsigned *ret_skipped, char *error,
+		     struct object *ret_object, struct json_gaps *ret_gaps, char *error,
 		     size_t error_size);
 
 #endif

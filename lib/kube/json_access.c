@@ -22,6 +22,18 @@ void json_bad(struct json_decoder *decoder, const char *format, ...)
 	va_end(args);
 }
 
+void json_gap(struct json_decoder *decoder, const char *format, ...)
+{
+	struct json_gaps *gaps = &decoder->gaps;
+	va_list args;
+
+	if (decoder->seen || gaps->count++)
+		return;
+	va_start(args, format);
+	vsnprintf(gaps->first, sizeof(gaps->first), format, args);
+	va_end(args);
+}
+
 void json_no_memory(struct json_decoder *decoder)
 {
 	if (decoder->rc < 0)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/object.h"
+#include "kube/json.h"
 
 /* How much of a name or text goes into a message. */
 #define JSON_QUOTE_SIZE 41
@@ -16,7 +17,8 @@
 struct json_decoder {
 	enum object_kind kind;
 	char where[OBJECT_NAME_SIZE + DNS_LABEL_SIZE + 24]; /* "Service demo/web: " once known */
-	unsigned skipped;
+	struct json_gaps gaps;
+	bool seen;   /* what is read now was read before: its gaps are known */
 	int rc;	     /* 0, -EBADMSG or -ENOMEM: of the first error */
 	char *error; /* never NULL */
 	size_t error_size;
@@ -27,6 +29,10 @@ void json_bad(struct json_decoder *decoder, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 void json_no_memory(struct json_decoder *decoder);
+
+/* A part is left out, for this reason. */
+void json_gap(struct json_decoder *decoder, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /*
  * The tree, the caller's to cJSON_Delete(), or NULL with the decoder's error set. @text need not be

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+#include "kube/json_metadata.h"
 #include "kube/json_read.h"
 #include "kube/slice_builder.h"
 
@@ -18,12 +20,10 @@ static void walk_addresses(struct slice_builder *builder, const cJSON *list, boo
 
 		if (!json_check_object(decoder, item, "subsets[].addresses[]"))
 			return;
-		if (ip_parse_sloppy(json_get_text(decoder, item, "subsets[].addresses[].ip"),
-				    &endpoint.address) < 0) {
-			slice_skip(builder);
-			continue;
-		}
-		if (ip_family_of(&endpoint.address) != builder->family)
+		if (!json_read_address(decoder,
+				       json_get_text(decoder, item, "subsets[].addresses[].ip"),
+				       &endpoint.address) ||
+		    ip_family_of(&endpoint.address) != builder->family)
 			continue;
 		slice_read_pod(builder, item, &endpoint);
 		slice_store_endpoint(builder, &endpoint);
@@ -36,17 +36,35 @@ static void walk_subset(struct slice_builder *builder)
 	walk_addresses(builder, builder->not_ready_list, false);
 }
 
+/* One slice more, empty; NULL when there is no memory. */
+static struct endpoint_slice *grow(struct json_decoder *decoder, struct object *object)
+{
+	unsigned count = object->slice_count;
+	struct endpoint_slice *grown = object->slices;
+
+	/* Room for a power of two. */
+	if ((count & (count - 1)) == 0)
+		grown = realloc(grown, (count ? 2 * (size_t)count : 1) * sizeof(*grown));
+	if (!grown) {
+		json_no_memory(decoder);
+		return NULL;
+	}
+	object->slices = grown;
+	return &grown[count];
+}
+
 /* One slice for each family that the subset has addresses of. */
 static void read_subset(struct json_decoder *decoder, const cJSON *item,
 			const struct endpoint_slice *form, struct object *object)
 {
 	static const enum ip_family families[] = {IP_FAMILY_4, IP_FAMILY_6};
-	unsigned skipped = decoder->skipped;
+	struct json_gaps gaps = decoder->gaps;
 
 	if (!json_check_object(decoder, item, "subsets[]"))
 		return;
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-		struct endpoint_slice *slice = &object->slices[object->slice_count];
+		struct endpoint_slice slice = *form;
+		struct endpoint_slice *place;
 		struct slice_builder builder = {
 			.decoder = decoder,
 			.family = families[i],
@@ -57,13 +75,15 @@ static void read_subset(struct json_decoder *decoder, const cJSON *item,
 		};
 
 		/* Each family passes by the same bad ports and addresses. */
-		decoder->skipped = skipped;
-		*slice = *form;
-		slice_build(&builder, walk_subset, slice);
-		if (slice->endpoint_count > 0)
+		decoder->gaps = gaps;
+		slice_build(&builder, walk_subset, &slice);
+		place = slice.endpoint_count ? grow(decoder, object) : NULL;
+		if (place) {
+			*place = slice;
 			object->slice_count++;
-		else
-			free(slice->memory);
+		} else {
+			free(slice.memory);
+		}
 	}
 }
 
@@ -84,12 +104,11 @@ void json_read_endpoints(struct json_decoder *decoder, const cJSON *root, const 
 	/* A name with dots, as old leader elections have, is no Service's. */
 	if (dns_label_valid(object->name))
 		memcpy(form.service_name, object->name, strlen(object->name) + 1);
-	object->slices = calloc(2 * (size_t)cJSON_GetArraySize(subsets), sizeof(*object->slices));
-	if (!object->slices) {
-		json_no_memory(decoder);
-		return;
-	}
 	cJSON_ArrayForEach (item, subsets) {
+		if (object->slice_count + 2 > LIMIT_SLICES) {
+			json_gap(decoder, "more than %u subsets", LIMIT_SLICES);
+			return;
+		}
 		read_subset(decoder, item, &form, object);
 	}
 }

@@ -73,6 +73,18 @@ const cJSON *json_read_metadata(struct json_decoder *decoder, const cJSON *root,
 	return metadata;
 }
 
+bool json_read_address(struct json_decoder *decoder, const char *text,
+		       struct ip_address *ret_address)
+{
+	char quote[JSON_QUOTE_SIZE];
+
+	if (ip_parse_sloppy(text, ret_address) == 0)
+		return true;
+	json_printable(quote, sizeof(quote), text, strlen(text));
+	json_gap(decoder, "\"%s\" is no address", quote);
+	return false;
+}
+
 /* 0 for a protocol that is not known. */
 static int protocol_number(const char *text)
 {

@@ -24,10 +24,15 @@ void json_check_kind(struct json_decoder *decoder, const cJSON *root, const char
 const cJSON *json_read_metadata(struct json_decoder *decoder, const cJSON *root,
 				struct object *object);
 
+/* False with a gap when @text is no address that a Service or a pod can have. */
+bool json_read_address(struct json_decoder *decoder, const char *text,
+		       struct ip_address *ret_address);
+
 /*
  * {"name","protocol","port"}, of which only the type of the first two is an error. False when the
- * port is to be skipped. Without a number @ret_port->port is 0.
+ * port is to be skipped, which is the caller's gap. Without a number @ret_port->port is 0.
  */
+#define JSON_BAD_PORT "a port without a legal name, protocol or number"
 bool json_read_port(struct json_decoder *decoder, const cJSON *item, struct slice_port *ret_port);
 
 #endif

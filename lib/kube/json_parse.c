@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "kube/json_access.h"
 #include "kube/json_stream.h"
 
@@ -11,14 +12,16 @@ struct parse {
 	cJSON *root;
 };
 
+static const char nul_escape[] = "\\u0000";
+
 /* The first escape for NUL in a string, or NULL. */
 static const char *find_escaped_nul(const char *text, size_t size)
 {
-	static const char escape[] = "\\u0000";
 	const char *from = text;
 	const char *found;
 
-	while ((found = memmem(from, size - (size_t)(from - text), escape, sizeof(escape) - 1))) {
+	while ((found = memmem(from, size - (size_t)(from - text), nul_escape,
+			       sizeof(nul_escape) - 1))) {
 		const char *backslash = found;
 
 		/* An even number before it: backslashes that escape each other. */
@@ -38,15 +41,30 @@ static const char *find_escaped_nul(const char *text, size_t size)
 static char *without_escaped_nul(const char *text, size_t size)
 {
 	char *copy = malloc(size + 1);
-	const char *found = text;
+	char *at = copy;
 
 	if (!copy)
 		return NULL;
 	memcpy(copy, text, size);
 	copy[size] = '\0';
-	while ((found = find_escaped_nul(copy, size)))
-		copy[found - copy + 5] = '1';
+	for (const char *found; (found = find_escaped_nul(at, size - (size_t)(at - copy)));) {
+		at = copy + (found - copy) + sizeof(nul_escape) - 1;
+		at[-1] = '1';
+	}
 	return copy;
+}
+
+/* Each takes 64 bytes as a part of the tree; a comma or an opening bracket comes before each but
+ * the first. Those in strings count too. */
+static bool has_too_many_values(const char *text, size_t size)
+{
+	size_t count = 0;
+
+	if (size <= LIMIT_OBJECT_VALUES)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+	return count > LIMIT_OBJECT_VALUES;
 }
 
 static int parse_object(void *ctx, const char *text, size_t size)
@@ -66,6 +84,10 @@ static int parse_object(void *ctx, const char *text, size_t size)
 		rc = parse_object(ctx, copy, size);
 		free(copy);
 		return rc;
+	}
+	if (has_too_many_values(text, size)) {
+		json_bad(parse->decoder, "an object of more than %u values", LIMIT_OBJECT_VALUES);
+		return -EBADMSG;
 	}
 	/* cJSON does not say why it failed; malloc does. */
 	errno = 0;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "kube/json_metadata.h"
 #include "kube/json_read.h"
 
@@ -13,10 +14,9 @@
 
 static void add_cluster_ip(struct json_decoder *decoder, struct service *service, const char *text)
 {
-	if (service->cluster_ip_count == 2 ||
-	    ip_parse_sloppy(text, &service->cluster_ips[service->cluster_ip_count]) < 0)
-		decoder->skipped++;
-	else
+	if (service->cluster_ip_count == 2)
+		json_gap(decoder, "more than two cluster IPs");
+	else if (json_read_address(decoder, text, &service->cluster_ips[service->cluster_ip_count]))
 		service->cluster_ip_count++;
 }
 
@@ -82,20 +82,27 @@ static void read_service_ports(struct json_decoder *decoder, const cJSON *spec,
 {
 	const cJSON *list = json_get_array(decoder, spec, "spec.ports");
 	const cJSON *item;
+	size_t count;
 
 	if (!list || !list->child)
 		return;
-	service->ports = calloc((size_t)cJSON_GetArraySize(list), sizeof(*service->ports));
+	count = (size_t)cJSON_GetArraySize(list);
+	service->ports = calloc(count < LIMIT_PORTS ? count : LIMIT_PORTS, sizeof(*service->ports));
 	if (!service->ports) {
 		json_no_memory(decoder);
 		return;
 	}
 	cJSON_ArrayForEach (item, list) {
-		struct service_port *to = &service->ports[service->port_count];
+		struct service_port *to;
 		struct slice_port port;
 
+		if (service->port_count == LIMIT_PORTS) {
+			json_gap(decoder, "more than %u ports", LIMIT_PORTS);
+			return;
+		}
+		to = &service->ports[service->port_count];
 		if (!json_read_port(decoder, item, &port) || port.port == 0) {
-			decoder->skipped++;
+			json_gap(decoder, JSON_BAD_PORT);
 			continue;
 		}
 		memcpy(to->name, port.name, sizeof(to->name));

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+#include "kube/json_metadata.h"
 #include "kube/json_read.h"
 #include "kube/slice_builder.h"
 
@@ -13,14 +15,22 @@ static const char *const *read_hints(struct slice_builder *builder, const cJSON 
 				     const char *field, unsigned *ret_count)
 {
 	const cJSON *list = json_get_array(builder->decoder, hints, field);
-	const char **names = slice_store_array(builder, (unsigned)cJSON_GetArraySize(list));
+	unsigned all = (unsigned)cJSON_GetArraySize(list);
+	const char **names = slice_store_array(builder, all < LIMIT_HINTS ? all : LIMIT_HINTS);
 	const cJSON *item;
 	unsigned count = 0;
 
-	cJSON_ArrayForEach (item, list) {
-		const char *name = slice_store_text(
-			builder, json_get_text(builder->decoder, item, "endpoints[].hints.*.name"));
+	if (all > LIMIT_HINTS)
+		json_gap(builder->decoder, "more than %u hints", LIMIT_HINTS);
 
+	cJSON_ArrayForEach (item, list) {
+		const char *name;
+
+		if (count == LIMIT_HINTS)
+			break;
+		name = slice_store_text(
+			builder, json_get_text(builder->decoder, item, "endpoints[].hints.*.name"),
+			LIMIT_NAME_TEXT);
 		if (names)
 			names[count] = name;
 		count++;
@@ -36,14 +46,20 @@ static bool read_first_address(struct slice_builder *builder, const cJSON *item,
 	const cJSON *list = json_get_array(builder->decoder, item, "endpoints[].addresses");
 	const cJSON *first = list ? list->child : NULL;
 
-	if (!first)
+	if (!first) {
+		json_gap(builder->decoder, "an endpoint without address");
 		return false;
+	}
 	if (!cJSON_IsString(first)) {
 		json_bad(builder->decoder, "endpoints[].addresses[0] is not a string");
 		return false;
 	}
-	return ip_parse_sloppy(first->valuestring, ret_address) == 0 &&
-	       ip_family_of(ret_address) == builder->family;
+	if (!json_read_address(builder->decoder, first->valuestring, ret_address))
+		return false;
+	if (ip_family_of(ret_address) == builder->family)
+		return true;
+	json_gap(builder->decoder, "%.64s is of the other family", first->valuestring);
+	return false;
 }
 
 static void walk_endpoint(struct slice_builder *builder, const cJSON *item)
@@ -54,10 +70,8 @@ static void walk_endpoint(struct slice_builder *builder, const cJSON *item)
 
 	if (!json_check_object(decoder, item, "endpoints[]"))
 		return;
-	if (!read_first_address(builder, item, &endpoint.address)) {
-		slice_skip(builder);
+	if (!read_first_address(builder, item, &endpoint.address))
 		return;
-	}
 	conditions = json_get_object(decoder, item, "endpoints[].conditions");
 	endpoint.ready = json_get_bool(decoder, conditions, "endpoints[].conditions.ready", true);
 	endpoint.serving =
@@ -65,7 +79,8 @@ static void walk_endpoint(struct slice_builder *builder, const cJSON *item)
 	endpoint.terminating =
 		json_get_bool(decoder, conditions, "endpoints[].conditions.terminating", false);
 	slice_read_pod(builder, item, &endpoint);
-	endpoint.zone = slice_store_text(builder, json_get_text(decoder, item, "endpoints[].zone"));
+	endpoint.zone = slice_store_text(builder, json_get_text(decoder, item, "endpoints[].zone"),
+					 LIMIT_LABEL_TEXT);
 	hints = json_get_object(decoder, item, "endpoints[].hints");
 	endpoint.zone_hints =
 		read_hints(builder, hints, "endpoints[].hints.forZones", &endpoint.zone_hint_count);

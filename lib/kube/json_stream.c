@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 /* What is expected next. */
 enum state {
 	LIST_START,  /* the list's '{' */
@@ -72,7 +74,7 @@ void json_stream_init(struct json_stream *stream, enum json_stream_form form,
 		.form = form,
 		.on_object = on_object,
 		.ctx = ctx,
-		.object.limit = JSON_OBJECT_LIMIT,
+		.object.limit = LIMIT_OBJECT_BYTES,
 		.envelope.limit = JSON_ENVELOPE_LIMIT,
 		.state = form == JSON_STREAM_LIST ? LIST_START : BETWEEN_OBJECTS,
 	};
@@ -147,7 +149,13 @@ static int scan(struct json_stream *stream, struct buffer *into, const char **cu
 		}
 		at++;
 	}
-	rc = buffer_append(into, start, (size_t)(at - start));
+	rc = stream->too_large ? 0 : buffer_append(into, start, (size_t)(at - start));
+	if (rc == -E2BIG && !envelope && stream->form != JSON_STREAM_OBJECT) {
+		/* One costs only itself. */
+		stream->too_large = true;
+		stream->left_out++;
+		rc = 0;
+	}
 	if (rc == -E2BIG)
 		snprintf(error, error_size, "%s larger than %zu bytes",
 			 envelope ? "a list's metadata" : "an object", into->limit);
@@ -202,6 +210,11 @@ static int scan_object(struct json_stream *stream, const char **cursor, const ch
 		return rc;
 	stream->state = stream->form == JSON_STREAM_LIST ? ITEM_END : BETWEEN_OBJECTS;
 	stream->objects++;
+	if (stream->too_large) {
+		stream->too_large = false;
+		buffer_free(&stream->object);
+		return 0;
+	}
 	rc = stream->on_object(stream->ctx, stream->object.data, stream->object.length);
 	buffer_clear(&stream->object);
 	return rc < 0 ? rc : 0;

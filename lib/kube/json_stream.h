@@ -17,9 +17,6 @@ enum json_stream_form {
 			       stand between, but within an event is no line break */
 };
 
-/* Largest item or event, bytes. etcd refuses objects over 1.5 MiB; JSON may be longer than what
- * etcd stores. */
-#define JSON_OBJECT_LIMIT (4 * 1024 * 1024)
 /* Largest rest of a list without its items: kind, apiVersion, metadata. */
 #define JSON_ENVELOPE_LIMIT (64 * 1024)
 /* Deepest nesting of braces and brackets; a Service has less than 10. Keeps the parser's recursion
@@ -37,7 +34,8 @@ struct json_stream {
 	 * ends json_stream_feed() with that value. */
 	int (*on_object)(void *ctx, const char *text, size_t size);
 	void *ctx;
-	uint64_t objects; /* given to on_object so far */
+	uint64_t objects;  /* so far */
+	uint64_t left_out; /* larger than LIMIT_OBJECT_BYTES: not given to on_object */
 	/* The rest is the scanner's own. */
 	struct buffer object;
 	struct buffer envelope;
@@ -48,6 +46,7 @@ struct json_stream {
 	bool in_string;
 	bool escaped; /* the last byte was the backslash of a string */
 	bool items_seen;
+	bool too_large; /* the object that is being read */
 };
 
 /* Any pending text is dropped by json_stream_free(). */
@@ -58,7 +57,7 @@ void json_stream_init(struct json_stream *stream, enum json_stream_form form,
  * Takes the next bytes of the body, cut anywhere. Returns 0, what on_object returned, or with the
  * reason in @error:
  *   -EBADMSG  not JSON of this form (the bytes where it went wrong are quoted, made printable)
- *   -E2BIG    a limit above is passed
+ *   -E2BIG    a limit above is passed, or the only object is larger than LIMIT_OBJECT_BYTES
  *   -ENOMEM
  * After an error the stream must not be fed again.
  */

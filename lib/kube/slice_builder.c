@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/limits.h"
 #include "kube/json_metadata.h"
 #include "kube/json_stream.h"
 
@@ -13,12 +14,14 @@ static size_t aligned(size_t size)
 	return (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 }
 
-const char *slice_store_text(struct slice_builder *builder, const char *text)
+const char *slice_store_text(struct slice_builder *builder, const char *text, size_t limit)
 {
 	size_t length = strlen(text);
 	size_t start = builder->rest_used;
 
-	if (!length)
+	if (length > limit)
+		json_gap(builder->decoder, "a name of %zu bytes", length);
+	if (!length || length > limit)
 		return "";
 	builder->rest_used += length + 1;
 	if (!builder->memory)
@@ -42,12 +45,6 @@ void slice_store_endpoint(struct slice_builder *builder, const struct slice_endp
 	builder->endpoint_count++;
 }
 
-void slice_skip(struct slice_builder *builder)
-{
-	if (!builder->memory)
-		builder->decoder->skipped++;
-}
-
 static void walk_ports(struct slice_builder *builder)
 {
 	const cJSON *item;
@@ -55,11 +52,15 @@ static void walk_ports(struct slice_builder *builder)
 	cJSON_ArrayForEach (item, builder->port_list) {
 		struct slice_port port;
 
+		if (builder->port_count == LIMIT_PORTS) {
+			json_gap(builder->decoder, "more than %u ports", LIMIT_PORTS);
+			return;
+		}
 		/* The API server writes "" for no name; kube-proxy ignores a port without one. */
 		if (!json_read_port(builder->decoder, item, &port) ||
 		    (builder->decoder->kind == OBJECT_ENDPOINT_SLICE &&
 		     !json_member(item, "name"))) {
-			slice_skip(builder);
+			json_gap(builder->decoder, JSON_BAD_PORT);
 			continue;
 		}
 		if (builder->memory)
@@ -91,8 +92,10 @@ void slice_build(struct slice_builder *builder, void (*walk)(struct slice_builde
 	builder->rest_used = 0;
 	builder->endpoint_count = 0;
 	builder->port_count = 0;
+	builder->decoder->seen = true;
 	walk(builder);
 	walk_ports(builder);
+	builder->decoder->seen = false;
 	slice->family = builder->family;
 	slice->endpoints = builder->endpoints;
 	slice->endpoint_count = builder->endpoint_count;
@@ -107,18 +110,22 @@ void slice_read_pod(struct slice_builder *builder, const cJSON *item,
 	const cJSON *target = json_get_object(decoder, item, "endpoints[].targetRef");
 	const char *uid;
 
-	endpoint->hostname =
-		slice_store_text(builder, json_get_text(decoder, item, "endpoints[].hostname"));
-	endpoint->node_name =
-		slice_store_text(builder, json_get_text(decoder, item, "endpoints[].nodeName"));
+	endpoint->hostname = slice_store_text(
+		builder, json_get_text(decoder, item, "endpoints[].hostname"), LIMIT_LABEL_TEXT);
+	endpoint->node_name = slice_store_text(
+		builder, json_get_text(decoder, item, "endpoints[].nodeName"), LIMIT_NAME_TEXT);
 	endpoint->target_namespace = "";
 	endpoint->target_name = "";
 	if (strcmp(json_get_text(decoder, target, "endpoints[].targetRef.kind"), "Pod") != 0)
 		return;
-	endpoint->target_namespace = slice_store_text(
-		builder, json_get_text(decoder, target, "endpoints[].targetRef.namespace"));
-	endpoint->target_name = slice_store_text(
-		builder, json_get_text(decoder, target, "endpoints[].targetRef.name"));
+	endpoint->target_namespace =
+		slice_store_text(builder,
+				 json_get_text(decoder, target, "endpoints[].targetRef.namespace"),
+				 LIMIT_LABEL_TEXT);
+	endpoint->target_name =
+		slice_store_text(builder,
+				 json_get_text(decoder, target, "endpoints[].targetRef.name"),
+				 LIMIT_NAME_TEXT);
 	uid = json_get_text(decoder, target, "endpoints[].targetRef.uid");
 	if (*uid) {
 		uint64_t hash = hash_text(0, uid);

@@ -33,13 +33,11 @@ struct slice_builder {
 void slice_build(struct slice_builder *builder, void (*walk)(struct slice_builder *),
 		 struct endpoint_slice *slice);
 
-/* For @walk. What they return is "" or NULL while measuring, and lives as long as the slice. */
-const char *slice_store_text(struct slice_builder *builder, const char *text);
+/* For @walk. What they return is "" or NULL while measuring, and lives as long as the slice. A text
+ * of more than @limit bytes is left out. */
+const char *slice_store_text(struct slice_builder *builder, const char *text, size_t limit);
 const char **slice_store_array(struct slice_builder *builder, unsigned count);
 void slice_store_endpoint(struct slice_builder *builder, const struct slice_endpoint *endpoint);
-
-/* Counts what costs only itself, in one of the walks. */
-void slice_skip(struct slice_builder *builder);
 
 /* What an endpoint of both kinds has: hostname, nodeName and targetRef. */
 void slice_read_pod(struct slice_builder *builder, const cJSON *item,

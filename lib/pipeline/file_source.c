@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "kube/file.h"
 #include "sync/dump.h"
 #include "sync/made_up.h"
@@ -68,7 +69,7 @@ static int adjust_made_up(struct file_source *file, const struct dump_counts *co
 
 static int read_document(struct file_source *file, char *problem, size_t problem_size)
 {
-	struct buffer content = {.limit = FILE_SIZE_LIMIT};
+	struct buffer content = {.limit = LIMIT_FILE_BYTES};
 	struct dump_counts counts;
 	int rc = file_read(file->path, &content);
 
@@ -206,6 +207,8 @@ int file_source_new(const struct pipeline_options *options, const struct logger 
 	file->poll_interval_ms = options->sync.poll_interval_ms;
 	file->path = strdup(options->api_file);
 	rc = file->path ? store_new(&file->store) : -ENOMEM;
+	if (rc == 0)
+		store_set_logger(file->store, logger);
 	if (rc == 0)
 		rc = dump_init(&file->dump, file->store, is_wanted, file, logger);
 	if (rc == 0) {

@@ -8,10 +8,13 @@
 
 /* A failed allocation must not end the host, which is uthash's default. */
 #define HASH_NONFATAL_OOM 1
+/* Names come from outside, as in lib/sync/store.c. */
+#define HASH_FUNCTION(key, length, hash) ((hash) = (unsigned)hash_secret(key, length))
 #include <uthash.h>
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "publish/arena.h"
 #include "publish/shared_region.h"

@@ -7,9 +7,10 @@
 
 #include "kube/json.h"
 #include "kube/json_stream.h"
+#include "sync/gaps.h"
 
 struct reading {
-	const struct dump *dump;
+	struct dump *dump;
 	struct dump_counts counts;
 };
 
@@ -26,7 +27,8 @@ static int keep_bad_item(struct reading *reading, enum object_kind kind, const c
 	char name[OBJECT_NAME_SIZE];
 	int rc = json_decode_identity(text, size, namespace, name);
 
-	log_error(&reading->dump->logger, "an item cannot be used: %s", problem);
+	log_once(&reading->dump->told, &reading->dump->logger, LOG_LEVEL_ERROR,
+		 "an item cannot be used: %s", problem);
 	return rc < 0 ? rc : sink.replace_keep(sink.ctx, namespace, name);
 }
 
@@ -35,12 +37,12 @@ static int take_item(void *ctx, const char *text, size_t size)
 	struct reading *reading = ctx;
 	struct object object = {0};
 	struct reflector_sink sink;
-	unsigned skipped = 0;
+	struct json_gaps gaps;
 	enum object_kind kind;
 	char problem[160];
 	int rc;
 
-	rc = json_decode_item(text, size, &kind, &object, &skipped, problem, sizeof(problem));
+	rc = json_decode_item(text, size, &kind, &object, &gaps, problem, sizeof(problem));
 	if (rc == -ENOTSUP) {
 		reading->counts.others++;
 		return 0;
@@ -49,9 +51,7 @@ static int take_item(void *ctx, const char *text, size_t size)
 		return keep_bad_item(reading, kind, text, size, problem);
 	if (rc < 0)
 		return rc;
-	if (skipped)
-		log_error(&reading->dump->logger, "%s %s/%s: %u ports or addresses are not usable",
-			  object_kind_name(kind), object.namespace, object.name, skipped);
+	gaps_log(&reading->dump->told, &reading->dump->logger, &object, &gaps);
 	reading->counts.services += kind == OBJECT_SERVICE;
 	reading->counts.slices += kind == OBJECT_ENDPOINT_SLICE;
 	reading->counts.endpoints += kind == OBJECT_ENDPOINTS;
@@ -61,8 +61,7 @@ static int take_item(void *ctx, const char *text, size_t size)
 	return rc;
 }
 
-static int for_each_item(const char *text, size_t size,
-			 int (*on_object)(void *ctx, const char *text, size_t size), void *ctx,
+static int for_each_item(struct dump *dump, const char *text, size_t size, struct reading *reading,
 			 char *error, size_t error_size)
 {
 	struct json_stream stream;
@@ -70,10 +69,11 @@ static int for_each_item(const char *text, size_t size,
 	size_t envelope_size;
 	int rc;
 
-	json_stream_init(&stream, JSON_STREAM_LIST, on_object, ctx);
+	json_stream_init(&stream, JSON_STREAM_LIST, take_item, reading);
 	rc = json_stream_feed(&stream, text, size, error, error_size);
 	if (rc == 0)
 		rc = json_stream_finish(&stream, &envelope, &envelope_size, error, error_size);
+	gaps_log_large(&dump->told, &dump->logger, "the dump", stream.left_out);
 	json_stream_free(&stream);
 	return rc;
 }
@@ -103,7 +103,7 @@ int dump_read(struct dump *dump, const char *text, size_t size, struct dump_coun
 		sink.replace_begin(sink.ctx);
 	}
 	snprintf(error, error_size, "an item does not even name itself");
-	rc = for_each_item(text, size, take_item, &reading, error, error_size);
+	rc = for_each_item(dump, text, size, &reading, error, error_size);
 	if (rc == 0 && reading.counts.slices) {
 		struct reflector_sink sink = sink_of(&reading, OBJECT_ENDPOINTS);
 

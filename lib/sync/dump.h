@@ -13,6 +13,7 @@
 struct dump {
 	struct store_scope *scopes[3]; /* one for each kind: names are unique within a kind only */
 	struct logger logger;
+	struct log_once told;
 };
 
 /* What a document held. */

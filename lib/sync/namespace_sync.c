@@ -169,6 +169,8 @@ int namespace_sync_start(struct namespace_sync *ns)
 	int rc = store_new(&ns->store);
 
 	if (rc == 0)
+		store_set_logger(ns->store, ns->logger);
+	if (rc == 0)
 		rc = ns->options->follow_services ? start_services(ns) : make_up(ns);
 	if (rc == 0)
 		rc = ns->options->discovery == SYNCER_ENDPOINTS ? start_endpoints(ns)

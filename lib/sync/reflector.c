@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "sync/reflector_contact.h"
 #include "sync/reflector_path.h"
 #include "sync/reflector_refusal.h"
@@ -305,11 +306,31 @@ static void watch_broke(struct reflector *r, int error, const char *message)
 	}
 }
 
+/* A server that has much to tell is heard again at once; one that floods us, when the time for so
+ * much is over. */
+static void watch_is_full(struct reflector *r)
+{
+	uint64_t lasted_ms = now_ms(r) - r->request_start_ms;
+
+	if (lasted_ms >= LIMIT_WATCH_MS) {
+		start_watch(r);
+		return;
+	}
+	r->contact = REFLECTOR_LOST;
+	log_once(&r->told, &r->logger, LOG_LEVEL_ERROR,
+		 "%s %s: a watch sends %u bytes or %u events in less than %u s: the rest waits",
+		 what(r), r->collection_path, LIMIT_WATCH_BYTES, LIMIT_WATCH_EVENTS,
+		 LIMIT_WATCH_MS / 1000);
+	wait_then(r, REFLECTOR_WATCH, LIMIT_WATCH_MS - lasted_ms);
+}
+
 static void watch_ended(struct reflector *r, int error, const char *message)
 {
 	json_stream_free(&r->stream);
 	if (r->body == REFLECTOR_BODY_ERROR_EVENT) {
 		watch_error_event(r);
+	} else if (r->body == REFLECTOR_BODY_FULL) {
+		watch_is_full(r);
 	} else if (r->body == REFLECTOR_BODY_BAD) {
 		reflector_trouble(r, "the watch is garbled: %s", r->body_problem);
 		pause_and(r, REFLECTOR_LIST_NOT_OLDER);

@@ -95,6 +95,7 @@ enum reflector_body {
 	REFLECTOR_BODY_GOOD,
 	REFLECTOR_BODY_BAD,	    /* not what was asked for, too large or no memory */
 	REFLECTOR_BODY_ERROR_EVENT, /* the server itself ended the watch by it */
+	REFLECTOR_BODY_FULL,	    /* a watch of LIMIT_WATCH_BYTES or LIMIT_WATCH_EVENTS */
 };
 
 /* 500 items a page (client-go tools/pager/pager.go:31). */
@@ -116,11 +117,6 @@ enum reflector_body {
 #define REFLECTOR_RETRY_AFTER_MAX_S 300
 /* Body of an error answer that is read for its message. */
 #define REFLECTOR_ERROR_BODY_LIMIT (16 * 1024)
-/* Most bytes of one list, all its pages: 100 000 endpoints are about 30 MiB. What a server sends
- * must not take the memory of the program that we are a guest in. */
-#define REFLECTOR_LIST_BYTES_LIMIT (256u * 1024 * 1024)
-/* Most items of one list: above the supported 5 000 nodes x 150 000 pods of one cluster. */
-#define REFLECTOR_ITEM_LIMIT 1000000u
 
 struct reflector {
 	/* For the owner to read. */
@@ -147,6 +143,7 @@ struct reflector {
 	char *continue_token; /* of a list's next page; NULL: the first one */
 	uint32_t list_items;  /* of all its pages so far */
 	uint64_t list_bytes;
+	uint64_t watch_bytes;
 	uint32_t watch_events;			      /* that were applied */
 	char resource_version[RESOURCE_VERSION_SIZE]; /* all up to this one was taken in */
 	int status;				      /* of the answer; 0: none yet */
@@ -156,6 +153,7 @@ struct reflector {
 	enum reflector_body body;
 	char body_problem[200];
 	struct kube_status error_event;
+	struct log_once told;
 };
 
 /* Lists on the first reflector_tick() after the delay. @io must outlive it. Returns 0 or -ENOMEM.

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
+#include "sync/gaps.h"
+
 static int take_undecodable_item(struct reflector *r, const char *text, size_t size,
 				 const char *problem)
 {
@@ -16,44 +19,29 @@ static int take_undecodable_item(struct reflector *r, const char *text, size_t s
 		snprintf(r->body_problem, sizeof(r->body_problem), "%s", problem);
 		return rc;
 	}
-	log_error(&r->logger, "%s %s/%s cannot be used, its last good state stays: %s",
-		  object_kind_name(r->kind), namespace, name, problem);
+	log_once(&r->told, &r->logger, LOG_LEVEL_ERROR,
+		 "%s %s/%s cannot be used, its last good state stays: %s",
+		 object_kind_name(r->kind), namespace, name, problem);
 	return r->sink.replace_keep(r->sink.ctx, namespace, name);
-}
-
-/* What is missing of an object that can be used all the same. */
-static void log_gaps(const struct reflector *r, const struct object *object, unsigned skipped)
-{
-	if (skipped)
-		log_error(&r->logger, "%s %s/%s: %u ports or addresses are not usable",
-			  object_kind_name(r->kind), object->namespace, object->name, skipped);
-	if (object->truncated)
-		log_error(&r->logger,
-			  "%s %s/%s lists only 1000 of its addresses: allow to read EndpointSlices",
-			  object_kind_name(r->kind), object->namespace, object->name);
 }
 
 static int take_item(void *ctx, const char *text, size_t size)
 {
 	struct reflector *r = ctx;
 	struct object object = {0};
-	unsigned skipped = 0;
+	struct json_gaps gaps;
 	char problem[160];
 	int rc;
 
 	if (r->request == REFLECTOR_PROBE)
 		return 0;
-	if (++r->list_items > REFLECTOR_ITEM_LIMIT) {
-		snprintf(r->body_problem, sizeof(r->body_problem),
-			 "the list has more than %u items", REFLECTOR_ITEM_LIMIT);
-		return -E2BIG;
-	}
-	rc = json_decode_object(r->kind, text, size, &object, &skipped, problem, sizeof(problem));
+	r->list_items++;
+	rc = json_decode_object(r->kind, text, size, &object, &gaps, problem, sizeof(problem));
 	if (rc == -EBADMSG)
 		return take_undecodable_item(r, text, size, problem);
 	if (rc < 0)
 		return rc;
-	log_gaps(r, &object, skipped);
+	gaps_log(&r->told, &r->logger, &object, &gaps);
 	rc = r->sink.replace_item(r->sink.ctx, &object);
 	object_clear(&object);
 	return rc;
@@ -63,17 +51,16 @@ static int take_event(void *ctx, const char *text, size_t size)
 {
 	struct reflector *r = ctx;
 	struct watch_event event;
-	unsigned skipped = 0;
+	struct json_gaps gaps;
 	char problem[160];
 	int rc;
 
 	memset(&event, 0, sizeof(event));
-	rc = json_decode_watch_event(r->kind, text, size, &event, &skipped, problem,
-				     sizeof(problem));
+	rc = json_decode_watch_event(r->kind, text, size, &event, &gaps, problem, sizeof(problem));
 	if (rc == -EBADMSG) {
 		/* As client-go: one bad event costs only itself. */
-		log_error(&r->logger, "%s: an event cannot be used: %s", object_kind_name(r->kind),
-			  problem);
+		log_once(&r->told, &r->logger, LOG_LEVEL_ERROR, "%s: an event cannot be used: %s",
+			 object_kind_name(r->kind), problem);
 		return 0;
 	}
 	if (rc < 0)
@@ -84,7 +71,7 @@ static int take_event(void *ctx, const char *text, size_t size)
 		log_debug(&r->logger, "%s %s/%s changed, resourceVersion %s",
 			  object_kind_name(r->kind), event.object.namespace, event.object.name,
 			  event.object.resource_version);
-		log_gaps(r, &event.object, skipped);
+		gaps_log(&r->told, &r->logger, &event.object, &gaps);
 		rc = r->sink.upsert(r->sink.ctx, &event.object);
 		break;
 	case WATCH_DELETED:
@@ -122,6 +109,7 @@ void reflector_take_begin(struct reflector *r)
 	r->body = REFLECTOR_BODY_GOOD;
 	r->body_problem[0] = '\0';
 	r->watch_events = 0;
+	r->watch_bytes = 0;
 	buffer_clear(&r->error_body);
 }
 
@@ -139,13 +127,22 @@ static int feed(struct reflector *r, const char *data, size_t size, char *proble
 {
 	if (r->request != REFLECTOR_WATCH) {
 		r->list_bytes += size;
-		if (r->list_bytes > REFLECTOR_LIST_BYTES_LIMIT) {
+		if (r->list_bytes > LIMIT_LIST_BYTES) {
 			snprintf(problem, problem_size, "the list is larger than %u bytes",
-				 REFLECTOR_LIST_BYTES_LIMIT);
+				 LIMIT_LIST_BYTES);
 			return -E2BIG;
 		}
 	}
 	return json_stream_feed(&r->stream, data, size, problem, problem_size);
+}
+
+/* With @size bytes more. */
+static bool is_full(struct reflector *r, size_t size)
+{
+	if (r->request != REFLECTOR_WATCH)
+		return false;
+	r->watch_bytes += size;
+	return r->watch_bytes > LIMIT_WATCH_BYTES || r->stream.objects > LIMIT_WATCH_EVENTS;
 }
 
 int reflector_take(struct reflector *r, const char *data, size_t size)
@@ -156,6 +153,11 @@ int reflector_take(struct reflector *r, const char *data, size_t size)
 	if (r->status != 200)
 		return take_error_body(r, data, size);
 	rc = feed(r, data, size, problem, sizeof(problem));
+	gaps_log_large(&r->told, &r->logger, object_kind_name(r->kind), r->stream.left_out);
+	if (rc == 0 && is_full(r, size)) {
+		r->body = REFLECTOR_BODY_FULL;
+		return -ECANCELED;
+	}
 	if (rc < 0 && r->body != REFLECTOR_BODY_ERROR_EVENT) {
 		r->body = REFLECTOR_BODY_BAD;
 		/* take_item() may have said better what is wrong. */

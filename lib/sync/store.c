@@ -8,7 +8,14 @@
 
 /* A failed allocation must not end the host, which is uthash's default. */
 #define HASH_NONFATAL_OOM 1
+/* Names come from outside: of those that uthash's own function puts into one bucket there are as
+ * many as one likes. */
+#define HASH_FUNCTION(key, length, hash) ((hash) = (unsigned)hash_secret(key, length))
 #include <uthash.h>
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "sync/amount.h"
 
 #define KEY_SIZE (DNS_LABEL_SIZE + OBJECT_NAME_SIZE)
 
@@ -44,6 +51,8 @@ struct store_scope {
 	bool (*wanted)(void *ctx, const char *namespace, const char *service);
 	void *ctx;
 	struct stored_object *objects;
+	struct amount present;
+	struct amount staged;
 };
 
 struct store {
@@ -52,6 +61,8 @@ struct store {
 	struct service_group *last_changed;
 	struct service_group *taken; /* given out last; freed when it was empty */
 	struct store_scope *scopes;
+	struct logger logger;
+	struct log_once told;
 };
 
 /* ---- groups ---- */
@@ -268,6 +279,51 @@ static struct stored_object *stored_of(struct store_scope *scope, const struct o
 	return stored;
 }
 
+/* ---- limits ---- */
+
+/* Whether the Services of @object's slices may have them, @freed of theirs gone. */
+static bool slices_fit(struct store *store, const struct object *object, bool listed,
+		       unsigned freed)
+{
+	for (unsigned i = 0; i < object->slice_count; i++) {
+		const char *service = object->slices[i].service_name;
+		const struct service_group *group =
+			group_of(store, object->namespace, service, false);
+		unsigned count;
+
+		if (!group || !*service)
+			continue;
+		count = listed ? group->reserved : group->slice_count;
+		if (count + object->slice_count > LIMIT_SLICES + freed) {
+			log_once(&store->told, &store->logger, LOG_LEVEL_ERROR,
+				 "Service %s/%s: more than %u slices: the others are left out",
+				 object->namespace, service, LIMIT_SLICES);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Whether there is room for @object, beside what else is in the list (@listed) or in the scope; the
+ * log is told when there is none. */
+static bool fits(struct store_scope *scope, const struct object *object, bool listed)
+{
+	const struct stored_object *stored = find_stored(scope, object->namespace, object->name);
+	const struct object *old = NULL;
+
+	if (stored && (listed ? stored->has_next : stored->present))
+		old = listed ? &stored->next : &stored->object;
+	if (!amount_has_room(listed ? scope->staged : scope->present, object, old)) {
+		/* Not by name: a flood has many. */
+		log_once(&scope->store->told, &scope->store->logger, LOG_LEVEL_ERROR,
+			 "more than %u objects or %u endpoints: %s %s/... are left out",
+			 LIMIT_OBJECTS, LIMIT_ENDPOINTS, object_kind_name(object->kind),
+			 object->namespace);
+		return false;
+	}
+	return slices_fit(scope->store, object, listed, old ? old->slice_count : 0);
+}
+
 static void forget_next(struct store_scope *scope, struct stored_object *stored)
 {
 	unsigned count = 0;
@@ -277,6 +333,7 @@ static void forget_next(struct store_scope *scope, struct stored_object *stored)
 	while (named_service(&stored->next, count))
 		count++;
 	unreserve(scope->store, &stored->next, count);
+	amount_take(&scope->staged, &stored->next);
 	object_clear(&stored->next);
 	stored->has_next = false;
 }
@@ -284,8 +341,10 @@ static void forget_next(struct store_scope *scope, struct stored_object *stored)
 static void drop_stored(struct store_scope *scope, struct stored_object *stored)
 {
 	forget_next(scope, stored);
-	if (stored->present)
+	if (stored->present) {
 		unlink_object(scope->store, &stored->object);
+		amount_take(&scope->present, &stored->object);
+	}
 	HASH_DEL(scope->objects, stored);
 	object_clear(&stored->object);
 	free(stored->key);
@@ -308,6 +367,7 @@ static int stage(struct store_scope *scope, struct object *object,
 	forget_next(scope, stored);
 	stored->next = *object;
 	stored->has_next = true;
+	amount_add(&scope->staged, &stored->next);
 	memset(object, 0, sizeof(*object));
 	memcpy(object->resource_version, stored->next.resource_version,
 	       sizeof(object->resource_version));
@@ -322,10 +382,14 @@ static void enter(struct store_scope *scope, struct stored_object *stored)
 
 	stored->object = stored->next;
 	stored->has_next = false;
+	amount_take(&scope->staged, &stored->object);
+	amount_add(&scope->present, &stored->object);
 	/* The new one first: the Service must not look gone in between. */
 	link_object(scope->store, &stored->object);
-	if (stored->present)
+	if (stored->present) {
 		unlink_object(scope->store, &old);
+		amount_take(&scope->present, &old);
+	}
 	object_clear(&old);
 	stored->present = true;
 }
@@ -371,7 +435,9 @@ static int sink_replace_item(void *ctx, struct object *object)
 	struct store_scope *scope = ctx;
 	struct stored_object *stored;
 
-	return is_wanted(scope, object) ? stage(scope, object, &stored) : 0;
+	if (!is_wanted(scope, object) || !fits(scope, object, true))
+		return 0;
+	return stage(scope, object, &stored);
 }
 
 static int sink_replace_keep(void *ctx, const char *namespace, const char *name)
@@ -415,7 +481,7 @@ static int sink_upsert(void *ctx, struct object *object)
 	struct stored_object *stored;
 	int rc;
 
-	if (!is_wanted(scope, object)) {
+	if (!is_wanted(scope, object) || !fits(scope, object, false)) {
 		sink_remove(scope, object->namespace, object->name);
 		return 0;
 	}
@@ -449,6 +515,11 @@ int store_new(struct store **ret_store)
 		return -ENOMEM;
 	*ret_store = store;
 	return 0;
+}
+
+void store_set_logger(struct store *store, const struct logger *logger)
+{
+	store->logger = *logger;
 }
 
 int store_scope_open(struct store *store,

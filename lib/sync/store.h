@@ -18,6 +18,9 @@ struct store;
 /* Returns 0 or -ENOMEM. */
 int store_new(struct store **ret_store);
 
+/* Where it says what was left out; nowhere by default. */
+void store_set_logger(struct store *store, const struct logger *logger);
+
 /* Frees all objects and scopes. Takes NULL. */
 void store_free(struct store *store);
 
@@ -39,7 +42,8 @@ int store_scope_open(struct store *store,
 /* Removes all its objects, and the scope. Takes NULL. */
 void store_scope_close(struct store_scope *scope);
 
-/* Feeds the scope from a reflector. */
+/* Feeds the scope from a reflector. What is beyond LIMIT_OBJECTS, LIMIT_ENDPOINTS or LIMIT_SLICES
+ * (base/limits.h) is left out, and an older version of it goes. */
 struct reflector_sink store_scope_sink(struct store_scope *scope);
 
 /* What a Service consists of now. */

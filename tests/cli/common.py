@@ -36,7 +36,7 @@ def explain(
     """The JSON answer about a dump; nothing else may be said but that parts of slices are of no use to anybody."""
     result = run_cli(build, "explain", "--from", "-", "-o", "json", *arguments, stdin=json.dumps(dump), env=env)
     assert result.returncode == 0, result
-    assert all(line.endswith("ports or addresses are not usable") for line in result.stderr.splitlines()), result
+    assert all(" ports, addresses or names are not usable: " in line for line in result.stderr.splitlines()), result
     answer: List[Object] = json.loads(result.stdout)
     return answer
 

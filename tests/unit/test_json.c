@@ -22,7 +22,7 @@
 #define SERVICE(spec)  "{" META("web") ",\"spec\":{" spec "}}"
 
 static char error[256];
-static unsigned skipped;
+static struct json_gaps gaps;
 
 /* Copies to memory without a NUL, so that a read beyond the end is seen. */
 static int decode_bytes(enum object_kind kind, const char *text, size_t size, struct object *object)
@@ -33,9 +33,9 @@ static int decode_bytes(enum object_kind kind, const char *text, size_t size, st
 	assert_non_null(copy);
 	memcpy(copy, text, size);
 	memset(object, 0, sizeof(*object));
-	skipped = 0;
+	gaps.count = 0;
 	error[0] = '\0';
-	rc = json_decode_object(kind, copy, size, object, &skipped, error, sizeof(error));
+	rc = json_decode_object(kind, copy, size, object, &gaps, error, sizeof(error));
 	free(copy);
 	if (rc < 0) {
 		assert_true(error[0]);
@@ -170,7 +170,7 @@ static void test_port_defaults_are_tcp_and_no_number(void **state)
 	assert_string_equal(object.slices->ports[0].name, "");
 	assert_int_equal(object.slices->ports[0].protocol, PROTOCOL_TCP);
 	assert_int_equal(object.slices->ports[1].port, 0);
-	assert_int_equal(skipped, 0);
+	assert_int_equal(gaps.count, 0);
 	object_clear(&object);
 }
 
@@ -186,7 +186,7 @@ static void test_a_slice_port_without_a_name_is_skipped(void **state)
 		&object);
 	assert_int_equal(object.slices->port_count, 1);
 	assert_int_equal(object.slices->ports[0].port, 81);
-	assert_int_equal(skipped, 2);
+	assert_int_equal(gaps.count, 2);
 	object_clear(&object);
 }
 
@@ -204,7 +204,7 @@ static void test_bad_ports_cost_only_themselves(void **state)
 		&object);
 	assert_int_equal(object.slices->port_count, 1);
 	assert_int_equal(object.slices->ports[0].port, 65535);
-	assert_int_equal(skipped, 8);
+	assert_int_equal(gaps.count, 8);
 	object_clear(&object);
 }
 
@@ -234,7 +234,7 @@ static void test_bad_addresses_cost_only_themselves(void **state)
 		&object);
 	assert_int_equal(object.slices->endpoint_count, 1);
 	assert_string_equal(object.slices->endpoints[0].hostname, "kept");
-	assert_int_equal(skipped, 6);
+	assert_int_equal(gaps.count, 6);
 	object_clear(&object);
 }
 
@@ -249,7 +249,7 @@ static void test_an_ipv6_slice_takes_ipv6_only(void **state)
 		&object);
 	assert_int_equal(object.slices->family, IP_FAMILY_6);
 	assert_int_equal(object.slices->endpoint_count, 1);
-	assert_int_equal(skipped, 1);
+	assert_int_equal(gaps.count, 1);
 	object_clear(&object);
 }
 
@@ -268,7 +268,7 @@ static void test_fqdn_and_future_address_types_give_no_endpoints(void **state)
 		decoded(OBJECT_ENDPOINT_SLICE, texts[i], &object);
 		assert_true(object.slices->fqdn);
 		assert_int_equal(object.slices->endpoint_count, 0);
-		assert_int_equal(skipped, 0);
+		assert_int_equal(gaps.count, 0);
 		object_clear(&object);
 	}
 	refused(OBJECT_ENDPOINT_SLICE, "{" SLICE_META "}", "web-abc: addressType");
@@ -482,7 +482,7 @@ static void test_each_subset_and_family_becomes_a_slice(void **state)
 				"{\"addresses\":null,\"ports\":null}]}",
 		&object);
 	assert_int_equal(object.slice_count, 3);
-	assert_int_equal(skipped, 2);
+	assert_int_equal(gaps.count, 2);
 	assert_string_equal(object.slices[0].service_name, "web");
 	assert_int_equal(object.slices[0].endpoint_count, 2);
 	assert_true(object.slices[0].endpoints[0].ready);
@@ -565,7 +565,7 @@ static void test_every_field_of_a_service_is_read(void **state)
 	assert_int_equal(service->port_count, 2);
 	assert_int_equal(service->ports[1].protocol, PROTOCOL_UDP);
 	assert_int_equal(service->ports[1].port, 53);
-	assert_int_equal(skipped, 1);
+	assert_int_equal(gaps.count, 1);
 	object_clear(&object);
 }
 
@@ -630,7 +630,7 @@ static void test_a_cluster_ip_that_does_not_parse_is_skipped(void **state)
 			"\"ipFamilies\":[\"IPv4\",\"IPv6\"]"),
 		&object);
 	assert_int_equal(object.service->cluster_ip_count, 1);
-	assert_int_equal(skipped, 1);
+	assert_int_equal(gaps.count, 1);
 	object_clear(&object);
 }
 

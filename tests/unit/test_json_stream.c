@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-
+#include "base/limits.h"
 #include "kube/json_stream.h"
 
 struct sink {
@@ -283,11 +283,11 @@ static void test_sizes_are_bounded(void **state)
 	static const char kibibyte[1025] = {[0 ... 1023] = 'x'};
 
 	(void)state;
-	assert_int_equal(run_long(JSON_STREAM_EVENTS, "{\"a\":\"", kibibyte,
-				  JSON_OBJECT_LIMIT / 1024 - 1),
+	assert_int_equal(run_long(JSON_STREAM_OBJECT, "{\"a\":\"", kibibyte,
+				  LIMIT_OBJECT_BYTES / 1024 - 1),
 			 0);
-	assert_int_equal(run_long(JSON_STREAM_EVENTS, "{\"a\":\"", kibibyte,
-				  JSON_OBJECT_LIMIT / 1024),
+	assert_int_equal(run_long(JSON_STREAM_OBJECT, "{\"a\":\"", kibibyte,
+				  LIMIT_OBJECT_BYTES / 1024),
 			 -E2BIG);
 	assert_int_equal(run_long(JSON_STREAM_LIST, "{\"a\":\"", kibibyte,
 				  JSON_ENVELOPE_LIMIT / 1024),

@@ -56,8 +56,8 @@ static void decode_object(enum object_kind kind, const char *text)
 {
 	struct object object = {.slice_count = 77};
 	char error[160];
-	unsigned skipped;
-	int rc = json_decode_object(kind, text, strlen(text), &object, &skipped, error,
+	struct json_gaps gaps;
+	int rc = json_decode_object(kind, text, strlen(text), &object, &gaps, error,
 				    sizeof(error));
 
 	if (rc < 0) {

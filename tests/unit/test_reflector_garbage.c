@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "support/objects.h"
 #include "support/reflector_world.h"
 #include "support/assert_op.h"
@@ -53,6 +54,78 @@ static void test_an_event_that_the_sink_refuses_is_not_lost(void **state)
 	world.refuse = 0;
 	world_pass(&world, world_pause_ms(&world));
 	assert_string_equal(fake_path(&world.fake), LIST_QUERY "&resourceVersion=100");
+	world_free(&world);
+}
+
+/* The same bad event a hundred times is one line. */
+static void test_a_bad_event_is_told_once(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_init_watching(&world);
+	assert_int_equal(fake_data(&world.fake, text_event("MODIFIED", BAD_SLICE("a"))), 0);
+	buffer_clear(&world.logged);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(fake_data(&world.fake, text_event("MODIFIED", BAD_SLICE("a"))), 0);
+	assert_int_equal(world.logged.length, 0);
+	world_free(&world);
+}
+
+/* How often @event is taken until the watch is ended by us; none of them is lost. */
+static unsigned flood(struct world *world, const char *event, unsigned pass_ms)
+{
+	unsigned count = 0;
+
+	do {
+		assert_int_equal(world->reflector.state, REFLECTOR_RUNNING);
+		world->fake.now_ms += count == 0 ? pass_ms : 0;
+		count++;
+	} while (fake_data(&world->fake, event) == 0);
+	fake_end(&world->fake, -ECANCELED, "");
+	return count;
+}
+
+/* A server that sends without end is heard again when half a minute is over, from where it was, and
+ * that is said once. One that had so much to tell in that time is heard on at once. */
+static void test_a_flood(void **state)
+{
+	const char *event;
+	struct world world;
+
+	(void)state;
+	world_init_watching(&world);
+	event = text_bookmark("101");
+	assert_int_equal(flood(&world, event, 0), LIMIT_WATCH_EVENTS + 1);
+	assert_int_equal(world_pause_ms(&world), LIMIT_WATCH_MS);
+	assert_non_null(strstr(world.logged.data, "bytes or 262144 events in less than 30 s"));
+	buffer_clear(&world.logged);
+	for (unsigned i = 0; i < 3; i++) {
+		world_pass(&world, world_pause_ms(&world));
+		assert_non_null(strstr(fake_path(&world.fake), "watch=true&resourceVersion=101&"));
+		fake_status(&world.fake, 200, -1);
+		flood(&world, event, 10000);
+		assert_int_equal(world_pause_ms(&world), LIMIT_WATCH_MS - 10000);
+	}
+	world_pass(&world, world_pause_ms(&world));
+	fake_status(&world.fake, 200, -1);
+	flood(&world, event, LIMIT_WATCH_MS);
+	assert_int_equal(world.reflector.state, REFLECTOR_RUNNING);
+	assert_int_equal(world.logged.length, 0);
+	world_free(&world);
+}
+
+/* The same for bytes: a text without end of which no event comes. */
+static void test_a_flood_of_bytes(void **state)
+{
+	static char space[1024 * 1024 + 1];
+	struct world world;
+
+	(void)state;
+	memset(space, ' ', sizeof(space) - 1);
+	world_init_watching(&world);
+	assert_int_equal(flood(&world, space, 0), LIMIT_WATCH_BYTES / (sizeof(space) - 1) + 1);
+	assert_int_equal(world_pause_ms(&world), LIMIT_WATCH_MS);
 	world_free(&world);
 }
 
@@ -386,6 +459,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_bad_event_costs_only_itself),
+		cmocka_unit_test(test_a_bad_event_is_told_once),
+		cmocka_unit_test(test_a_flood),
+		cmocka_unit_test(test_a_flood_of_bytes),
 		cmocka_unit_test(test_an_event_that_the_sink_refuses_is_not_lost),
 		cmocka_unit_test(test_a_bad_item_keeps_its_last_version),
 		cmocka_unit_test(test_a_garbled_list_changes_nothing),
