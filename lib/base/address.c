@@ -62,14 +62,14 @@ void ip_port_format(const struct ip_address *ip, uint16_t port, char *text, size
 
 bool ip_never_cluster(const struct ip_address *ip)
 {
+	static const uint8_t broadcast[4] = {255, 255, 255, 255};
 	const uint8_t *b = ip->bytes;
 
 	if (ip_family_of(ip) == IP_FAMILY_4) {
 		const uint8_t *v4 = b + V4_AT;
 
-		if (v4[0] == 127)
-			return v4[1] == 0 && v4[2] == 0 && v4[3] == 1;
-		return v4[0] == 0 || v4[0] >= 224 || (v4[0] == 169 && v4[1] == 254);
+		return v4[0] == 0 || v4[0] == 127 || (v4[0] >= 224 && v4[0] < 240) ||
+		       (v4[0] == 169 && v4[1] == 254) || memcmp(v4, broadcast, 4) == 0;
 	}
 	if (b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80))
 		return true;

@@ -90,8 +90,9 @@ void ip_format(const struct ip_address *ip, char *text, size_t size);
 /* Writes "10.0.0.1:80" or "[fd00::1]:80"; @size >= IP_TEXT_SIZE. */
 void ip_port_format(const struct ip_address *ip, uint16_t port, char *text, size_t size);
 
-/* No destination of a Service or a pod: unspecified, 127.0.0.1, ::1, link-local, multicast,
- * broadcast. The rest of 127.0.0.0/8 counts as usable: a test cluster on loopback lives there. */
+/* No destination of a Service or a pod: unspecified, loopback, link-local, multicast, broadcast.
+ * The API server refuses them too; a file, or another server, may not. 240.0.0.0/4 is some clouds'
+ * pod network. */
 bool ip_never_cluster(const struct ip_address *ip);
 
 /*

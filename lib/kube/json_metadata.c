@@ -77,12 +77,22 @@ bool json_read_address(struct json_decoder *decoder, const char *text,
 		       struct ip_address *ret_address)
 {
 	char quote[JSON_QUOTE_SIZE];
+	struct ip_address address;
 
-	if (ip_parse_sloppy(text, ret_address) == 0)
-		return true;
 	json_printable(quote, sizeof(quote), text, strlen(text));
-	json_gap(decoder, "\"%s\" is no address", quote);
-	return false;
+	if (ip_parse_sloppy(text, &address) < 0) {
+		json_gap(decoder, "\"%s\" is no address", quote);
+		return false;
+	}
+	/* ::ffff:127.0.0.1 as well: an IPv4 address that is not written as one (apimachinery,
+	 * validation/ip.go, IsValidIP). */
+	if (ip_never_cluster(&address) ||
+	    (strchr(text, ':') && ip_family_of(&address) == IP_FAMILY_4)) {
+		json_gap(decoder, "%s can be no address of a Service or a pod", quote);
+		return false;
+	}
+	*ret_address = address;
+	return true;
 }
 
 /* 0 for a protocol that is not known. */

@@ -157,10 +157,7 @@ class Demo:
 
     def without(self) -> None:
         self.screen.title("4. The same without LD_PRELOAD")
-        urls = [f"http://{self.service.vip}/"]
-        if namespace.has_netns():  # elsewhere the machine's own resolver would be asked
-            urls.append("http://web/")
-        for url in urls:
+        for url in (f"http://{self.service.vip}/", "http://web/"):
             command = ["curl", "-sS", "--max-time", str(PROBE_TIMEOUT_S), url]
             self.screen.command(" ".join(command))
             result = subprocess.run(command, env=self.plain_env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -196,12 +193,15 @@ def _interrupt(*_: object) -> None:
 
 
 def main() -> int:
+    if not namespace.has_netns():
+        print("demo: network namespaces are not permitted here, and pods on loopback addresses are refused", file=sys.stderr)
+        return 1
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
         signal.signal(number, _interrupt)
     # The process behind the pods inherits this: Ctrl-C is not for it, it ends when its input is closed.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    cluster = DoubleCluster(loopback=not namespace.has_netns())
+    cluster = DoubleCluster()
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         with tempfile.TemporaryDirectory(prefix="k8slb-demo-") as directory:

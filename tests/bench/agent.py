@@ -20,7 +20,7 @@ SERVICES, ENDPOINTS = 10_000, 10
 RATE = 1000  # changes a second
 SECONDS = counts(5, 60)
 PROBE_EVERY = 50  # of these changes one is of the Service that the reader looks at
-PODS = [(f"127.244.{number // 250}.{number % 250 + 1}",) for number in range(20_000)]
+PODS = [(f"10.244.{number // 250}.{number % 250 + 1}",) for number in range(20_000)]
 
 
 class Agent:
@@ -120,7 +120,7 @@ def storm(services: Services, ground: Ground) -> Tuple[List[Tuple[str, float]], 
             writes.append((0, PODS[number // PROBE_EVERY % len(PODS)]))
         else:
             index = 1 + number * 7919 % (SERVICES - 1)
-            writes.append((index, tuple(f"127.{246 + number % 3}.{number // 200 % 250}.{n + 1}" for n in range(ENDPOINTS))))
+            writes.append((index, tuple(f"10.{246 + number % 3}.{number // 200 % 250}.{n + 1}" for n in range(ENDPOINTS))))
     marks = []
     started = time.monotonic()
     for number, (index, pods) in enumerate(writes):

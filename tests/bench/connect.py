@@ -20,7 +20,7 @@ AGAIN = "pods direct, again (A/A)"
 UNMATCHED = "shim, pods direct (unmatched)"
 PROXY = "VIP by nftables rules like kube-proxy's, no shim"
 BESIDE = "pods direct, such rules present"
-PROXY_VIP = "127.96.250.1"
+PROXY_VIP = "10.96.250.1"
 
 # The shape of kube-proxy's nftables mode for one Service (pkg/proxy/nftables/proxier.go).
 RULES = """

@@ -10,7 +10,7 @@ from .report import Report
 
 CHANGES = 250
 COUNTS = (1, 5000)
-OLD, NEW = ("127.244.0.10",), ("127.244.0.11",)
+OLD, NEW = ("10.244.0.10",), ("10.244.0.11",)
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?watch=1&resourceVersion={}"
 
 

@@ -13,7 +13,7 @@ from .report import Report, spread
 
 COUNTS = (1, 1000, 10000)
 ROUNDS = 7
-UNMATCHED_VIP = "127.200.0.1"
+UNMATCHED_VIP = "10.200.0.1"
 STRACED = 100
 Samples = Dict[str, List[float]]
 

@@ -193,7 +193,7 @@ int main(int argc, char **argv)
 		vips[i].sin_addr.s_addr = htonl(ntohl(vips[i].sin_addr.s_addr) + i);
 	}
 	for (unsigned i = 0; i < UNMATCHED; i++) {
-		unmatched[i] = bench_address("127.200.0.1", (unsigned)atoi(argv[2]));
+		unmatched[i] = bench_address("10.200.0.1", (unsigned)atoi(argv[2]));
 		unmatched[i].sin_addr.s_addr = htonl(ntohl(unmatched[i].sin_addr.s_addr) + i);
 	}
 	while (bench_command(line, sizeof(line))) {

@@ -5,20 +5,18 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import List, Tuple
-
-import pytest
+from typing import Tuple
 
 from tests.harness import Build, expect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def run_demo(directory: Path, *options: str) -> Tuple[int, str, float]:
+def run_demo(directory: Path) -> Tuple[int, str, float]:
     env = {**os.environ, "BUILD": str(directory), "http_proxy": "http://127.0.0.1:1"}
     started = time.monotonic()
     result = subprocess.run(
-        [ROOT / "scripts/demo", *options],
+        [ROOT / "scripts/demo"],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -29,9 +27,8 @@ def run_demo(directory: Path, *options: str) -> Tuple[int, str, float]:
     return result.returncode, result.stdout, time.monotonic() - started
 
 
-@pytest.mark.parametrize("options", [[], ["--loopback"]], ids=["namespace", "loopback"])
-def test_the_demo(build: Build, options: List[str]) -> None:
-    returncode, output, seconds = run_demo(build.directory, *options)
+def test_the_demo(build: Build) -> None:
+    returncode, output, seconds = run_demo(build.directory)
 
     expect(returncode, 0, output)
     assert seconds < 60, output
@@ -46,7 +43,7 @@ def test_the_demo(build: Build, options: List[str]) -> None:
 def test_the_demo_fails_when_nothing_is_balanced(tmp_path: Path) -> None:
     (tmp_path / "libk8slb.so").touch()  # the loader complains and goes on without it
 
-    returncode, output, _seconds = run_demo(tmp_path, "--loopback")
+    returncode, output, _seconds = run_demo(tmp_path)
 
     expect(returncode, 1, output)
     assert "FAILED: " in output, output

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tests.kube import namespace as netns
 from tests.kube.cluster import DEFAULT_SERVICE_PORTS, Cluster, Endpoint, Pod, Service, ready_endpoints
 from tests.kube.double import Double
-from tests.kube.pods import PodListener, PodServer, release
+from tests.kube.pods import PodServer, release
 
 ACCOUNT = "system:serviceaccount:default:k8slb"
 TOKEN = "token-of-k8slb-in-one-test-run"
@@ -20,24 +20,20 @@ class DoubleCluster(Cluster):
     """server is the Double: faults, counts, settings. Its own requests (request(), endpoints()) go to it in process,
     so that a fault meets nobody but the program under test.
 
-    loopback: everything on 127.0.0.0/8 (VIPs 127.96.x.y, pods 127.244.0.N), for hosts without network namespaces;
-    only the double accepts such endpoints. tls: https and a token, as on a real cluster."""
+    tls: https and a token, as on a real cluster."""
 
     is_real = False
 
-    def __init__(self, tls: bool = True, loopback: bool = False, port: int = 0, **settings: Any) -> None:
+    def __init__(self, tls: bool = True, port: int = 0, **settings: Any) -> None:
         self._directory = tempfile.mkdtemp(prefix="k8slb-double-")
-        self._loopback = loopback
-        self._next_pod = 1
         self._pods: List[Pod] = []
         self._services: List[Service] = []
-        self._settings = {"lenient": loopback, **settings}
+        self._settings = settings
         self.server = Double(
             port=port,
-            host="127.0.0.1" if loopback else netns.NODE_IP,
+            host=netns.NODE_IP,
             tls=tls,
             state_dir=os.path.join(self._directory, "tls"),
-            ip_base="127.96" if loopback else "10.96",
             **self._settings,
         )
         self._pod_server = PodServer()
@@ -145,7 +141,7 @@ class DoubleCluster(Cluster):
         **spec: Any,
     ) -> Pod:
         self._create_node(node)
-        ips, listeners = self._place(name, ip, port, listen)
+        ips, listeners = self._pod_server.place(name, ip, port, listen)
         pod = Pod(name, namespace, ips[0], port, ips, dict(labels), node, listeners)
         self._pods.append(pod)
         spec["nodeName"] = node
@@ -157,17 +153,6 @@ class DoubleCluster(Cluster):
         status = {"phase": "Running", "podIP": ips[0], "podIPs": [{"ip": address} for address in ips]}
         self._patch_status(pod, {**status, "conditions": [_condition(ready)]})
         return pod
-
-    def _place(
-        self, name: str, ip: Union[None, str, Sequence[str]], port: int, listen: bool
-    ) -> Tuple[Tuple[str, ...], Tuple[PodListener, ...]]:
-        if not self._loopback:
-            return self._pod_server.place(name, ip, port, listen)
-        if ip is None:
-            self._next_pod += 1
-            ip = f"127.244.{self._next_pod >> 8}.{self._next_pod & 255}"
-        ips = (ip,) if isinstance(ip, str) else tuple(ip)
-        return ips, tuple(PodListener(self._pod_server, name, address, port) for address in ips) if listen else ()
 
     def _patch_status(self, pod: Pod, status: Mapping[str, Any]) -> None:
         self._do("PATCH", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status", {"status": status})
@@ -211,15 +196,8 @@ class DoubleCluster(Cluster):
         while self._pods:
             pod = self._pods.pop()
             self.delete_pod(pod)
-            self._release(pod, pod.listeners)
+            release(pod.ips, pod.listeners)
         self.server.log.clear()
-
-    def _release(self, pod: Pod, listeners: Sequence[PodListener]) -> None:
-        if not self._loopback:
-            release(pod.ips, listeners)
-            return
-        for listener in listeners:
-            listener.stop()
 
     def logs(self) -> str:
         return "requests of the double:\n" + self.server.describe() + "\n"
@@ -228,7 +206,7 @@ class DoubleCluster(Cluster):
         self.server.stop()
         self._pod_server.close()
         for pod in self._pods:
-            self._release(pod, ())
+            release(pod.ips, ())
         self._pods.clear()
         shutil.rmtree(self._directory, ignore_errors=True)
 

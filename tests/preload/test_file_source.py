@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""K8SLB_API=file:PATH: a kubectl dump in the API server's place, followed as it changes. On loopback, without a namespace."""
+"""K8SLB_API=file:PATH: a kubectl dump in the API server's place, followed as it changes."""
 import json
 import os
 import re
@@ -11,9 +11,15 @@ from typing import Any, Callable, Dict, Iterator, Sequence
 import pytest
 
 from tests.harness import ShimProcess, ShimRunner, expect
+from tests.kube import namespace as netns
 from tests.preload.common import python
 
-VIP = "127.96.7.1"
+VIP = "10.96.7.1"
+# What a real API server refuses as an endpoint's address, and a file may hold.
+NOT_OF_A_POD = (
+    "127.0.0.1", "127.8.8.8", "0.0.0.0", "169.254.169.254", "224.0.0.1", "255.255.255.255", "::ffff:127.0.0.1", "::ffff:10.244.99.99",
+)
+POD = "10.244.199.9"
 LOOP = """
 import socket, sys, time
 last, deadline = None, time.monotonic() + 25
@@ -34,7 +40,8 @@ while time.monotonic() < deadline:
 
 @pytest.fixture
 def pods() -> Iterator[Dict[str, int]]:
-    """Listeners that answer their name; name -> port, all at 127.244.0.9."""
+    """Listeners that answer their name; name -> port, all at POD but for two at the last one's port on loopback."""
+    netns.add_address(POD)
     listeners = {}
 
     def serve(name: str, listener: socket.socket) -> None:
@@ -47,16 +54,20 @@ def pods() -> Iterator[Dict[str, int]]:
             connection.close()
 
     for name in ("first", "second", "last"):
-        listener = socket.create_server(("127.244.0.9", 0))
+        listener = socket.create_server((POD, 0))
         listeners[name] = listener
+    for own in ("127.0.0.1", "127.8.8.8"):
+        listeners[own] = socket.create_server((own, listeners["last"].getsockname()[1]))
+    for name, listener in listeners.items():
         threading.Thread(target=serve, args=(name, listener), daemon=True).start()
     yield {name: listener.getsockname()[1] for name, listener in listeners.items()}
+    netns.remove_address(POD)
     for listener in listeners.values():
         listener.close()
 
 
-def dump(port: int, items: Sequence[Any] = ()) -> str:
-    """What kubectl prints for a Service with one endpoint."""
+def dump(port: int, items: Sequence[Any] = (), addresses: Sequence[str] = ()) -> str:
+    """What kubectl prints for a Service with one endpoint, behind those at `addresses`."""
     metadata = {"namespace": "default", "resourceVersion": "1"}
     service = {
         "apiVersion": "v1",
@@ -70,7 +81,7 @@ def dump(port: int, items: Sequence[Any] = ()) -> str:
         "metadata": {**metadata, "name": "web", "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
-        "endpoints": [{"addresses": ["127.244.0.9"], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in (*addresses, POD)],
     }
     return json.dumps({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": [service, slice_, *items]})
 
@@ -165,3 +176,35 @@ def test_the_log_in_the_same_folder_is_no_change(run_shim: ShimRunner, pods: Dic
         env={"K8SLB_API": f"file:{path}", "K8SLB_SERVICES": "default/web", "K8SLB_LOG": f"debug:{tmp_path / 'log'}"},
     )
     expect((tmp_path / "log").read_text().count("EndpointSlices"), 1, result)
+
+
+def test_no_connection_goes_to_an_address_that_is_no_pods(run_shim: ShimRunner, pods: Dict[str, int], tmp_path: Path) -> None:
+    """They led to whatever listens on the program's own loopback, or to the cloud's metadata."""
+    path = tmp_path / "dump.json"
+    path.write_text(dump(pods["last"], addresses=NOT_OF_A_POD))
+    count = 3 * len(NOT_OF_A_POD)
+    program = f"""
+import socket
+for _ in range({count}):
+    with socket.create_connection(({VIP!r}, 80), 5) as connection:
+        print(connection.recv(100).decode())
+"""
+    result = run_shim(python(program), env={"K8SLB_API": f"file:{path}", "K8SLB_SERVICES": "default/web"})
+    expect(result.stdout.split(), ["last"] * count, result)
+    assert f"default/web: {len(NOT_OF_A_POD)} ports, addresses or names are not usable: 127.0.0.1 can be no address" in result.log, result
+
+
+def test_a_service_cannot_take_an_address_of_this_host(run_shim: ShimRunner, pods: Dict[str, int], tmp_path: Path) -> None:
+    """A Service with the VIP 127.0.0.1 drew the program's own connections to its pods."""
+    path = tmp_path / "dump.json"
+    own = dump(pods["last"]).replace(VIP, "127.0.0.1")
+    path.write_text(own)
+    program = f"""
+import socket
+socket.socket().connect_ex(({VIP!r}, 80))
+with socket.create_connection(("127.0.0.1", {pods["last"]}), 5) as connection:
+    print(connection.recv(100).decode())
+"""
+    path.write_text(own.replace('"port": 80,', f'"port": {pods["last"]},'))
+    result = run_shim(python(program), env={"K8SLB_API": f"file:{path}", "K8SLB_SERVICES": "default/web"})
+    expect(result.stdout.split(), ["127.0.0.1"], result)

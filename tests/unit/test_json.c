@@ -620,6 +620,58 @@ static void test_headless_and_external_name_have_no_cluster_ip(void **state)
 	object_clear(&object);
 }
 
+/* What the API server refuses, in every place that an address can stand in. */
+static void test_addresses_that_no_pod_has(void **state)
+{
+	static const char *const texts[] = {
+		"127.0.0.1",
+		"127.255.255.254",
+		"0.0.0.0",
+		"169.254.169.254",
+		"224.0.0.1",
+		"255.255.255.255",
+		"127.000.000.001",
+		"::",
+		"::1",
+		"fe80::1",
+		"ff02::1",
+		"::ffff:10.0.0.1",
+		"::ffff:127.0.0.1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *const forms[] = {
+			"{" SLICE_META
+			",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"%s\"]}]}",
+			"{" SLICE_META
+			",\"addressType\":\"IPv6\",\"endpoints\":[{\"addresses\":[\"%s\"]}]}",
+			"{" META("web") ",\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}]}]}",
+			"{" META("web") ",\"spec\":{\"clusterIP\":\"%s\"}}",
+		};
+		static const enum object_kind kinds[] = {OBJECT_ENDPOINT_SLICE,
+							 OBJECT_ENDPOINT_SLICE, OBJECT_ENDPOINTS,
+							 OBJECT_SERVICE};
+
+		for (size_t f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
+			const char *place = strstr(forms[f], "%s");
+			struct object object;
+			char text[512];
+
+			snprintf(text, sizeof(text), "%.*s%s%s", (int)(place - forms[f]), forms[f],
+				 texts[i], place + 2);
+			decoded(kinds[f], text, &object);
+			assert_int_equal(gaps.count, 1);
+			assert_non_null(
+				strstr(gaps.first, "can be no address of a Service or a pod"));
+			assert_true(f == 3   ? object.service->cluster_ip_count == 0
+				    : f == 2 ? object.slice_count == 0
+					     : object.slices[0].endpoint_count == 0);
+			object_clear(&object);
+		}
+	}
+}
+
 static void test_a_cluster_ip_that_does_not_parse_is_skipped(void **state)
 {
 	struct object object;
@@ -893,6 +945,7 @@ int main(void)
 		cmocka_unit_test(test_cluster_ip_serves_where_there_are_no_cluster_ips),
 		cmocka_unit_test(test_cluster_ips_count_by_their_families),
 		cmocka_unit_test(test_headless_and_external_name_have_no_cluster_ip),
+		cmocka_unit_test(test_addresses_that_no_pod_has),
 		cmocka_unit_test(test_a_cluster_ip_that_does_not_parse_is_skipped),
 		cmocka_unit_test(test_an_affinity_timeout_out_of_range_is_the_default),
 		cmocka_unit_test(test_wrong_types_in_a_service_are_errors),

@@ -217,7 +217,7 @@ class Api:
         if where.namespace:
             obj["metadata"]["namespace"] = where.namespace
         defaults.prepare(where.resource.plural, obj, self.server.allocator.cluster_ip)
-        defaults.validate(where.resource.plural, obj, self.server.settings.lenient)
+        defaults.validate(where.resource.plural, obj)
         entry = self.server.store.put(where.resource.plural, obj)
         return _json_object(entry.alone(where.resource))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from . import defaults
 from .resources import dumps
@@ -36,9 +36,8 @@ class Group(NamedTuple):
 
 
 class Controller:
-    def __init__(self, store: Store, lenient: Callable[[], bool]) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self.lenient = lenient
         self._pause = 0
         self._dirty: Set[Key] = set()
         self._pods: Dict[Key, Object] = {}
@@ -176,7 +175,7 @@ class Controller:
         obj: Object = {"metadata": metadata, "addressType": group.address_type, "endpoints": endpoints,
                        "ports": json.loads(group.ports)}
         defaults.prepare("endpointslices", obj, str)
-        defaults.validate("endpointslices", obj, self.lenient())
+        defaults.validate("endpointslices", obj)
         if old is not None:
             was = old.object()
             if all(was.get(f) == obj[f] for f in ("endpoints", "ports")) and was["metadata"].get("labels") == labels:
@@ -234,7 +233,7 @@ class Controller:
             obj["subsets"] = [
                 {**addresses, "ports": json.loads(ports)} for ports, addresses in sorted(subsets.items())
             ]
-        defaults.validate("endpoints", obj, self.lenient())
+        defaults.validate("endpoints", obj)
         self.store.put("endpoints", obj)
 
 

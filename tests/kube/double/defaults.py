@@ -17,7 +17,7 @@ def suffix() -> str:
 
 
 class Allocator:
-    """Hands out cluster IPs; `base` is the first 16 bits, as "10.96" or "127.96"."""
+    """Hands out cluster IPs; `base` is the first 16 bits, as "10.96"."""
 
     def __init__(self, base: str = "10.96", base6: str = "fd00:96::") -> None:
         self.base, self.base6 = base, base6
@@ -30,9 +30,8 @@ class Allocator:
         return "%s.%d.%d" % (self.base, self._next >> 8, self._next & 255)
 
 
-def address_error(address: Any, family: str, lenient: bool) -> Optional[str]:
-    """Why a real API server refuses an endpoint address, None when it does not. `lenient` allows
-    loopback, which no real object can hold, for hosts without network namespaces."""
+def address_error(address: Any, family: str) -> Optional[str]:
+    """Why a real API server refuses an endpoint address, None when it does not."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -41,7 +40,7 @@ def address_error(address: Any, family: str, lenient: bool) -> Optional[str]:
         return "must be an %s address" % family
     if ip.is_unspecified:
         return "may not be unspecified (%s)" % address
-    if ip.is_loopback and not lenient:
+    if ip.is_loopback:
         return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
     if ip.is_link_local:
         return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
@@ -102,7 +101,7 @@ def _pod(obj: Dict[str, Any]) -> None:
     obj.setdefault("status", {"phase": "Pending"})
 
 
-def validate(plural: str, obj: Dict[str, Any], lenient: bool) -> None:
+def validate(plural: str, obj: Dict[str, Any]) -> None:
     """The checks of endpoint addresses that decide which test data can exist at all."""
     name = (obj.get("metadata") or {}).get("name", "")
     if plural == "endpointslices":
@@ -111,14 +110,14 @@ def validate(plural: str, obj: Dict[str, Any], lenient: bool) -> None:
             raise invalid("EndpointSlice", "discovery.k8s.io", name, "addressType: Required value")
         for index, endpoint in enumerate(obj.get("endpoints") or ()):
             for number, address in enumerate(endpoint.get("addresses") or ()):
-                why = None if family == "FQDN" else address_error(address, family, lenient)
+                why = None if family == "FQDN" else address_error(address, family)
                 if why:
                     where = 'endpoints[%d].addresses[%d]: Invalid value: "%s": ' % (index, number, address)
                     raise invalid("EndpointSlice", "discovery.k8s.io", name, where + why)
     elif plural == "endpoints":
         for index, subset in enumerate(obj.get("subsets") or ()):
             for number, address in enumerate(subset.get("addresses") or ()):
-                why = address_error(address.get("ip"), "", lenient)
+                why = address_error(address.get("ip"), "")
                 if why:
                     where = 'subsets[%d].addresses[%d].ip: Invalid value: "%s": ' % (index, number, address.get("ip"))
                     raise invalid("Endpoints", "", name, where + why)

@@ -47,7 +47,6 @@ class Settings:
     watch_list: bool = False  # sendInitialEvents; False: 422, as 1.33 answers
     gzip_watch: bool = True  # compress list-watch streams that ask for it, as 1.37 does
     watch_buffer: int = 0  # events; a slower reader's watch is closed. 0: no limit
-    lenient: bool = False  # allow loopback endpoints, which a real server refuses
     endpoints_warning: bool = True  # Warning: 299 on core/v1 Endpoints
 
 
@@ -78,7 +77,7 @@ class Double:
             self.tls = Authority(Path(state_dir), host)
         if token:
             self.auth.add_token(token)
-        self.controller = Controller(self.store, lambda: self.settings.lenient)
+        self.controller = Controller(self.store)
         self._api = Api(self)
         self._watches: Set[Watch] = set()
         self._connections: Set[Connection] = set()
