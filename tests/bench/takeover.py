@@ -169,7 +169,8 @@ def run_ends(one: Scene, report: Report, what: str, number: int) -> None:
         changes.append(max(wait_swapped(each, out, one.pods[-1], since) for each in followers))
         followers.append(one.follower())
         followers[-1].wait("an answer", len, 60)
-    results = [line.result for each in followers + ended for line in each.lines()[1:]]
+    # Not those that waited for the first table.
+    results = [line.result for each in followers + ended for line in each.lines(began)]
     add_shares(report, what, one.asked(before), TAKEOVERS, results, one.sent(began))
     report.add("    last connection to a pod that had gone", seconds(changes), seconds=changes)
 

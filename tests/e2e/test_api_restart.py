@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API server ends and comes back, with the same data, with older data, or with other pods."""
+import time
 from typing import Optional
 
 import pytest
 
 from tests.e2e.common import Follower, expect_followed, names, stand_in, three
-from tests.harness import ShimRunner, expect
+from tests.harness import ShimRunner, expect, wait_until
 from tests.kube.cluster import Cluster
 from tests.kube.double_cluster import DoubleCluster
 
@@ -54,7 +55,8 @@ def test_history_is_lost_and_pods_changed_meanwhile(
 def test_a_watch_that_ends_as_it_should_goes_on_at_once(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     service, pods = three(cluster)
     follower = Follower(run_shim, service, cluster.env("web"))
-    follower.watch(1.2, follower.began)  # a watch that ends within its first second is a failure
+    wait_until("the watches", lambda: cluster.server.open_watches() == 2, 10, cluster.logs)
+    follower.watch(1.2, time.monotonic())  # a watch that ends within its first second is a failure
     before = cluster.server.counts()
 
     for resource in ("services", "endpointslices"):
