@@ -24,6 +24,14 @@ static uint32_t place_of(enum pick_policy policy, uint64_t start, uint32_t ticke
 	return (ticket + (uint32_t)((start >> 32) * count >> 32)) % count;
 }
 
+/* Any number. Not the kernel's, which is a system call. */
+static uint32_t draw(const struct pick_state *state)
+{
+	uint64_t drawn = take_tickets_u64(&state->hints->counters[HINTS_DRAWS], 1);
+
+	return (uint32_t)hash_mix(peek_u64(&state->hints->seed) + drawn);
+}
+
 /* The next ticket of @key: where the process stands in its round, or where it is to begin one. */
 static inline uint32_t take_ticket(const struct pick_state *state, uint64_t key)
 {
@@ -37,9 +45,9 @@ static inline uint32_t take_ticket(const struct pick_state *state, uint64_t key)
 		round = cursor_find(state->rounds, own_key, &is_free);
 	if (round && !is_free)
 		return cursor_next(round);
-	/* All its slots are other ports', whose rounds a turn of ours would break: any ticket. */
+	/* All its slots are other ports', whose rounds a turn of ours would break. */
 	if (!cursor_take(state->hints->cursors, key, &ticket))
-		ticket = (uint32_t)random_u64();
+		ticket = draw(state);
 	if (!round)
 		return ticket;
 	/* Far from where the number begins anew, which is no multiple of the endpoints. */
@@ -59,12 +67,6 @@ static inline uint32_t next_turn(const struct pick_state *state, uint64_t key,
 	uint64_t start = hash_mix(peek_u64(&state->hints->seed) ^ key);
 
 	return place_of(state->policy, start, take_ticket(state, key), port->endpoint_count);
-}
-
-/* Any place, whatever the policy. */
-static uint32_t draw(const struct table_port *port)
-{
-	return (uint32_t)(random_u64() % port->endpoint_count);
 }
 
 /* Of one endpoint alone health is not asked. */
@@ -126,7 +128,8 @@ static uint32_t find_good(const struct pick_state *state, const struct avoidance
 	uint32_t index = 0;
 
 	for (uint32_t i = 0; i < TURNS + DRAWS; i++) {
-		index = i < TURNS ? next_turn(state, key, port) : draw(port);
+		index = i < TURNS ? next_turn(state, key, port)
+				  : draw(state) % port->endpoint_count;
 		if (is_good(avoid, read, port, index))
 			return index;
 	}

@@ -29,6 +29,7 @@ enum hints_counter {
 	HINTS_FAILOVERS,
 	HINTS_EJECTIONS,
 	HINTS_ALL_FAILED, /* connections that no endpoint took */
+	HINTS_DRAWS,	  /* turns that went to no round (choose.c) */
 	HINTS_COUNTERS,
 };
 

@@ -390,7 +390,7 @@ static uint64_t cursor_key(unsigned service)
 	return cursor_key_of_vip(&vip, 80, PROTOCOL_TCP);
 }
 
-/* 2000 Services find a cursor of their own, but for a few. */
+/* 4000 Services find a cursor of their own, but for a few. */
 static void test_many_services_have_a_cursor(void **state)
 {
 	unsigned without = 0;
@@ -398,7 +398,7 @@ static void test_many_services_have_a_cursor(void **state)
 	(void)state;
 	memset(slots, 0, sizeof(slots));
 	for (uint32_t turn = 0; turn < 3; turn++) {
-		for (unsigned i = 0; i < 2000; i++) {
+		for (unsigned i = 0; i < 4000; i++) {
 			uint32_t ticket;
 
 			if (cursor_take(slots, cursor_key(i), &ticket))
