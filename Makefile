@@ -73,7 +73,8 @@ OUR_CFLAGS := -std=gnu11 -pthread $(WARNINGS) $(SANITIZE_FLAGS)
 LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 # The shim runs with the libc of any image: no __tls_get_addr, no fortified calls, no stack
 # protector, whose symbols differ between libcs; atomics without libgcc, which asks libc how.
-SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE \
+# Functions begin with a cache line: else a change anywhere moves hooks by up to 1.5 of 15 ns.
+SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE -falign-functions=64 \
 	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
 LIBRARY_LDFLAGS := -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
 	-Wl,--gc-sections -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,--hash-style=gnu \
