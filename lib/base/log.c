@@ -14,7 +14,8 @@ static bool is_wanted(const struct logger *logger, enum log_level level)
 }
 
 /* Text of a server may hold anything; one message must stay one line. */
-static void format_line(char line[LOG_LINE_SIZE], const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void format_line(char line[LOG_LINE_SIZE],
+							      const char *format, va_list args)
 {
 	vsnprintf(line, LOG_LINE_SIZE, format, args);
 	for (char *c = line; *c; c++) {
