@@ -2,7 +2,6 @@
 #include "engine_state.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,7 +50,7 @@ void engine_state_adopt(struct process *process)
 /* STOPPING, and the first sync is pending: those who wait for it see the one or the other. */
 static void wake_and_leave_stopping(struct engine_state *state)
 {
-	raw_syscall(SYS_futex, &shim.link.first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	engine_wake(&shim.link);
 	poke_u64(&state->started_ms, 0);
 	publish_u32(&state->phase, ENGINE_NONE);
 }

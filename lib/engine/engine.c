@@ -33,11 +33,6 @@ static uint32_t first_sync_of(uint32_t number, enum engine_sync state)
 	return number << ENGINE_SYNC_BITS | state;
 }
 
-static void wake_waiters(struct engine_link *link)
-{
-	raw_syscall(SYS_futex, &link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
 /* A thread that did not end in time is no engine any more. */
 static bool is_current(void)
 {
@@ -51,7 +46,7 @@ static void set_first_sync(enum engine_sync state)
 	/* Pairs with observe_u32() of the waiting hooks. */
 	if (number_of(before) == own_number && engine_sync_of(before) != state &&
 	    claim_u32(&engine_link->first_sync, before, first_sync_of(own_number, state)))
-		wake_waiters(engine_link);
+		engine_wake(engine_link);
 }
 
 /* A view once published is never freed: a hook may hold it for as long as its thread is stopped. */
@@ -110,6 +105,11 @@ static void *engine_run(void *number)
 	return NULL;
 }
 
+void engine_wake(struct engine_link *link)
+{
+	raw_syscall(SYS_futex, &link->first_sync, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
 void engine_begin(struct engine_link *link)
 {
 	uint32_t before;
@@ -133,10 +133,9 @@ int engine_start(const struct config *config, struct engine_link *link)
 void engine_stop(uint32_t longest_wait_ms)
 {
 	guest_thread_end(engine_thread, longest_wait_ms);
-	engine_begin(
-		engine_link); /* first: a thread that is not gone publishes nothing from here */
+	/* First: a thread that is not gone publishes nothing from here on. */
+	engine_begin(engine_link);
 	publish_pointer(&engine_link->view, NULL); /* observed by the hooks */
-	wake_waiters(engine_link);
 }
 
 bool engine_shares_capabilities(void)

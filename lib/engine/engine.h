@@ -31,8 +31,8 @@ struct engine_link {
 	uint64_t client;	       /* affinity_client(), set with @hints */
 	/*
 	 * enum engine_sync, and above it which engine that is of: a word of a thread that is at its
-	 * end is not taken for the next one's. A futex word, woken whenever it changes. Only
-	 * functions of this header write it.
+	 * end is not taken for the next one's. A futex word, woken by what the thread says in it.
+	 * Only functions of this header write it.
 	 */
 	uint32_t first_sync;
 };
@@ -47,6 +47,9 @@ static inline enum engine_sync engine_sync_of(uint32_t first_sync)
  * that begins, a forked one too, in which its parent's thread is not. Async-signal-safe.
  */
 void engine_begin(struct engine_link *link);
+
+/* Wakes those who wait for the first sync, to look again: nothing may be there to wait for. */
+void engine_wake(struct engine_link *link);
 
 /*
  * Starts the thread: detached, all signals blocked, own stack, own file descriptor table. Both
