@@ -37,11 +37,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """After xdist's own, which makes "load" of -n."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadgroup"
+        # A worker that dies fails the run. xdist gives its tests, also the one that it died of, to the others, who wait for ever.
+        config.option.maxworkerrestart = "0"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(specs: List[Any]) -> None:
-    """Each worker, and one that follows a crashed one, is in its namespaces from its first instruction on."""
+    """Each worker is in its namespaces from its first instruction on."""
     for spec in specs:
         spec.python = shlex.join([str(ROOT / "scripts/in-netns"), sys.executable])
 
