@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Tuple
 
-from tests.harness import Build, Environment, wait_until
+from tests.harness import PATIENCE_S, Build, Environment, wait_until
 from tests.kube.cluster import Cluster
 
 # What a reader may know of the API server: nothing, and an address at which nobody is.
@@ -36,11 +36,11 @@ class Agent:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def wait_log(self, text: str, timeout: float = 15) -> str:
+    def wait_log(self, text: str) -> str:
         def look() -> Optional[str]:
             return next((line for line in self.log().splitlines() if text in line), None)
 
-        return wait_until(f"the agent's line {text!r}", look, timeout, self.log) or ""
+        return wait_until(f"the agent's line {text!r}", look, self.log) or ""
 
     def wait_serving(self) -> "Agent":
         self.wait_log(f"serves {self.table}")
@@ -61,7 +61,7 @@ class Agent:
         lines = [line for line in self.get("/metrics")[1].splitlines() if not line.startswith("#")]
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
-    def end(self, number: int = signal.SIGTERM, timeout: float = 10) -> int:
+    def end(self, number: int = signal.SIGTERM, timeout: float = PATIENCE_S) -> int:
         """Its exit status."""
         self.process.send_signal(number)
         return self.process.wait(timeout)

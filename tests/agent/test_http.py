@@ -60,9 +60,9 @@ def test_health(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
     expect(agent.get("/healthz"), (503, "no table yet\n"), agent.log())
 
     cluster.start_api()
-    wait_until("healthy", lambda: agent.get("/healthz") == (200, "ok\n"), 20, agent.log)
+    wait_until("healthy", lambda: agent.get("/healthz") == (200, "ok\n"), agent.log)
     cluster.stop_api()
-    status, text = wait_until("sick", lambda: (agent.get("/healthz") if agent.get("/healthz")[0] != 200 else None), 20, agent.log)
+    status, text = wait_until("sick", lambda: (agent.get("/healthz") if agent.get("/healthz")[0] != 200 else None), agent.log)
     assert status == 503 and re.fullmatch(r"the API server was not heard for \d+ s\n", text), (status, text)
 
 
@@ -87,18 +87,18 @@ def test_a_sync_that_hangs(cluster: DoubleCluster, agents: Agents, table: Path) 
     agent = agents.start(cluster, table, *LISTEN)
     expect([agent.get("/healthz"), agent.get("/livez")], [(503, "no table yet\n"), (200, "ok\n")], agent.log())
     cluster.start_api()
-    wait_until("healthy", lambda: agent.get("/healthz") == (200, "ok\n"), 20, agent.log)
+    wait_until("healthy", lambda: agent.get("/healthz") == (200, "ok\n"), agent.log)
     hangs = (503, "the sync hangs\n")
     with stopped_thread(agent.process.pid):  # the sync is in the first one
-        wait_until("the end of patience", lambda: agent.get("/livez") == hangs, 15, agent.log)
+        wait_until("the end of patience", lambda: agent.get("/livez") == hangs, agent.log)
         expect(agent.get("/healthz"), hangs, agent.log())
-    wait_until("healthy again", lambda: agent.get("/livez") == (200, "ok\n"), 5, agent.log)
+    wait_until("healthy again", lambda: agent.get("/livez") == (200, "ok\n"), agent.log)
 
 
 def test_metrics(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
     web(cluster)
     agent = agents.run(cluster, table, *LISTEN)
-    wait_until("live", lambda: agent.metrics()["k8slb_table_live"] == 1, 10, agent.log)
+    wait_until("live", lambda: agent.metrics()["k8slb_table_live"] == 1, agent.log)
     answer = raw(agent, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     status, body = split(answer)
 
@@ -126,7 +126,7 @@ def test_errors_are_counted(cluster: DoubleCluster, agents: Agents, table: Path)
     agent = agents.run(cluster, table, *LISTEN)
     cluster.stop_api()
 
-    wait_until("errors", lambda: agent.metrics()["k8slb_api_errors_total"] >= 2, 15, agent.log)
+    wait_until("errors", lambda: agent.metrics()["k8slb_api_errors_total"] >= 2, agent.log)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,6 @@ def test_a_quiet_api_server_is_no_illness(cluster: DoubleCluster, agents: Agents
     """As long as the watches are up the table is good, however small K8SLB_MAX_AGE is: bookmarks come once a minute."""
     web(cluster)
     agent = agents.run(cluster, table, *LISTEN, env={"K8SLB_MAX_AGE": "1"})
-    wait_until("quiet for a while", lambda: agent.metrics()["k8slb_last_heard_age_seconds"] >= 3, 10, agent.log)
+    wait_until("quiet for a while", lambda: agent.metrics()["k8slb_last_heard_age_seconds"] >= 3, agent.log)
 
     expect((agent.get("/healthz"), agent.metrics()["k8slb_table_live"]), ((200, "ok\n"), 1), agent.log())

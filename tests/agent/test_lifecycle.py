@@ -123,14 +123,14 @@ print(*sorted({ask() for _ in range(6)}))
     expect(agent.end(number), 0, agent.log())
     expect(sorted(path.name for path in table.parent.iterdir()), ["table.lock"], agent.log())
     go.touch()
-    result = reader.wait(10)
+    result = reader.wait()
     expect((result.returncode, result.stdout.splitlines()[-1]), (0, "web-0 web-1 web-2"), result)
 
 
 def test_while_the_api_server_hangs(cluster: DoubleCluster, agents: Agents, table: Path) -> None:
     cluster.server.fault("stall", resource="services")
     agent = agents.start(cluster, table)
-    wait_until("a request", lambda: cluster.server.counts() > 0, 10, agent.log)
+    wait_until("a request", lambda: cluster.server.counts() > 0, agent.log)
 
     expect(agent.end(timeout=5), 0, agent.log())
 
@@ -154,7 +154,7 @@ def test_one_agent_at_a_path(cluster: DoubleCluster, agents: Agents, run_shim: S
     first = agents.run(cluster, table)
 
     second = agents.start(cluster, table)
-    expect(second.process.wait(10), 1, second.log())
+    expect(second.process.wait(), 1, second.log())
     expect(second.log(), f"k8slb agent: another agent serves {table}\n")
 
     result = run_shim(client(str(service.vip), service.port, 3), env=reader_env(table))
@@ -192,7 +192,7 @@ def test_its_socket_is_removed(cluster: DoubleCluster, agents: Agents, run_shim:
     before = len(os.listdir(f"/proc/{agent.process.pid}/fd"))
     for _ in range(2):
         table.unlink()
-        wait_until("a new socket", table.exists, 5, agent.log)
+        wait_until("a new socket", table.exists, agent.log)
 
     result = run_shim(client(str(service.vip), service.port, 3), env=reader_env(table))
     expect(sorted(result.stdout.split()), ["web-0", "web-1", "web-2"], result, agent.log())
@@ -205,7 +205,7 @@ def test_its_directory_is_removed(cluster: DoubleCluster, agents: Agents, place:
     agent = agents.run(cluster, table)
     shutil.rmtree(table.parent)
 
-    expect(agent.process.wait(10), 1, agent.log())
+    expect(agent.process.wait(), 1, agent.log())
     assert "No such file or directory" in agent.log(), agent.log()
     agents.run(cluster, table)
 
@@ -222,7 +222,7 @@ def test_something_else_at_the_path(cluster: DoubleCluster, agents: Agents, tabl
     before = table.lstat()
     agent = agents.start(cluster, table)
 
-    expect(agent.process.wait(10), 1, agent.log())
+    expect(agent.process.wait(), 1, agent.log())
     expect(agent.log(), f"k8slb agent: {table} is there and is not a socket\n")
     expect((table.lstat().st_ino, table.lstat().st_mode), (before.st_ino, before.st_mode))
 
@@ -265,5 +265,5 @@ def test_help(build: Build) -> None:
 def test_no_such_directory(cluster: DoubleCluster, agents: Agents, place: Path) -> None:
     agent = agents.start(cluster, place / "a" / "b" / "table")
 
-    expect(agent.process.wait(10), 1, agent.log())
+    expect(agent.process.wait(), 1, agent.log())
     assert "No such file or directory" in agent.log(), agent.log()

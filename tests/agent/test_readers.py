@@ -23,7 +23,7 @@ def evenly(pods: int, each: int, name: str = "web") -> "Counter[str]":
 def test_balanced(cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path, user: str) -> None:
     service, _pods = web(cluster)
     agent = agents.run(cluster, table)
-    wait_until("both watches", lambda: cluster.server.open_watches() == 2, 10, cluster.logs)
+    wait_until("both watches", lambda: cluster.server.open_watches() == 2, cluster.logs)
     asked = cluster.server.counts()
     command = client(str(service.vip), service.port, 30)
     if user == "stranger":
@@ -47,8 +47,7 @@ def test_balanced_by_the_real_api_server(cluster: DoubleCluster, agents: Agents,
     cluster.wait_endpoints(service, 2)
     wait_until(
         "the pod that is gone gets nothing",
-        lambda: "web-0" not in run_shim(client(str(service.vip), service.port, 4), env=reader_env(table)).stdout,
-        10, agent.log,
+        lambda: "web-0" not in run_shim(client(str(service.vip), service.port, 4), env=reader_env(table)).stdout, agent.log,
     )
 
 
@@ -75,7 +74,7 @@ def test_no_thread_and_no_descriptor(
     vip = stand_in(cluster, service)
     if state == "agent":
         agents.run(cluster, table)
-        wait_until("both watches", lambda: cluster.server.open_watches() == 2, 10, cluster.logs)
+        wait_until("both watches", lambda: cluster.server.open_watches() == 2, cluster.logs)
     asked = cluster.server.counts()
 
     result = run_shim(python(THREADS, service.vip, service.port), env={**reader_env(table), **cluster.env("web")})

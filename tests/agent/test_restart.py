@@ -38,7 +38,7 @@ class Loop:
         code = python(LOOP, service.vip, service.port, self._end)
         self.process: ShimProcess = run_shim.start(code, env=reader_env(table, services))
         self.mark()
-        wait_until("connections", lambda: len(self.since_mark()) > 3, 10, self.process.result)
+        wait_until("connections", lambda: len(self.since_mark()) > 3, self.process.result)
 
     def lines(self) -> List[str]:
         return self.process.result().stdout.split("\n")[:-1]
@@ -49,8 +49,8 @@ class Loop:
     def since_mark(self) -> List[str]:
         return self.lines()[self._seen:]
 
-    def wait_mapped(self, pod: str, timeout: float = 10) -> None:
-        wait_until(f"a connection to {pod}", lambda: pod in self.since_mark(), timeout, self.process.result)
+    def wait_mapped(self, pod: str) -> None:
+        wait_until(f"a connection to {pod}", lambda: pod in self.since_mark(), self.process.result)
 
     def tables(self) -> int:
         """Memory of agents that it holds."""
@@ -59,7 +59,7 @@ class Loop:
 
     def end(self) -> "Counter[str]":
         self._end.touch()
-        return tally(self.process.wait(10).stdout)
+        return tally(self.process.wait().stdout)
 
 
 def lists(cluster: DoubleCluster) -> int:
@@ -81,7 +81,7 @@ def test_under_load(
     for round_ in range(rounds):
         expect(agent.end(number), 0 if number == signal.SIGTERM else -number, agent.log())
         loop.mark()
-        wait_until("it goes on", lambda: len(loop.since_mark()) > 20, 10, loop.process.result)
+        wait_until("it goes on", lambda: len(loop.since_mark()) > 20, loop.process.result)
         agent = agents.run(cluster, table)
         # The new table reaches the program, and not only new ones.
         pod = cluster.add_pod(f"new-{round_}", {"app": "web"})
@@ -102,7 +102,7 @@ def test_an_agent_that_hangs(cluster: DoubleCluster, agents: Agents, run_shim: S
     agent.process.send_signal(signal.SIGSTOP)
     loop.process.wait_log("no table of an agent at .*: no answer")
     loop.mark()
-    wait_until("connections", lambda: len(loop.since_mark()) > 20, 10, loop.process.result)
+    wait_until("connections", lambda: len(loop.since_mark()) > 20, loop.process.result)
     cluster.add_pod("new-0", {"app": "web"})
     agent.process.send_signal(signal.SIGCONT)
     loop.wait_mapped("new-0")
@@ -120,9 +120,9 @@ def test_what_the_reader_does_not_ask_for_is_left_alone_without_the_agent(
     loop = Loop(run_shim, service, table, "shop")
     agent.end(signal.SIGKILL)
 
-    wait_until("the agent is looked for", lambda: "no table of an agent" in loop.process.result().log, 10)
+    wait_until("the agent is looked for", lambda: "no table of an agent" in loop.process.result().log)
     loop.mark()
-    wait_until("more", lambda: len(loop.since_mark()) > 200, 10)
+    wait_until("more", lambda: len(loop.since_mark()) > 200)
 
     expect(set(loop.end()), {"vip"}, agent.log())
 
@@ -138,7 +138,7 @@ def test_started_before_its_agent(cluster: DoubleCluster, agents: Agents, run_sh
         loop.wait_mapped(pod)
     assert "no table of an agent" in loop.process.result().log, loop.process.result()
     loop.mark()
-    wait_until("more", lambda: len(loop.since_mark()) > 10, 10)
+    wait_until("more", lambda: len(loop.since_mark()) > 10)
     assert "vip" not in loop.since_mark(), loop.since_mark()
 
 
@@ -161,10 +161,10 @@ def test_a_table_that_is_outgrown(cluster: DoubleCluster, agents: Agents, run_sh
     ]
     cluster.create_service("bulk", selector={})
     cluster.server.load("endpointslices", bulk)
-    wait_until("a larger table", lambda: agent.metrics()["k8slb_table_endpoints"] > 10000, 20, agent.log)
+    wait_until("a larger table", lambda: agent.metrics()["k8slb_table_endpoints"] > 10000, agent.log)
     cluster.delete_pod(pods[0])
     loop.mark()
-    wait_until("the pod is gone", lambda: len(loop.since_mark()) > 20 and "web-0" not in loop.since_mark()[-10:], 10,
+    wait_until("the pod is gone", lambda: len(loop.since_mark()) > 20 and "web-0" not in loop.since_mark()[-10:],
                loop.process.result)
 
     moves = agent.metrics()["k8slb_readers_served_total"] - served
@@ -187,7 +187,7 @@ def test_a_restart_without_the_api_server(
     agent.wait_log("Could not connect to server")
     before.mark()
     after = Loop(run_shim, service, table)
-    wait_until("more", lambda: len(before.since_mark()) > 20, 10, before.process.result)
+    wait_until("more", lambda: len(before.since_mark()) > 20, before.process.result)
     expect((set(before.lines()) - PODS, set(after.lines())), (set(), {"vip"}), agent.log())
 
     cluster.start_api()
@@ -209,4 +209,4 @@ def test_the_table_goes_out_of_date(cluster: DoubleCluster, agents: Agents, run_
     process.wait_output("web-0")
     agent.end(signal.SIGKILL)
 
-    wait_until("left to kube-proxy", lambda: process.result().stdout.endswith("vip\n"), 15, process.result)
+    wait_until("left to kube-proxy", lambda: process.result().stdout.endswith("vip\n"), process.result)

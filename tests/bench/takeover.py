@@ -80,7 +80,7 @@ class Scene:
 
     def quiet(self) -> None:
         """A writer has its watches."""
-        wait_until("two watches", lambda: self.cluster.server.open_watches() == 2, 60, self.cluster.logs)
+        wait_until("two watches", lambda: self.cluster.server.open_watches() == 2, self.cluster.logs)
 
     def asked(self, since: Dict[object, int]) -> "Counter[str]":
         """Requests by what they are for, without those that were made before."""
@@ -141,7 +141,7 @@ def wait_swapped(follower: Follower, out: Pod, into: Pod, since: float) -> float
         last = [line.result for line in follower.lines(since)][-3 * PODS:]
         return len(last) == 3 * PODS and out.name not in last and into.name in last
 
-    wait_until("a change", settled, 90, follower.__str__)
+    wait_until("a change", settled, follower.__str__, timeout=90)
     lines = follower.lines(since)
     return max([line.start for line in lines if line.result == out.name], default=since) - since
 
@@ -152,7 +152,7 @@ def run_ends(one: Scene, report: Report, what: str, number: int) -> None:
     followers: List[Follower] = [one.follower() for _ in range(PROGRAMS)]
     ended: List[Follower] = []
     for follower in followers:
-        follower.wait_results({pod.name for pod in one.pods}, 60)
+        follower.wait_results({pod.name for pod in one.pods})
     before, began, changes = asked_of(one.cluster), time.monotonic(), []
     for _ in range(TAKEOVERS):
         one.quiet()
@@ -179,7 +179,7 @@ def run_prefork(one: Scene, report: Report) -> None:
     command = [sys.executable, "-c", PREFORK, Path(__file__).parents[1] / "e2e" / "programs"]
     began = time.monotonic()
     process = one.runner.start([*command, one.service.vip, one.service.port, TAKEOVERS], env=one.env)
-    process.wait_output("web-", 60)
+    process.wait_output("web-")
     before = asked_of(one.cluster)
     result = process.wait(600)
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -191,7 +191,7 @@ def run_prefork(one: Scene, report: Report) -> None:
 
 def run_curls(one: Scene, report: Report, what: str, slow: bool) -> None:
     first = one.follower()
-    first.wait_results({pod.name for pod in one.pods}, 60)
+    first.wait_results({pod.name for pod in one.pods})
     one.quiet()
     first.process.stop(signal.SIGTERM)
     if slow:

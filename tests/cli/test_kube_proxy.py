@@ -24,7 +24,6 @@ pytestmark = pytest.mark.clusters("real")
 
 NODE, ZONE = "n1", "z1"
 # kube-proxy writes its rules once a second at most (minSyncPeriod), the controllers take batches of changes.
-PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -118,7 +117,7 @@ class Agreement:
             return got == expected
 
         what = f"{who} at {self._vip} has {sorted(expected)}"
-        wait_until(what, met, PATIENCE, lambda: f"  got: {sorted(got)}", self.__str__, pause=0.05)
+        wait_until(what, met, lambda: f"  got: {sorted(got)}", self.__str__, pause=0.05)
 
     def _programmed(self) -> Set[Endpoint]:
         rules = Rules("ip" if "." in self._vip else "ip6")
@@ -140,7 +139,7 @@ class Agreement:
             last = [line.result for line in lines[-rounds:]]
             return len(last) == rounds and set(last) == names
 
-        self._follower.wait(f"connections to exactly {sorted(names)}", settled, PATIENCE)
+        self._follower.wait(f"connections to exactly {sorted(names)}", settled)
 
     def __str__(self) -> str:
         return str(self._follower or "")
@@ -395,4 +394,4 @@ def test_without_the_shim_kube_proxy_still_serves(proxied: Cluster, run_shim: Sh
     def seen() -> Set[str]:
         return {line.split()[2] for line in process.result().stdout.rpartition("\n")[0].splitlines()}
 
-    wait_until("answers of both", lambda: seen() == {pod.name for pod in pods}, PATIENCE, process.result)
+    wait_until("answers of both", lambda: seen() == {pod.name for pod in pods}, process.result)

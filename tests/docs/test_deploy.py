@@ -158,6 +158,6 @@ def proxy_url(proxy: "subprocess.Popen[bytes]", log: Path) -> str:
         assert proxy.poll() is None, log.read_text()
         return re.search(r"127\.0\.0\.1:\d+", log.read_text())
 
-    match = wait_until("kubectl proxy", address, 20, log.read_text)
+    match = wait_until("kubectl proxy", address, log.read_text)
     assert match
     return "http://" + match.group()

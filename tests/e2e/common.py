@@ -47,7 +47,7 @@ class Follower:
         balanced = itertools.dropwhile(lambda line: not re.fullmatch(r"[a-z]+-\d+", line.result), self.lines())
         return {line.result for line in balanced}
 
-    def wait(self, what: str, condition: Callable[[List[Line]], object], timeout: float = 10, since: float = 0) -> List[Line]:
+    def wait(self, what: str, condition: Callable[[List[Line]], object], since: float = 0) -> List[Line]:
         """Wait until the condition holds for the connections so far."""
         found: List[Line] = []
 
@@ -58,20 +58,20 @@ class Follower:
             assert met or not ended, f"{what}: the program ended\n{self}"
             return met
 
-        wait_until(what, look, timeout, self.__str__, pause=0.02)
+        wait_until(what, look, self.__str__, pause=0.02)
         return found
 
-    def wait_results(self, expected: Set[str], timeout: float = 10, since: float = 0) -> List[Line]:
+    def wait_results(self, expected: Set[str], since: float = 0) -> List[Line]:
         """Wait until all of these answered, and possibly others."""
-        return self.wait(f"answers of {sorted(expected)}", lambda lines: expected <= {line.result for line in lines}, timeout, since)
+        return self.wait(f"answers of {sorted(expected)}", lambda lines: expected <= {line.result for line in lines}, since)
 
     def watch(self, seconds: float, since: float) -> List[Line]:
         """The connections since then, once one began at least so many seconds later."""
-        return self.wait("enough connections", lambda lines: lines and lines[-1].start >= since + seconds, seconds + 10, since)
+        return self.wait("enough connections", lambda lines: lines and lines[-1].start >= since + seconds, since)
 
-    def wait_log(self, pattern: str, timeout: float = 10) -> str:
+    def wait_log(self, pattern: str) -> str:
         """The first line of the shim's log that the pattern is found in, once there is one."""
-        return self.process.wait_log(pattern, timeout)
+        return self.process.wait_log(pattern)
 
     def log(self) -> str:
         return self.process.result().log
@@ -108,14 +108,14 @@ def most_requests(seconds: float, retry_delay: float = 5) -> int:
     return count
 
 
-def expect_followed(follower: Follower, names: Set[str], timeout: float = 10) -> None:
+def expect_followed(follower: Follower, names: Set[str]) -> None:
     """From some moment on exactly these pods answer."""
 
     def settled(lines: List[Line]) -> bool:
         last = [line.result for line in lines[-4 * len(names):]]
         return len(last) >= 4 * len(names) and set(last) == names
 
-    follower.wait(f"connections to exactly {sorted(names)}", settled, timeout)
+    follower.wait(f"connections to exactly {sorted(names)}", settled)
 
 
 def three(cluster: Cluster, name: str = "web") -> Tuple[Service, List[Pod]]:

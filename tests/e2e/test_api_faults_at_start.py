@@ -108,10 +108,10 @@ def test_program_goes_on_as_without_the_shim(cluster: DoubleCluster, run_shim: S
     connections = cluster.server.connections()
     assert connections <= 2 * max(allowed, 1), f"{connections} TCP connections in {since_first:.1f} s\n{follower}"
     if case.log:
-        follower.wait_log("error.*(" + case.log + ")", 3)
+        follower.wait_log("error.*(" + case.log + ")")
     restore(cluster)
     if case.recovers:
-        follower.wait_results(names(pods), 10)
+        follower.wait_results(names(pods))
     expect(follower.results() - names(pods), {"vip"}, follower)
 
 

@@ -108,7 +108,7 @@ def test_the_last_good_table_serves_on(cluster: DoubleCluster, run_shim: ShimRun
         count = cluster.server.counts(resource, since=begin)
         assert count <= allowed, f"{resource}: {count} requests in {lasted:.1f} s, allowed {allowed}\n{cluster.logs()}\n{follower}"
     if case.log:
-        follower.wait_log("(error|info).*(" + case.log + ")", 3)
+        follower.wait_log("(error|info).*(" + case.log + ")")
     expect(follower.results_by_table(), names(pods), cluster.logs(), follower)
 
     cluster.server.accept_again()

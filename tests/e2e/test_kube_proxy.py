@@ -20,7 +20,7 @@ def test_programs_are_served_with_and_without_the_shim(cluster: RealCluster, run
     probe = client(vip, service.port)
     wait_until(
         "kube-proxy's rule for the VIP",
-        lambda: run_shim(probe, preload=False).stdout.strip() in names(pods), 10, cluster.logs)
+        lambda: run_shim(probe, preload=False).stdout.strip() in names(pods), cluster.logs)
 
     settings = {
         "without the shim": (False, {}),
@@ -31,7 +31,7 @@ def test_programs_are_served_with_and_without_the_shim(cluster: RealCluster, run
     }
     for what, (preload, env) in settings.items():
         for program in ("curl", "python", "c", "v4-mapped", "node"):
-            result = run_shim(LOOPS[program](vip, service.port, build), env=env, preload=preload, timeout=60)
+            result = run_shim(LOOPS[program](vip, service.port, build), env=env, preload=preload)
             found = tally(result.stdout)
             expect(set(found), names(pods), what, result, cluster.logs())  # at random: all of them with certainty
             expect((sum(found.values()), result.returncode), (300, 0), what, result)

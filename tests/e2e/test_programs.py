@@ -50,7 +50,7 @@ def test_connections_of_one_process_are_spread_evenly(
 ) -> None:
     service, pods = three(cluster)
     for number, host in enumerate((str(service.vip), "web.default.svc.cluster.local"), 1):
-        result = run_shim(LOOPS[program](host, service.port, build), env=cluster.env("web"), timeout=60)
+        result = run_shim(LOOPS[program](host, service.port, build), env=cluster.env("web"))
 
         expect(tally(result.stdout), Counter({pod.name: COUNT // 3 for pod in pods}), result, cluster.logs())
         expect((result.returncode, result.stderr), (0, ""), result)
@@ -117,7 +117,7 @@ def test_nginx_proxy_pass(cluster: Cluster, run_shim: ShimRunner, tmp_path: Path
     nginx = run_shim.start(["nginx", "-p", tmp_path, "-c", config], env=cluster.env("web"))
 
     curl = ["curl", "-sS", "--retry", "50", "--retry-connrefused", "--retry-delay", "0", "--retry-max-time", "10"]
-    result = run_shim([*curl, "-H", "Connection: close", f"http://127.0.0.1:{port}/[1-{COUNT}]"], preload=False, timeout=60)
+    result = run_shim([*curl, "-H", "Connection: close", f"http://127.0.0.1:{port}/[1-{COUNT}]"], preload=False)
 
     found = tally(result.stdout)
     # Each worker goes round by itself, so that a pod may be short or ahead by one for each of them.

@@ -52,17 +52,17 @@ def test_sanitizers_report_nothing(cluster: DoubleCluster, build: Build, tmp_pat
         for host in (str(service.vip), "web"):
             # The program itself is the plain one: only what was preloaded is watched.
             command = LOOPS[program](host, service.port, build)
-            result = run_shim(command, env={**cluster.env("web"), **watched}, timeout=60)
+            result = run_shim(command, env={**cluster.env("web"), **watched})
             expect(tally(result.stdout), Counter({pod.name: COUNT // 3 for pod in pods}), result, reports(tmp_path))
             expect((result.returncode, reports(tmp_path)), (0, ""), result, sanitized.preload())
         # Pods that change under a program that connects all the time.
         follower = Follower(run_shim, service, {**cluster.env("*", K8SLB_RETRY_DELAY="1"), **watched}, pause_ms=1)
-        expect_followed(follower, names(pods), 30)
+        expect_followed(follower, names(pods))
         for number in range(3, 9):
             cluster.server.fault(("rst", "error_410", "garbage")[number % 3], "endpointslices")
             pods.append(cluster.add_pod(f"web-{number}", {"app": "web"}))
             cluster.delete_pod(pods.pop(0))
-            expect_followed(follower, names(pods), 30)
+            expect_followed(follower, names(pods))
         # By a signal that the program takes, so that reports of the end of a process are made too.
         follower.process.stop(signal.SIGTERM)
         result = follower.process.result()

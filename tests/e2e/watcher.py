@@ -38,7 +38,7 @@ class SliceWatcher:
         except (OSError, ValueError, AttributeError, http.client.HTTPException):
             pass  # closed
 
-    def when(self, ip: str, ready: bool, since: float, timeout: float = 10) -> float:
+    def when(self, ip: str, ready: bool, since: float) -> float:
         """When the first event after `since` arrived that has (or has not) this address ready."""
 
         def first() -> float:
@@ -46,7 +46,7 @@ class SliceWatcher:
             return next(found, 0.0)
 
         what = f"event with {ip} {'ready' if ready else 'not ready'}"
-        return wait_until(what, first, timeout, lambda: self._events[-3:], pause=0.005)
+        return wait_until(what, first, lambda: self._events[-3:], pause=0.005)
 
     def close(self) -> None:
         if self._connection.sock:

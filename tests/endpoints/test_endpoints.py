@@ -35,7 +35,7 @@ def three_pods(cluster: Cluster) -> Any:
     pods = [cluster.add_pod(f"web-{i}", {"app": "web"}) for i in range(3)]
     cluster.wait_endpoints(service, 3)
     # The Endpoints object is written by a controller of its own, which may be later.
-    wait_until("the Endpoints object", lambda: endpoints_object_size(cluster) == 3, 10, lambda: endpoints_object_size(cluster))
+    wait_until("the Endpoints object", lambda: endpoints_object_size(cluster) == 3, lambda: endpoints_object_size(cluster))
     return service, pods
 
 
@@ -61,17 +61,17 @@ def test_the_background_sync_follows_the_service(cluster: Cluster, endpoints: An
     lb.sync()
     expect(len(lb.all()), 3, lb.messages)
     cluster.delete_pod(pods[0])
-    wait_until("two endpoints", lambda: len(lb.all()) == 2, 10, lb.all)
+    wait_until("two endpoints", lambda: len(lb.all()) == 2, lb.all)
     new = cluster.add_pod("web-9", {"app": "web"})
-    wait_until("the new endpoint", lambda: (new.ip, new.port) in lb.all(), 10, lb.all)
+    wait_until("the new endpoint", lambda: (new.ip, new.port) in lb.all(), lb.all)
     for pod in (pods[1], pods[2], new):
         cluster.set_ready(pod, False)
-    wait_until("no endpoint", lambda: not lb.all(), 10, lb.all)
+    wait_until("no endpoint", lambda: not lb.all(), lb.all)
     with pytest.raises(LibraryError) as none_ready:
         lb.next()
     expect(none_ready.value.code, errno.ENOENT, lb.messages)
     cluster.set_ready(new, True)
-    wait_until("the new endpoint alone", lambda: lb.all() == {(new.ip, new.port)}, 10, lb.all)
+    wait_until("the new endpoint alone", lambda: lb.all() == {(new.ip, new.port)}, lb.all)
 
 
 @pytest.mark.parametrize("discovery", [ENDPOINT_SLICES, ENDPOINTS])
@@ -81,7 +81,7 @@ def test_a_service_that_appears_later_is_found(cluster: Cluster, endpoints: Any,
     lb.sync()
     expect(lb.all(), set(), lb.messages)
     three_pods(cluster)
-    wait_until("three endpoints", lambda: len(lb.all()) == 3, 10, lb.all)
+    wait_until("three endpoints", lambda: len(lb.all()) == 3, lb.all)
 
 
 def test_a_deleted_service_has_no_endpoint(cluster: Cluster, endpoints: Any) -> None:
@@ -91,7 +91,7 @@ def test_a_deleted_service_has_no_endpoint(cluster: Cluster, endpoints: Any) -> 
     lb.sync()
     expect(len(lb.all()), 3, lb.messages)
     cluster.delete_service(service)
-    wait_until("no endpoint", lambda: not lb.all(), 10, lb.all)
+    wait_until("no endpoint", lambda: not lb.all(), lb.all)
 
 
 @pytest.mark.clusters("double")
@@ -114,13 +114,13 @@ def test_the_last_endpoints_survive_the_api_server(cluster: Any, endpoints: Any)
     lb.sync()
     cluster.stop_api()
     try:
-        wait_until("a message", lambda: bool(lb.messages), 10)
+        wait_until("a message", lambda: bool(lb.messages))
         expect(len(lb.all()), 3, lb.messages)
         lb.next()
     finally:
         cluster.start_api()
     cluster.delete_pod(pods[0])
-    wait_until("two endpoints", lambda: len(lb.all()) == 2, 10, lambda: (lb.all(), lb.messages))
+    wait_until("two endpoints", lambda: len(lb.all()) == 2, lambda: (lb.all(), lb.messages))
 
 
 @pytest.mark.clusters("double")

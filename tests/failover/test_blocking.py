@@ -143,7 +143,7 @@ def test_one_endpoint_or_one_attempt_is_one_plain_connect(
     )
     bare = run_shim.start([sys.executable, "-c", code, pods[0].ip, pods[0].port], preload=False)
     shimmed = run_shim.start([sys.executable, "-c", code, service.vip, service.port], env=cluster.env("web", **settings))
-    plain, result = bare.wait(20), shimmed.wait(20)
+    plain, result = bare.wait(), shimmed.wait()
 
     expect(plain.stdout.split()[0], {"refused": "ECONNREFUSED", "dropped": "ETIMEDOUT"}[how], plain)
     expect(result.stdout, plain.stdout, result)

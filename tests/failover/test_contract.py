@@ -91,7 +91,7 @@ class Stage:
     def act(self) -> Dict[Tuple[str, bool], Result]:
         for _process, fifo in self._waiting:
             os.close(os.open(fifo, os.O_WRONLY))
-        return {key: process.wait(60) for key, process in self._runs.items()}
+        return {key: process.wait() for key, process in self._runs.items()}
 
 
 def bring_about(state: str, dead: Pod, other: Pod, firewall: Firewall) -> None:

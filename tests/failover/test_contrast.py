@@ -30,7 +30,7 @@ def test_a_black_hole_behind_kube_proxy(
     service, pods = web(cluster)
     cluster.start_proxy("nftables")
     probe = client(1, str(service.vip), service.port)
-    wait_until("kube-proxy's rule", lambda: "web-" in run_shim(probe, preload=False).stdout, 10, cluster.logs)
+    wait_until("kube-proxy's rule", lambda: "web-" in run_shim(probe, preload=False).stdout, cluster.logs)
     firewall.drop(pods[0])
 
     without = run_shim(client(COUNT, str(service.vip), service.port), preload=False, timeout=90)

@@ -28,7 +28,7 @@ def test_threads_learn_from_each_other(cluster: Cluster, run_shim: ShimRunner, b
         next(turns)()
         return process.process.poll() is not None
 
-    wait_until("its end", ended, LONGEST_S, process.result, pause=0.1)
+    wait_until("its end", ended, process.result, pause=0.1, timeout=LONGEST_S)
     result = process.result()
     expect((result.returncode, result.stderr), (0, ""), result)
     told = {int(error): int(number) for error, number in (line.split() for line in result.stdout.splitlines())}

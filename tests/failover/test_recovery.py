@@ -68,7 +68,7 @@ def test_one_connection_tries_it(cluster: Cluster, run_shim: ShimRunner, firewal
     }
     running = {name: run_shim.start(command, env=env) for name, command in commands.items()}
     while running:
-        name = wait_until("the end of one", lambda: next((n for n, p in running.items() if p.process.poll() is not None), ""), 20)
+        name = wait_until("the end of one", lambda: next((n for n, p in running.items() if p.process.poll() is not None), ""))
         result = running.pop(name).result()
         # Its own outcome is known at once. The non-blocking program has asked for its peer, no more, before it ended.
         expect_even(run_shim, cluster, *services[name], result)
@@ -77,7 +77,7 @@ def test_one_connection_tries_it(cluster: Cluster, run_shim: ShimRunner, firewal
         if name == "web":
             expect({one.result for one in connections(result)}, {"web-0", "web-1", "web-2"}, result)
 
-    result = waiting.wait(20)
+    result = waiting.wait()
     told = connections(result)
     expect((len(told), {one.result for one in told}), (CONNECTIONS, {"news-1", "news-2"}), result)
     # At the start, and once more when its ejection is over.

@@ -78,6 +78,8 @@ def descriptors(pid: int) -> List[int]:
 
 def expect_clean_survivor(pid: int, name: str, *logs: Any) -> None:
     """A process that went on has its own thread, one engine, and standard input, output and error."""
+    # A thread has its creator's name until it gives itself one.
+    wait_until("the engine's name", lambda: "k8slb" in threads(pid), lambda: threads(pid), *logs)
     expect((threads(pid), descriptors(pid)), (sorted([name, "k8slb"]), [0, 1, 2]), *logs)
 
 
@@ -90,10 +92,10 @@ def is_gone(pid: int) -> bool:
 
 
 def wait_gone(pid: int, *logs: Any) -> None:
-    wait_until(f"end of process {pid}", lambda: is_gone(pid), 10, *logs)
+    wait_until(f"end of process {pid}", lambda: is_gone(pid), *logs)
 
 
 def wait_no_watch(cluster: DoubleCluster) -> None:
     """No engine is left: nobody watches any more."""
-    wait_until("end of all watches", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
+    wait_until("end of all watches", lambda: cluster.server.open_watches() == 0, cluster.logs)
 

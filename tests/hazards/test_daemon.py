@@ -58,8 +58,8 @@ def test_a_daemon_is_as_without_us_and_balanced(
     program = run_shim.start(command, env=cluster.env("web"))
     pid = wait_daemon(program, daemons)
 
-    result = program.wait(5)
-    expect((result.returncode, result.stderr), (plain.wait(5).returncode, plain.result().stderr), result)
+    result = program.wait()
+    expect((result.returncode, result.stderr), (plain.wait().returncode, plain.result().stderr), result)
     expect(answers(plain.result().stdout, "daemon"), {"vip": 6}, plain.result())
     expect(answers(result.stdout, "daemon"), {pod.name: 2 for pod in pods}, result)
     expect_clean_survivor(pid, "become_daemon", result)
@@ -78,7 +78,7 @@ def test_storm_of_daemons(cluster: DoubleCluster, run_shim: ShimRunner, build: B
         command = [build.programs / "become_daemon", service.vip, 80, WAYS[number % len(WAYS)], chance.randrange(30000)]
         program = run_shim.start(command, env=cluster.env("web"))
         pid = wait_daemon(program, daemons)
-        result = program.wait(5)
+        result = program.wait()
         expect((result.returncode, result.stderr), (0, ""), result)
         expect(answers(result.stdout, "daemon"), {pod.name: 2 for pod in pods}, result)
         expect_clean_survivor(pid, "become_daemon", result)

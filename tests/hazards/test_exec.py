@@ -51,7 +51,7 @@ def test_exec_under_load(cluster: DoubleCluster, run_shim: ShimRunner, build: Bu
     images = counts(20, 200)
     before = shared_memory()
 
-    result = run_shim([build.programs / "spawn", service.vip, 80, "exec-load", images], env=cluster.env("web"), timeout=60)
+    result = run_shim([build.programs / "spawn", service.vip, 80, "exec-load", images], env=cluster.env("web"))
 
     asked = answers(result.stdout, "program")
     expect((result.returncode, result.stderr, answers(result.stdout, "last")), (0, "", {"image": 1}), result)

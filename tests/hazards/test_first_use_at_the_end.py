@@ -23,7 +23,7 @@ def test_the_end_of(cluster: Cluster, run_shim: ShimRunner, build: Build, point:
     web = target(cluster)
     points = point if before == "nothing" else f"thread,main,{point}"
     for _ in range(RUNS):
-        result = run_shim([build.programs / "lifetime", *web.arguments, points], env=cluster.env("web"), timeout=10)
+        result = run_shim([build.programs / "lifetime", *web.arguments, points], env=cluster.env("web"))
 
         expect_clean(result)
         answers = by_point(result)

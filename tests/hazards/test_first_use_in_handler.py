@@ -35,7 +35,7 @@ def test_a_handler_that_interrupts_malloc(
         # Any phase of the loop: from its first round, when the allocator still sets itself up, to a warm one.
         microseconds = chance.randrange(20, 3000)
         command = [build.programs / "signal_dial", *web.arguments, SIGNALS, microseconds, how]
-        result = run_shim(command, env=cluster.env("web", LD_PRELOAD=preload), timeout=10)
+        result = run_shim(command, env=cluster.env("web", LD_PRELOAD=preload))
 
         expect_clean(result, f"run {run}, {microseconds} us")
         found = by_point(result)

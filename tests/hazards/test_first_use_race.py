@@ -28,7 +28,7 @@ def wait_one_engine(program: ShimProcess) -> None:
     program.wait_output("end\n")
     pid = int(next(iter(by_point(program.result())["pid"])))
     wait_until(
-        "one engine, and no other thread", lambda: threads_of(pid) == ["first_use_race", "k8slb"], 10, program.result,
+        "one engine, and no other thread", lambda: threads_of(pid) == ["first_use_race", "k8slb"], program.result,
         lambda: threads_of(pid),
     )
 
@@ -37,13 +37,13 @@ def race(
     cluster: DoubleCluster, run_shim: ShimRunner, build: Build, web: Target, threads: int, *how: str, left: str = "nothing"
 ) -> Tuple["Counter[str]", str]:
     """One process; who answered its threads, and what is wrong with the rest ("" for nothing)."""
-    wait_until("the end of the watches before", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
+    wait_until("the end of the watches before", lambda: cluster.server.open_watches() == 0, cluster.logs)
     if left == "nothing":
         shared.forget()
     cluster.server.log.clear()
     program = run_shim.start([build.programs / "first_use_race", *web.arguments, threads, *how], env=cluster.env("web"))
     wait_one_engine(program)
-    wait_until("both watches", lambda: cluster.server.open_watches() == len(KINDS), 10, program.result, cluster.logs)
+    wait_until("both watches", lambda: cluster.server.open_watches() == len(KINDS), program.result, cluster.logs)
     result = program.result()
     requests = {(kind, verb): cluster.server.counts(kind, verb) for kind in KINDS for verb in ("list", "watch")}
     program.stop()

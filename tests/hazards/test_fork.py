@@ -58,7 +58,7 @@ def test_child_and_grandchild_follow_changes(cluster: DoubleCluster, run_shim: S
     program.wait_output("child runs\n")
 
     cluster.add_pod("late", {"app": "web"})
-    result = program.wait(15)
+    result = program.wait()
 
     expect(result.returncode, 0, result)
     for tag in ("child", "grandchild"):
@@ -93,13 +93,13 @@ def test_storm_of_forks_during_the_first_sync(cluster: DoubleCluster, run_shim: 
     children = 0
     for _ in range(programs):
         program = run_shim.start([build.programs / "forks", service.vip, 80, "storm", each], env=cluster.env("web"))
-        program.wait_output("end", timeout=20)
+        program.wait_output("end")
         result = program.result()
         expect(together(result, "parent", "child"), evenly(pods, 6 + each * 3), result)
         expect_clean_survivor(program.pid, "forks", result)
         children += sum(answers(result.stdout, "child").values()) // 3
         program.process.terminate()
-        expect(program.wait(5).returncode, 0, result)
+        expect(program.wait().returncode, 0, result)
     wait_no_watch(cluster)
     expect(shared_memory(), before)
     print(f"\nforks during the first sync: {children} of {programs * each} children balanced, "

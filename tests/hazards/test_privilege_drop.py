@@ -112,9 +112,9 @@ def test_a_drop_in_the_middle_of_the_first_sync(cluster: DoubleCluster, run_shim
     )
 
     program = run_shim.start(python(code, service.vip, 80, root / "now"), env=cluster.env("web", K8SLB_RETRY_DELAY="1"))
-    wait_until("a request", lambda: cluster.server.log.records(), 10, program.result)
+    wait_until("a request", lambda: cluster.server.log.records(), program.result)
     (root / "now").touch()
-    result = program.wait(30)
+    result = program.wait()
 
     expect((result.returncode, result.stderr, facts(result)), (0, "", [[1]]), result)
     expect_balanced(result.stdout.splitlines()[-9:], pods, result)
@@ -197,7 +197,7 @@ def test_the_same_before_the_first_table_of_another_process(
     cluster.server.fault("stall_headers", times=None, seconds=None)
     env = cluster.env("web", K8SLB_SYNC_TIMEOUT="300")
     writer = run_shim.start(python(IDENTITIES + "ask(1)\ntime.sleep(60)\n", service.vip, 80), env=env)
-    writer.wait_output("vip", 10)
+    writer.wait_output("vip")
     code = IDENTITIES + "ask(1)\n" + CAPABILITIES_DIFFER[how] + f"show(told(os.setuid, {NOBODY}))\n"
 
     expect_same_facts(run_shim, python(code, service.vip, 80), env)

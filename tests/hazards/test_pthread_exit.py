@@ -25,8 +25,8 @@ def test_the_process_ends_with_its_last_thread(
     command = [build.programs / "threads_remain", service.vip, 80, 6, last]
 
     plain = run_shim(command, preload=False)
-    with server(cluster, behaviour, K8SLB_SYNC_TIMEOUT="2000" if behaviour == "normal" else "50") as env:
-        result = run_shim(command, env=env, timeout=10)
+    with server(cluster, behaviour, K8SLB_SYNC_TIMEOUT="30000" if behaviour == "normal" else "50") as env:
+        result = run_shim(command, env=env)
 
     def words(output: str) -> List[str]:
         return [line for line in output.splitlines() if not line.startswith(("main ", "thread "))]
@@ -37,7 +37,7 @@ def test_the_process_ends_with_its_last_thread(
     expect(answers(result.stdout, "main"), balanced, result)
     asked = answers(result.stdout, "thread")
     expect((sum(asked.values()), set(asked) <= {"vip", *balanced}), (12, True), result)
-    assert result.seconds < plain.seconds + 1, (result, plain)
+    assert result.seconds < plain.seconds + 20, (result, plain)
 
 
 def test_no_call_waits_for_a_table_that_never_comes(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
@@ -46,9 +46,9 @@ def test_no_call_waits_for_a_table_that_never_comes(cluster: DoubleCluster, run_
     command = [build.programs / "threads_remain", service.vip, 80, 6, "unasked"]
 
     plain = run_shim(command, preload=False)
-    result = run_shim(command, env=cluster.env("web", K8SLB_SYNC_TIMEOUT="2000"), timeout=30)
+    result = run_shim(command, env=cluster.env("web", K8SLB_SYNC_TIMEOUT="30000"))
 
     expect(answers(result.stdout, "thread"), {"vip": 12}, result)
     expect((result.returncode, result.stderr), (0, ""), result)
-    assert result.seconds < plain.seconds + 1, (result, plain)
+    assert result.seconds < plain.seconds + 20, (result, plain)
     expect(cluster.server.requests(), [], result)

@@ -151,7 +151,7 @@ def test_a_full_disk_costs_lines_only(cluster: DoubleCluster, run_shim: ShimRunn
     filler.unlink()
     before = log.stat().st_size
     cluster.delete_pod(added)
-    wait_until("lines after the disk has room", lambda: log.stat().st_size > before, 10, follower)
+    wait_until("lines after the disk has room", lambda: log.stat().st_size > before, follower)
     expect_followed(follower, names(pods))
     # Only where the disk was full may there be a piece of a line.
     torn = [line for line in log.read_text()[:-1].split("\n") if not LINE.fullmatch(line)]

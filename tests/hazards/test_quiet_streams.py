@@ -136,7 +136,7 @@ def test_a_log_that_cannot_be_written(
     (folder / "loop").symlink_to("loop")
     env = cluster.env("web", K8SLB_POLICY="wrong", K8SLB_LOG=f"debug:{LOG_PLACES[place].format(folder=folder)}")
 
-    result = run_shim([build.programs / "connect_loop", service.vip, 80, 4, "plain"], env=env, timeout=10)
+    result = run_shim([build.programs / "connect_loop", service.vip, 80, 4, "plain"], env=env)
 
     expect_quiet(result)
     assert "vip" not in result.stdout, result

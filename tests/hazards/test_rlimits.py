@@ -132,7 +132,7 @@ def test_limits_set_while_it_runs(
     running.wait_output("limited\n")
     cluster.add_pod("late", {"app": "web"})
 
-    result = running.wait(20)
+    result = running.wait()
 
     expect((result.returncode, result.stderr), (0, ""), result)
     *answers, cpu_ms = result.stdout.replace("limited\n", "").splitlines()

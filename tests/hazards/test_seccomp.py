@@ -30,11 +30,17 @@ ONE_ATTEMPT = {"K8SLB_ATTEMPTS": "1"}
 def go_on(program: ShimProcess) -> List[str]:
     """Its lines to the end, once it was told to go on."""
     os.kill(program.pid, signal.SIGUSR1)
-    return program.wait(20).stdout.splitlines()
+    return program.wait().stdout.splitlines()
 
 
 def expect_rested(lines: List[str], program: ShimProcess) -> None:
     assert int(lines[-1]) < 100, program.result()
+
+
+def expect_not_held_up(program: ShimProcess) -> None:
+    """No call waited for a table: that would have taken all of run_shim's K8SLB_SYNC_TIMEOUT."""
+    result = program.result()
+    assert result.seconds < 10, result
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -81,7 +87,7 @@ def test_session_affinity_behind_a_filter(
     program = run_shim.start(
         [build.programs / "sandbox", service.vip, 80, "after", "self", action, sticky.vip], env=cluster.env("web,sticky", **ONE_ATTEMPT)
     )
-    program.wait_output("waiting\n", 5)
+    program.wait_output("waiting\n")
 
     lines = go_on(program)
 
@@ -99,6 +105,7 @@ def test_a_filter_of_all_threads_that_refuses(cluster: DoubleCluster, run_shim: 
     vip = stand_in(cluster, service)
     program = run_shim.start([build.programs / "sandbox", service.vip, 80, "after", "all", "errno"], env=cluster.env("web"))
     program.wait_output("waiting\n")
+    expect_not_held_up(program)
     expect_balanced(program.result().stdout.splitlines()[4:-1], pods, program.result())
 
     cluster.add_pod("late", {"app": "web"})
@@ -110,7 +117,7 @@ def test_a_filter_of_all_threads_that_refuses(cluster: DoubleCluster, run_shim: 
 
 
 def ended_by(program: ShimProcess, number: int) -> None:
-    wait_until("its end", lambda: program.process.poll() is not None, 10, program.result)
+    wait_until("its end", lambda: program.process.poll() is not None, program.result)
     expect(program.result().returncode, -number, program.result())
 
 
@@ -142,7 +149,8 @@ def test_a_first_call_behind_a_filter_that_refuses(cluster: DoubleCluster, run_s
     service, _pods = web(cluster)
     vip = stand_in(cluster, service)
     program = run_shim.start([build.programs / "sandbox", service.vip, 80, "before", "self", "errno"], env=cluster.env("web"))
-    program.wait_output("waiting\n", 2)
+    program.wait_output("waiting\n")
+    expect_not_held_up(program)
 
     lines = go_on(program)
 

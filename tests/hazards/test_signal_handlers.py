@@ -30,7 +30,7 @@ def test_handlers_run_on_the_programs_thread(
     command = [build.programs / "timers", service.vip, 80, counts(1000, 20000), flags]
 
     bare = run_shim([*command, "late"], preload=False)
-    shimmed = run_shim([*command, when], env=cluster.env("web"), timeout=60)
+    shimmed = run_shim([*command, when], env=cluster.env("web"))
 
     expect_same(shimmed, bare)
     (*answers, told), (*_, bare_told) = shimmed.stdout.splitlines(), bare.stdout.splitlines()

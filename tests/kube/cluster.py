@@ -9,7 +9,7 @@ import abc
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
-from tests.harness import wait_until
+from tests.harness import PATIENCE_S, wait_until
 from tests.kube.pods import PodListener
 
 Endpoint = Tuple[str, int]
@@ -138,7 +138,7 @@ class Cluster(abc.ABC):
     def endpoints(self, service: Service) -> Set[Endpoint]:
         """The (ip, port) of all ready endpoints of all ports in the Service's EndpointSlices, as the API tells them now."""
 
-    def wait_endpoints(self, service: Service, expected: Union[int, Set[Endpoint]], timeout: float = 10) -> Set[Endpoint]:
+    def wait_endpoints(self, service: Service, expected: Union[int, Set[Endpoint]], timeout: float = PATIENCE_S) -> Set[Endpoint]:
         """Wait until endpoints() is the expected set, or has the expected number. Raises AssertionError after timeout
         seconds, with both sides shown. Returns the endpoints."""
         found: Set[Endpoint] = set()
@@ -150,7 +150,7 @@ class Cluster(abc.ABC):
 
         wanted = f"{expected} endpoints" if isinstance(expected, int) else sorted(expected)
         what = f"{wanted} of {service.namespace}/{service.name}"
-        wait_until(what, met, timeout, lambda: f"API tells: {sorted(found)}", self.logs, pause=0.02)
+        wait_until(what, met, lambda: f"API tells: {sorted(found)}", self.logs, pause=0.02, timeout=timeout)
         return found
 
     @abc.abstractmethod

@@ -115,7 +115,7 @@ class RealCluster(Cluster):
     def _start(self) -> None:
         self._api.start()
         chain = self._path("certificates/apiserver.crt")
-        wait_until("API server's certificate", lambda: _pem_count(chain) >= 2, START_TIMEOUT, self.logs)
+        wait_until("API server's certificate", lambda: _pem_count(chain) >= 2, self.logs, timeout=START_TIMEOUT)
         # The server's own certificate comes first, then the authority that signed it.
         with open(chain) as file:
             self._write("ca.crt", file.read().split("-----END CERTIFICATE-----\n")[1] + "-----END CERTIFICATE-----\n")
@@ -153,7 +153,7 @@ class RealCluster(Cluster):
             return False
 
     def _wait_ready(self) -> None:
-        wait_until("/readyz of the API server", self._ready, START_TIMEOUT, self.logs)
+        wait_until("/readyz of the API server", self._ready, self.logs, timeout=START_TIMEOUT)
 
     def request(
         self, method: str, path: str, body: Optional[Mapping[str, Any]] = None, content_type: Optional[str] = None
@@ -240,7 +240,7 @@ class RealCluster(Cluster):
             self._do("DELETE", endpoints, but=[404])
             return not self._do("GET", slices)["items"] and self.request("GET", endpoints)[0] == 404
 
-        wait_until(f"removal of the endpoints of {service.name}", gone, 10, self.logs)
+        wait_until(f"removal of the endpoints of {service.name}", gone, self.logs)
 
     def add_pod(
         self,
@@ -315,7 +315,7 @@ class RealCluster(Cluster):
             "--conntrack-max-per-core=0",
         )
         self._proxy.start()
-        wait_until("kube-proxy", lambda: _connects(API_VIP, 443), START_TIMEOUT, self.logs)
+        wait_until("kube-proxy", lambda: _connects(API_VIP, 443), self.logs, timeout=START_TIMEOUT)
 
     @contextlib.contextmanager
     def kubectl_proxy(self) -> Iterator[str]:
@@ -324,7 +324,7 @@ class RealCluster(Cluster):
         proxy = self._process("kubectl", "proxy", "--kubeconfig=" + self._path("kubeconfig"), f"--port={port}")
         proxy.start()
         try:
-            wait_until("kubectl proxy", lambda: _connects("127.0.0.1", port), START_TIMEOUT, proxy.log_end)
+            wait_until("kubectl proxy", lambda: _connects("127.0.0.1", port), proxy.log_end, timeout=START_TIMEOUT)
             yield f"127.0.0.1:{port}"
         finally:
             proxy.stop()

@@ -143,7 +143,7 @@ def test_api_comes_back_with_its_data(cluster: Cluster) -> None:
     expect(cluster.endpoints(service), {pod.endpoint for pod in pods})
     # The controllers follow again.
     cluster.delete_pod(pods[0])
-    cluster.wait_endpoints(service, 2, timeout=30)
+    cluster.wait_endpoints(service, 2)
 
 
 def test_env_is_complete(cluster: Cluster) -> None:
@@ -216,7 +216,7 @@ def test_kube_proxy_serves_the_vip(cluster: RealCluster) -> None:
     cluster.start_proxy(mode="nftables")
     url = f"http://{service.vip}/"
     probe = ["curl", "-sf", "-m", "1", url]
-    wait_until("an answer at the VIP", lambda: subprocess.run(probe, stdout=subprocess.DEVNULL).returncode == 0, 10, cluster.logs)
+    wait_until("an answer at the VIP", lambda: subprocess.run(probe, stdout=subprocess.DEVNULL).returncode == 0, cluster.logs)
     names = {curl(url).strip() for _ in range(60)}
     expect(names, {pod.name for pod in pods}, cluster.logs())
     cluster.stop_proxy()

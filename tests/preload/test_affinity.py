@@ -57,7 +57,7 @@ def test_affinity_ends_with_its_pod(cluster: Any, run_shim: ShimRunner) -> None:
 
     # A process that starts within a second of the one before may show the table that it left, and
     # hears of the deletion between two of its connections.
-    wait_until("another pod", moved, 5)
+    wait_until("another pod", moved)
 
 
 @pytest.mark.clusters("double")

@@ -117,7 +117,7 @@ def test_a_changed_file_moves_the_traffic(run_shim: ShimRunner, pods: Dict[str, 
     change(path, dump(pods["second"]))
     program.wait_output("second")
     change(path, dump(pods["last"]))
-    expect(program.wait(20).stdout.split(), ["first", "second", "last"], program.result())
+    expect(program.wait().stdout.split(), ["first", "second", "last"], program.result())
 
 
 def test_an_exchanged_link_of_a_mounted_config_map_is_noticed(run_shim: ShimRunner, pods: Dict[str, int], tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_exchanged_link_of_a_mounted_config_map_is_noticed(run_shim: ShimRunn
     program.wait_output("first")
     os.symlink("..1", tmp_path / "..data_tmp")
     os.rename(tmp_path / "..data_tmp", tmp_path / "..data")
-    expect(program.wait(20).stdout.split(), ["first", "last"], program.result())
+    expect(program.wait().stdout.split(), ["first", "last"], program.result())
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_bad_document_is_told_and_the_last_good_one_serves(run_shim: ShimRunne
     replace(path, bad)
     program.wait_log(re.escape(f"error: {path}: "))
     replace(path, dump(pods["last"]))
-    result = program.wait(20)
+    result = program.wait()
     expect(result.stdout.split(), ["first", "last"], result)
 
 
@@ -155,7 +155,7 @@ def test_one_bad_item_costs_only_itself(run_shim: ShimRunner, pods: Dict[str, in
     bad = {"kind": "Service", "metadata": {"namespace": "default", "name": "bad", "resourceVersion": "1"}, "spec": {"ports": "none"}}
     other = {"kind": "ConfigMap", "metadata": {"namespace": "default", "name": "web"}}
     path.write_text(dump(pods["last"], [bad, other]))
-    result = follow(run_shim, path).wait(20)
+    result = follow(run_shim, path).wait()
     expect(result.stdout.split(), ["last"], result)
     assert "Service default/bad: " in result.log, result
 
@@ -165,7 +165,7 @@ def test_a_file_that_comes_late_is_found(run_shim: ShimRunner, pods: Dict[str, i
     program = follow(run_shim, path)
     program.wait_log("No such file")
     replace(path, dump(pods["last"]))
-    expect(program.wait(20).stdout.split()[-1], "last", program.result())
+    expect(program.wait().stdout.split()[-1], "last", program.result())
 
 
 def test_the_log_in_the_same_folder_is_no_change(run_shim: ShimRunner, pods: Dict[str, int], tmp_path: Path) -> None:

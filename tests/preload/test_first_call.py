@@ -156,6 +156,6 @@ def test_the_table_is_used_once_it_comes(cluster: Cluster, run_shim: ShimRunner)
     program = run_shim.start(python(code, NODE_IP, service.vip), env=cluster.env("web", K8SLB_RETRY_DELAY="1"))
     program.wait_output("first\n")
     cluster.start_api()
-    result = program.wait(25)
+    result = program.wait()
 
     expect((result.returncode, sum(pod.connections() for pod in pods)), (0, 1), result)

@@ -45,7 +45,7 @@ def test_a_child_outlives_its_parent_and_follows_changes(cluster: Cluster, run_s
     )
 
     program = run_shim.start(python(code, service.vip), env=cluster.env("web"))
-    program.process.wait(10)
+    program.process.wait()
     program.wait_output("alone\n")
     expect(tally(program.result().stdout.split("alone")[0]), Counter({pod.name: 11 for pod in pods}), program.result())
     cluster.add_pod("late", {"app": "web"})

@@ -45,7 +45,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
-from tests.harness import Build, Environment, Result, ShimProcess, ShimRunner, expect, wait_until
+from tests.harness import PATIENCE_S, Build, Environment, Result, ShimProcess, ShimRunner, expect, wait_until
 from tests.kube.cluster import Cluster, Pod, Service
 
 MODES = (False, True)  # values of preload: first the reference, then the shim
@@ -194,6 +194,19 @@ class World:
         self.backends.append(backend)
         return backend
 
+    @contextlib.contextmanager
+    def refusing(self, backend: Backend) -> Iterator[None]:
+        """As kube-proxy answers for a Service without endpoints: connections to its VIP are refused by the kernel."""
+        family = "ip6" if ":" in backend.vip else "ip"
+        _nft(
+            f"add chain inet {_TABLE} none {{ type filter hook output priority -150 ; }}\n"  # before the one of the VIPs
+            f"add rule inet {_TABLE} none {family} daddr {backend.vip} tcp dport {backend.port} reject with tcp reset\n"
+        )
+        try:
+            yield
+        finally:
+            _nft(f"flush chain inet {_TABLE} none\ndelete chain inet {_TABLE} none\n")
+
     # --- counting
 
     def traffic(self, backend: Backend) -> Traffic:
@@ -256,6 +269,13 @@ class World:
         with contextlib.nullcontext() if preload else self._names():
             yield
 
+    def leave_table(self, env: Optional[Environment] = None, user: str = "root") -> None:
+        """As after a program of this user that has just ended. A first connection that does not block waits 300 ms for a
+        table, which a busy machine may need to list all anew; one that was left is shown within that time."""
+        if self.backends:
+            change_user = [] if user == "root" else ["setpriv", f"--reuid={user}", "--clear-groups", "--"]
+            self.run_shim([*change_user, "getent", "ahosts", self.backends[0].name], env=self.env(env))
+
     def start(
         self,
         command: Sequence[Any],
@@ -266,6 +286,8 @@ class World:
         listening: Optional[Tuple[str, int]] = None,
     ) -> ShimProcess:
         """Start a program; listening: return once it accepts connections at this address."""
+        if preload:
+            self.leave_table(env)
         process = self.run_shim.start(command, env=self.env(env), preload=preload, cwd=str(cwd) if cwd else None, stdin=stdin)
         self._started.add(process.pid)
         if listening:
@@ -273,13 +295,15 @@ class World:
         return process
 
     def run(
-        self, command: Command, preload: bool, env: Optional[Environment] = None, stdin: Optional[str] = None, timeout: float = 30
+        self, command: Command, preload: bool, env: Optional[Environment] = None, stdin: Optional[str] = None, timeout: float = PATIENCE_S
     ) -> Run:
         """Run a program to its end in a new directory, which is its home too. A function as command is given the
         directory first, to put files there."""
         directory = self.new_directory("with" if preload else "without")
         words = command(directory) if callable(command) else command
         report = self.directory / f"{directory.name}.files"
+        if preload:
+            self.leave_table(env)
         settings = dict(self.env({"HOME": str(directory), **(env or {})}))
         if preload:
             full = self.run_shim.env(settings)
@@ -309,7 +333,7 @@ class World:
         returncode: int = 0,
         env: Optional[Environment] = None,
         stdin: Optional[str] = None,
-        timeout: float = 30,
+        timeout: float = PATIENCE_S,
     ) -> Tuple[Run, Run]:
         """Run a program without and with the shim and compare. wanted: connections to each Service, in each of the runs.
         same: takes out of stdout and stderr what differs between any two runs; names of pods and of the run's directory
@@ -367,7 +391,7 @@ def without(*patterns: str) -> Normalise:
     return lambda text: everything.sub("*", text)
 
 
-def wait_listening(address: Tuple[str, int], process: Optional[ShimProcess] = None, timeout: float = 20) -> None:
+def wait_listening(address: Tuple[str, int], process: Optional[ShimProcess] = None) -> None:
     """Until somebody accepts connections there."""
 
     def look() -> bool:
@@ -376,7 +400,7 @@ def wait_listening(address: Tuple[str, int], process: Optional[ShimProcess] = No
             return True
         return False
 
-    wait_until(f"a server at {address}", look, timeout, process.result if process else "", pause=0.03)
+    wait_until(f"a server at {address}", look, process.result if process else "", pause=0.03)
 
 
 def files_of_tree(pid: int, numbered: bool = True) -> "Counter[Tuple[str, ...]]":
@@ -398,7 +422,7 @@ def files_of_tree(pid: int, numbered: bool = True) -> "Counter[Tuple[str, ...]]"
         last.append(look())
         return len(last) > 3 and last[-1] == last[-2] == last[-3]
 
-    wait_until("descriptors that stay", unchanged, 10, lambda: last[-3:], pause=0.05)
+    wait_until("descriptors that stay", unchanged, lambda: last[-3:], pause=0.05)
     return last[-1]
 
 

@@ -53,21 +53,21 @@ def test_mod_proxy(world: World, by: str) -> None:
         with world.mode(preload):
             command = ["apache2", "-D", "FOREGROUND", "-f", directory / "httpd.conf"]
             server = world.start(command, preload, env=world.public_env(), cwd=directory, listening=ADDRESS)
-            wait_until("its processes", lambda: len(children(server.pid)) == PROCESSES, 10, server.result)
+            wait_until("its processes", lambda: len(children(server.pid)) == PROCESSES, server.result)
             with world.counting({web: COUNT}, preload, uneven=PROCESSES, shown=server.result):
                 expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
             files = [files_of_tree(server.pid, numbered=False)]
             before = children(server.pid)
             with asking(ADDRESS) as found:
                 os.kill(server.pid, signal.SIGUSR1)
-                wait_until("other processes", lambda: replaced(server.pid, before), 20, server.result)
-                wait_until("requests", lambda: sum(found.values()) >= COUNT, 20, server.result)
+                wait_until("other processes", lambda: replaced(server.pid, before), server.result)
+                wait_until("requests", lambda: sum(found.values()) >= COUNT, server.result)
             expect_only(found, web.pod_names, server.result())
             with world.counting({web: COUNT}, preload, uneven=PROCESSES, shown=server.result):
                 expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
             files.append(files_of_tree(server.pid, numbered=False))
             os.kill(server.pid, signal.SIGTERM)
-            result = server.wait(10)
+            result = server.wait()
         told = re.sub(r"^\[.*?\] |\[pid \d+:tid \d+\] ", "", result.stderr, flags=re.MULTILINE)
         told = told.replace(str(directory), "DIRECTORY")
         seen.append((files, told, result.stdout, result.returncode))

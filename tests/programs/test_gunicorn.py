@@ -45,20 +45,20 @@ def test_workers(world: World, preload_app: bool, by: str) -> None:
 
             killed = workers(server.pid)
             os.kill(min(killed), signal.SIGKILL)
-            wait_until("another worker", lambda: len(workers(server.pid) - killed) == 1, 10, server.result)
+            wait_until("another worker", lambda: len(workers(server.pid) - killed) == 1, server.result)
             warm_up(server)
             before = workers(server.pid)
             with asking(ADDRESS) as found:
                 os.kill(server.pid, signal.SIGHUP)
-                wait_until("other workers", lambda: replaced(server.pid, before), 20, server.result)
-                wait_until("requests", lambda: sum(found.values()) >= COUNT, 20, server.result)
+                wait_until("other workers", lambda: replaced(server.pid, before), server.result)
+                wait_until("requests", lambda: sum(found.values()) >= COUNT, server.result)
             expect_only(found, web.pod_names, server.result())
             warm_up(server)
             with world.counting({web: COUNT}, preload, uneven=WORKERS, shown=server.result):
                 expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
             files.append(files_of_tree(server.pid, numbered=False))
             os.kill(server.pid, signal.SIGTERM)
-            result = server.wait(10)
+            result = server.wait()
         # The master signals its workers every 100 ms until they are gone: one may be met when it does not listen any more.
         lines = [line for line in result.stderr.splitlines() if "was sent SIGTERM" not in line]
         told = sorted({re.sub(r"\[\d[^\]]*\]|\d+", "*", line) for line in lines})
@@ -80,7 +80,7 @@ def warm_up(server: ShimProcess) -> None:
         expected.update(workers(server.pid))
         return len(expected) == WORKERS and met >= expected
 
-    wait_until("an answer of each worker", look, 20, lambda: (met, expected), server.result)
+    wait_until("an answer of each worker", look, lambda: (met, expected), server.result)
 
 
 def workers(master: int) -> Set[int]:

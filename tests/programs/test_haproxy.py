@@ -71,7 +71,7 @@ class Haproxy:
         return line[head.split(",").index(name)]
 
     def wait_status(self, wanted: str) -> None:
-        wait_until(f"the status {wanted}", lambda: self.figure("status") == wanted, 10, self.process.result, pause=0.05)
+        wait_until(f"the status {wanted}", lambda: self.figure("status") == wanted, self.process.result, pause=0.05)
 
 
 def curl(count: int) -> List[str]:
@@ -88,10 +88,10 @@ def test_requests(world: World, by: str) -> None:
             process = haproxy.process
             result = world.run_shim(curl(30), preload=False)
             expect((result.returncode, result.stderr, set(tally(result.stdout))), (0, "", web.pod_names), result)
-            wait_until("its two listeners alone", lambda: list(files_of(process.pid).values()).count("socket") == 2, 10)
+            wait_until("its two listeners alone", lambda: list(files_of(process.pid).values()).count("socket") == 2)
             files = files_of(process.pid)
         process.process.send_signal(signal.SIGTERM)
-        ended = process.wait(10)
+        ended = process.wait()
         told.append((ended.returncode, ended.stdout, without(r"\(\d+\)")(ended.stderr), files))
     expect(told[1], told[0])
 
@@ -99,14 +99,17 @@ def test_requests(world: World, by: str) -> None:
 def test_health_checks(world: World) -> None:
     web = world.web()
     haproxy = Haproxy(world, web, "vip", preload=True, check="check inter 50ms fall 1 rise 1")
-    wait_until("10 checks", lambda: sum(world.traffic(web).pods) >= 10, 10, haproxy.process.result)
+    wait_until("10 checks", lambda: sum(world.traffic(web).pods) >= 10, haproxy.process.result)
     haproxy.wait_status("UP")
     traffic = world.traffic(web)
     expect((traffic.vip, max(traffic.pods) - min(traffic.pods) <= 1), (0, True), traffic)
-    for ready in (False, True):
+    with world.refusing(web):
         for pod in web.pods:
-            world.cluster.set_ready(pod, ready)
-        haproxy.wait_status("UP" if ready else "DOWN")
+            world.cluster.set_ready(pod, False)
+        haproxy.wait_status("DOWN")
+        for pod in web.pods:
+            world.cluster.set_ready(pod, True)
+        haproxy.wait_status("UP")
     result = world.run_shim(curl(30), preload=False)
     expect((result.returncode, set(tally(result.stdout))), (0, web.pod_names), result)
     expect(world.traffic(web).vip, 0, haproxy.process.result())
@@ -123,10 +126,10 @@ def test_reload_under_load(world: World, by: str) -> None:
             until_stop = ["sh", "-c", 'until test -e "$0"; do "$@" || exit; done', stop]
             client = world.run_shim.start([*until_stop, *curl(20)], preload=False)
             client.wait_output("web-1\n")
-            ended = haproxy.reload().wait(20)
-            wait_until("requests to the new one", lambda: int(haproxy.figure("stot")) >= 30, 20, client.result, pause=0.05)
+            ended = haproxy.reload().wait()
+            wait_until("requests to the new one", lambda: int(haproxy.figure("stot")) >= 30, client.result, pause=0.05)
             stop.touch()
-            result = client.wait(20)
+            result = client.wait()
         count, traffic = sum(tally(result.stdout).values()), world.traffic(web) - before
         expect((result.returncode, result.stderr, set(tally(result.stdout))), (0, "", web.pod_names), result)
         expect((sum(traffic.pods), traffic.vip), (count, 0 if preload else count), traffic, result)

@@ -31,23 +31,25 @@ def test_proxy_pass(world: World, user: str, by: str) -> None:
         directory.mkdir()
         with world.mode(preload):
             command = nginx(directory, server_lines, WORKERS, user, level="notice")
+            if preload:
+                world.leave_table(world.public_env(), user)  # the workers'
             server = world.start(command, preload, env=world.public_env(), cwd=directory, listening=ADDRESS)
             with world.counting({web: COUNT}, preload, uneven=WORKERS, shown=server.result):
                 expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
-            wait_until("its workers alone", lambda: len(workers(server.pid)) == WORKERS, 10, server.result)
+            wait_until("its workers alone", lambda: len(workers(server.pid)) == WORKERS, server.result)
             files = [files_of_tree(server.pid, numbered=False)]
             with asking(ADDRESS) as found:
                 for _ in range(RELOADS):
                     before = workers(server.pid)
                     os.kill(server.pid, signal.SIGHUP)
-                    wait_until("other workers", lambda: replaced(server.pid, before), 20, server.result)
-                wait_until("requests", lambda: sum(found.values()) >= COUNT, 20, server.result)
+                    wait_until("other workers", lambda: replaced(server.pid, before), server.result)
+                wait_until("requests", lambda: sum(found.values()) >= COUNT, server.result)
             expect_only(found, web.pod_names, server.result())
             with world.counting({web: COUNT}, preload, uneven=WORKERS, shown=server.result):
                 expect_only(ask_often(ADDRESS, COUNT), web.pod_names, server.result())
             files.append(files_of_tree(server.pid, numbered=False))
             os.kill(server.pid, signal.SIGQUIT)
-            result = server.wait(10)
+            result = server.wait()
         expect([line for line in result.stderr.splitlines() if "[notice]" not in line], [], result)
         ends = sum("exited with code 0" in line for line in result.stderr.splitlines())
         seen.append((files, ends, result.stdout, result.returncode))

@@ -84,13 +84,13 @@ def test_workers(world: World, front: Path, by: str) -> None:
             before = workers(server.pid)
             # Requests to PHP-FPM itself are lost while it runs itself anew, with the shim or without.
             os.kill(server.pid, signal.SIGUSR2)
-            wait_until("other workers", lambda: replaced(server.pid, before), 20, server.result)
+            wait_until("other workers", lambda: replaced(server.pid, before), server.result)
             warm_up(server, host, web.port)
             with world.counting({web: COUNT}, preload, uneven=WORKERS, shown=server.result):
                 expect_only(ask_often(WEB, COUNT, path("stream", host, web.port)), web.pod_names, server.result())
             files.append(files_of_tree(server.pid, numbered=False))
             os.kill(server.pid, signal.SIGTERM)
-            result = server.wait(10)
+            result = server.wait()
         told = re.sub(r"\d\d-\w{3}-\d{4} [\d:]+|0x\w+|pid \d+", "*", result.stderr)
         seen.append((files, told.splitlines(), result.stdout, result.returncode))
     expect_alike(seen)
@@ -107,7 +107,7 @@ def test_the_curl_extension_is_not_caught_and_works(world: World, front: Path) -
         with world.counting({web: COUNT}, preload, uneven=WORKERS, shown=server.result):
             expect_only(ask_often(WEB, COUNT, path("stream", web.vip, web.port)), web.pod_names, server.result())
         os.kill(server.pid, signal.SIGTERM)
-        expect(server.wait(10).returncode, 0, server.result())
+        expect(server.wait().returncode, 0, server.result())
 
 
 def warm_up(server: ShimProcess, host: str, port: int) -> None:
@@ -118,7 +118,7 @@ def warm_up(server: ShimProcess, host: str, port: int) -> None:
         met.add(ask(WEB, path("pid", host, port)))
         return met >= {str(pid) for pid in workers(server.pid)}
 
-    wait_until("an answer of each worker", look, 20, lambda: met, server.result)
+    wait_until("an answer of each worker", look, lambda: met, server.result)
 
 
 def workers(master: int) -> Set[int]:

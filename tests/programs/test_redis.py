@@ -91,7 +91,7 @@ def copied(world: World, replica: ShimProcess, pod: Pod) -> None:
         told = world.run_shim(["redis-cli", "-p", LOCAL, "get", "pod"], preload=False)
         return told.stdout.strip() == pod.name
 
-    wait_until(f"a copy of {pod.name}", look, 15, replica.result, pause=0.05)
+    wait_until(f"a copy of {pod.name}", look, replica.result, pause=0.05)
 
 
 def replica_of(world: World, backend: Backend, by: str, preload: bool) -> ShimProcess:
@@ -113,11 +113,11 @@ def test_a_replica(world: World, by: str) -> None:
         with world.mode(preload), world.counting({backend: 1}, caught=preload):
             replica = replica_of(world, backend, by, preload)
             copied(world, replica, backend.pods[0])
-            wait_until("nothing but the listener and the master", lambda: sockets_and_files(replica) == (2, 0), 5)
+            wait_until("nothing but the listener and the master", lambda: sockets_and_files(replica) == (2, 0))
             # Not by their numbers: that of the connection to the master depends on who else is connected just then.
             files.append(sorted(files_of(replica.pid).values()))
             stopped = world.run_shim(["redis-cli", "-p", LOCAL, "shutdown", "nosave"], preload=False)
-        result = replica.wait(10)
+        result = replica.wait()
         expect((stopped.returncode, result.returncode, result.stderr), (0, 0, ""), result)
     expect(files[1], files[0])
 

@@ -45,16 +45,16 @@ def test_a_relay_that_forks(world: World) -> None:
         with world.mode(preload):
             relay = world.start(command, preload)
             # Not by a connection: the relay would answer it with one of its own.
-            wait_until("the relay", is_listening, 10, relay.result)
+            wait_until("the relay", is_listening, relay.result)
             with world.counting({web: COUNT}, caught=preload, uneven=COUNT - 1, shown=relay.result):
                 pods = [ask(RELAY) for _ in range(COUNT)]
             expect(set(pods) <= web.pod_names, True, pods)
             with socket.create_connection(RELAY, 5) as connection:
                 connection.sendall(b"WHO\n")
                 connection.recv(100)
-                wait_until("no other child", lambda: len(tree(relay.pid)) == 2, 10)
+                wait_until("no other child", lambda: len(tree(relay.pid)) == 2)
                 files = files_of_tree(relay.pid)
-            wait_until("no child", lambda: len(tree(relay.pid)) == 1, 10)
+            wait_until("no child", lambda: len(tree(relay.pid)) == 1)
             relay.stop(signal.SIGTERM)
         result = relay.result()
         seen.append((files, result.returncode, result.stdout, result.stderr))

@@ -100,7 +100,7 @@ def test_one_connection_for_many_sessions_from_the_background(world: World) -> N
         expect([(one.returncode, one.stderr, len(set(one.stdout.split()))) for one in answers], [(0, "", 1)] * 5, *answers)
         files = {number: kind.replace(str(control.parent), "CONTROL") for number, kind in files_of(master).items()}
         ended = world.run(["ssh", *shared, "-O", "exit", pods.vip], preload).result
-        wait_until("the end of the background process", lambda: not world.orphans(), 10, lambda: files_of(master))
+        wait_until("the end of the background process", lambda: not world.orphans(), lambda: files_of(master))
         seen.append((started.result.returncode, started.files, started.result.stderr, files, ended.returncode, ended.stderr))
     expect_alike(seen)
 
@@ -126,7 +126,7 @@ def test_sshd(world: World) -> None:
             files = files_of_tree(sshd.pid)
             (client,) = world.orphans()
             os.kill(client, signal.SIGTERM)
-            wait_until("the end of the session", lambda: len(tree(sshd.pid)) == 1, 10, sshd.result)
+            wait_until("the end of the session", lambda: len(tree(sshd.pid)) == 1, sshd.result)
             sshd.stop(signal.SIGTERM)
         result = sshd.result()
         told = re.sub(r"port \d+|pid \d+", "*", result.stderr)

@@ -66,7 +66,7 @@ def attach_gdb(run_shim: ShimRunner, pid: int) -> None:
 
 def attach_strace(run_shim: ShimRunner, pid: int) -> None:
     strace = run_shim.start(["strace", "-f", "-e", "trace=connect", "-p", pid], preload=False)
-    wait_until("calls of connect()", lambda: strace.result().stderr.count("connect(") >= 10, 10, strace.result)
+    wait_until("calls of connect()", lambda: strace.result().stderr.count("connect(") >= 10, strace.result)
     strace.stop(signal.SIGINT)
 
 

@@ -57,14 +57,14 @@ def writer_pid(uid: Optional[int] = None) -> Optional[int]:
     return pids[0] if pids else None
 
 
-def wait_writer(*shown: Any, but: Optional[int] = None, timeout: float = 10) -> int:
+def wait_writer(*shown: Any, but: Optional[int] = None) -> int:
     """The writer, once there is one that is not this one."""
 
     def found() -> Optional[int]:
         pid = writer_pid()
         return pid if pid != but else None
 
-    return wait_until("a writer", found, timeout, *shown) or 0
+    return wait_until("a writer", found, *shown) or 0
 
 
 def asked_of(cluster: DoubleCluster) -> Dict[Any, int]:
@@ -125,27 +125,27 @@ class Guest:
     def say(self, line: Any) -> None:
         self._input.write(f"{line}\n".encode())
 
-    def answers(self, timeout: float = 20) -> List[str]:
+    def answers(self) -> List[str]:
         """What it printed for the oldest line whose answers were not taken yet."""
 
         def look() -> Optional[List[str]]:
             lines = self.process.result().stdout.splitlines()[self._taken:]
             return lines[: lines.index("done") + 1] if "done" in lines else None
 
-        found = wait_until("the answers", look, timeout, self.process.result) or []
+        found = wait_until("the answers", look, self.process.result) or []
         self._taken += len(found)
         return found[:-1]
 
-    def ask(self, count: int = 1, timeout: float = 20) -> List[str]:
+    def ask(self, count: int = 1) -> List[str]:
         """Who answered so many connections, or with which error they failed."""
         self.say(count)
-        return self.answers(timeout)
+        return self.answers()
 
-    def wait_asked(self, expected: Set[str], timeout: float = 10, *shown: Any) -> None:
+    def wait_asked(self, expected: Set[str], *shown: Any) -> None:
         """Until three rounds of connections are answered by exactly these."""
         rounds = 3 * len(expected)
         wait_until(
-            f"answers of {sorted(expected)}", lambda: set(self.ask(rounds)) == expected, timeout, self.process.result, *shown
+            f"answers of {sorted(expected)}", lambda: set(self.ask(rounds)) == expected, self.process.result, *shown
         )
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -159,4 +159,4 @@ class Guest:
     def end(self) -> Result:
         """Its end as the program itself would end."""
         self._input.close()
-        return self.process.wait(20)
+        return self.process.wait()

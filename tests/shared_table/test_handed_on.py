@@ -13,7 +13,7 @@ from tests.shared_table.common import ASKED, ONE_LIST_EACH, Guest, cpu_ticks, li
 pytestmark = pytest.mark.clusters("double")
 
 RETRY_DELAY_S = 1
-PATIENCE_S = 12 * RETRY_DELAY_S
+WRITERS_PATIENCE_S = 12 * RETRY_DELAY_S
 HANDED_ON = "no word from the API server: another process may write the table"
 
 
@@ -26,7 +26,7 @@ def test_a_writer_without_a_network(cluster: DoubleCluster, run_shim: ShimRunner
     expect(wait_writer(alone.process.result), alone.pid)
     other = Guest(run_shim, service, env)
     expect(set(other.ask(3)), {"vip"}, other.process.result())
-    other.wait_asked(names(pods), PATIENCE_S + 10, alone.process.result)
+    other.wait_asked(names(pods), alone.process.result)
     expect(alone.log().count(HANDED_ON), 1, alone.log(), other.log())
     # And has by the other one what it could not have by itself.
     alone.process.wait_log("another process of this user writes the table")
@@ -39,9 +39,9 @@ def test_a_writer_in_a_sandbox(cluster: DoubleCluster, run_shim: ShimRunner, bui
     sandboxed = run_shim.start([build.programs / "sandbox", service.vip, service.port, "after", "all", "errno"], env=env)
     sandboxed.wait_output("waiting\n")
     other = Guest(run_shim, service, env)
-    other.wait_asked(names(pods), 10, cluster.logs)
+    other.wait_asked(names(pods), cluster.logs)
     pods.append(cluster.add_pod("late", {"app": "web"}))
-    other.wait_asked(names(pods), PATIENCE_S + 10, cluster.logs)
+    other.wait_asked(names(pods), cluster.logs)
     expect(wait_writer(other.process.result), other.pid)
 
 
@@ -72,13 +72,13 @@ def test_a_writer_with_another_root(cluster: DoubleCluster, run_shim: ShimRunner
     other = Guest(run_shim, service, env)
     other.wait_asked(names(pods))
     cluster.stop_api()
-    wait_writer(cluster.logs, but=elsewhere.pid, timeout=PATIENCE_S + 10)
+    wait_writer(cluster.logs, but=elsewhere.pid)
     cluster.start_api()
     pods.append(cluster.add_pod("late", {"app": "web"}))
-    other.wait_asked(names(pods), 15, cluster.logs)
+    other.wait_asked(names(pods), cluster.logs)
     elsewhere.say(1)  # its first line has one name more
     elsewhere.answers()
-    elsewhere.wait_asked(names(pods), 5, cluster.logs)
+    elsewhere.wait_asked(names(pods), cluster.logs)
 
 
 def test_a_part_is_forbidden(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -92,7 +92,7 @@ def test_a_part_is_forbidden(cluster: DoubleCluster, run_shim: ShimRunner) -> No
     for guest in guests:
         guest.wait_asked(names(pods))
     writer = wait_writer()
-    time.sleep(PATIENCE_S + 3)
+    time.sleep(WRITERS_PATIENCE_S + 3)
     expect(wait_writer(), writer, *[guest.log() for guest in guests])
 
 
@@ -111,11 +111,11 @@ def test_an_outage_for_all(cluster: DoubleCluster, run_shim: ShimRunner) -> None
             expect(set(guest.ask(3)), names(pods), guest.process.result())
         return [guest for guest in guests if HANDED_ON in guest.log()]
 
-    (first,) = wait_until("another writer", handed_on, PATIENCE_S + 10, guests[0].process.result)
+    (first,) = wait_until("another writer", handed_on, guests[0].process.result)
     cluster.start_api()
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in guests:
-        guest.wait_asked(names(pods), 15, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     lists = lists_of(cluster)
     logs = [guest.log() for guest in guests]
     expect((first.log().count(HANDED_ON), set(lists), max(lists.values()) <= 2), (1, set(ONE_LIST_EACH), True), lists, *logs)

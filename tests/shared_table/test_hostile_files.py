@@ -33,10 +33,10 @@ def expect_served(cluster: DoubleCluster, run_shim: ShimRunner, made: Optional[T
     service, pods = made or target(cluster)
     guests = [Guest(run_shim, service, cluster.env("web")) for _ in range(2)]
     for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     return guests
 
 
@@ -99,7 +99,7 @@ def test_a_full_place(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
         first.kill()
         wait_writer(second.process.result, but=first.pid)
         added = cluster.add_pod("later", {"app": "web"})
-        second.wait_asked({"web-0", "web-1", "web-2", "late", added.name}, 10, cluster.logs)
+        second.wait_asked({"web-0", "web-1", "web-2", "late", added.name}, cluster.logs)
 
 
 def test_it_fills_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -115,10 +115,10 @@ def test_it_fills_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunne
             pods.append(cluster.add_pod(f"late-{number}", {"app": "web"}))
             cluster.delete_pod(pods.pop(0))
         for guest in guests:
-            guest.wait_asked(names(pods), 10, cluster.logs)
+            guest.wait_asked(names(pods), cluster.logs)
         guests[0].kill()
         pods.append(cluster.add_pod("last", {"app": "web"}))
-        guests[1].wait_asked(names(pods), 10, cluster.logs)
+        guests[1].wait_asked(names(pods), cluster.logs)
 
 
 def test_two_places_in_one_ipc_namespace(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -137,7 +137,7 @@ def test_two_places_in_one_ipc_namespace(cluster: DoubleCluster, run_shim: ShimR
         expect((len(sysv.tables()), set(lists_of(cluster).values())), (2, {2}), cluster.logs())
         pods.append(cluster.add_pod("late", {"app": "web"}))
         for guest in guests:
-            guest.wait_asked(names(pods), 10, cluster.logs)
+            guest.wait_asked(names(pods), cluster.logs)
 
 
 # ---- The folder and the lock's file ----
@@ -232,7 +232,7 @@ def test_deleted_under_load(cluster: DoubleCluster, run_shim: ShimRunner, what: 
             expect(set(answers) - ever, set(), guest.process.result(), cluster.logs())
         guests.pop(0).kill()
     for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
 
 
 def test_deleted_again_and_again(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -244,8 +244,8 @@ def test_deleted_again_and_again(cluster: DoubleCluster, run_shim: ShimRunner) -
         for lock in folder().glob("*.lock"):
             lock.unlink()
         pods.append(cluster.add_pod(f"web-{number}-late", {"app": "web"}))
-        guest.wait_asked(names(pods), 10, cluster.logs())
+        guest.wait_asked(names(pods), cluster.logs())
     guest.process.wait_log(f"its lock was removed {LOCKS_LOST} times")
     pods.append(cluster.add_pod("web-last", {"app": "web"}))
-    guest.wait_asked(names(pods), 10, cluster.logs())
+    guest.wait_asked(names(pods), cluster.logs())
     expect(guest.log().count("its lock was removed"), 1, guest.log())

@@ -88,11 +88,11 @@ def test_in_the_place_of_the_table(cluster: DoubleCluster, run_shim: ShimRunner,
     for guest in guests:
         expect_some(guest.ask(3), names(pods) | VIP, guest.process.result())
     for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     # Made anew or not, what changes comes to both.
     added = cluster.add_pod("late", {"app": "web"})
     for guest in guests:
-        guest.wait_asked(names(pods) | {added.name}, 10, cluster.logs)
+        guest.wait_asked(names(pods) | {added.name}, cluster.logs)
     logs = "".join(guest.log() for guest in guests)
     expect("shared table cannot be had" in logs, what in NOT_SHARED, logs)
     for guest in guests:
@@ -118,11 +118,11 @@ def test_noise_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunner) 
         if number % 5 == 4:
             pods.append(cluster.add_pod(f"more-{number}", {"app": "web"}))
         for guest in guests:
-            guest.answers(60)
+            guest.answers()
     for guest in guests:
         expect(guest.end().returncode, 0, guest.process.result())
     after = Guest(run_shim, service, env)
-    after.wait_asked(names(pods), 10, cluster.logs)
+    after.wait_asked(names(pods), cluster.logs)
 
 
 def test_removed_while_in_use(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -137,12 +137,12 @@ def test_removed_while_in_use(cluster: DoubleCluster, run_shim: ShimRunner) -> N
     for guest in guests:
         expect(set(guest.ask(9)), names(pods), guest.process.result())
     guests.append(Guest(run_shim, service, env))
-    guests[-1].wait_asked(names(pods), 10, cluster.logs)
+    guests[-1].wait_asked(names(pods), cluster.logs)
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     guests.append(Guest(run_shim, service, env))
-    guests[-1].wait_asked(names(pods), 10, cluster.logs)
+    guests[-1].wait_asked(names(pods), cluster.logs)
     # The next writer goes on where everybody looks by now.
     writer = wait_writer()
     for guest in [guest for guest in guests if guest.pid == writer]:
@@ -151,7 +151,7 @@ def test_removed_while_in_use(cluster: DoubleCluster, run_shim: ShimRunner) -> N
     wait_writer(but=writer)
     pods.append(cluster.add_pod("later", {"app": "web"}))
     for guest in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
 
 
 @pytest.mark.parametrize("setting", ["kernel.shmmni", "kernel.shmall", "kernel.shmmax"])
@@ -164,10 +164,10 @@ def test_no_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunner, set
     try:
         guests = [Guest(run_shim, service, cluster.env("web")) for _ in range(2)]
         for guest in guests:
-            guest.wait_asked(names(pods), 10, cluster.logs)
+            guest.wait_asked(names(pods), cluster.logs)
         pods.append(cluster.add_pod("late", {"app": "web"}))
         for guest in guests:
-            guest.wait_asked(names(pods), 10, cluster.logs)
+            guest.wait_asked(names(pods), cluster.logs)
     finally:
         path.write_text(before)
     guests[0].process.wait_log("error: the shared table cannot be had: .*: this process has its own")
@@ -182,12 +182,12 @@ def test_the_last_segment_of_a_chain_is_removed(cluster: DoubleCluster, run_shim
     (segment,) = sysv.tables()
     sysv.write(segment["shmid"], MOVED_AT, b"\x01")
     second = Guest(run_shim, service, env)
-    second.wait_asked(names(pods), 10, cluster.logs)
+    second.wait_asked(names(pods), cluster.logs)
     ticks = cpu_ticks(second.pid)
     expect(ticks < 50, True, f"{ticks} ticks of CPU time", second.process.result())
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in (first, second):
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
 
 
 FORKING = ASK + """

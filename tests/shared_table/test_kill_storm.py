@@ -50,7 +50,7 @@ def test_storm_of_kills_while_pods_change(cluster: DoubleCluster, run_shim: Shim
         wait_writer(*results, but=writer)
         slowest = max(slowest, time.monotonic() - killed)
         for guest in guests.values():
-            guest.wait_asked(names(pods), 10, cluster.logs())
+            guest.wait_asked(names(pods), cluster.logs())
         start()
     for guest in guests.values():
         expect(guest.end().returncode, 0, guest.process.result())

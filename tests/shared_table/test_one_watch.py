@@ -39,7 +39,7 @@ def ask_from_fifty(cluster: Cluster, run_shim: ShimRunner, service: Service, pod
     guests = [Guest(run_shim, service, cluster.env("web"), program=PATIENT) for _ in range(PROCESSES)]
     for guest in guests:
         guest.say(EACH)
-    answers = [answer for guest in guests for answer in guest.answers(60)]
+    answers = [answer for guest in guests for answer in guest.answers()]
     expect_even(answers, PROCESSES * EACH, pods, cluster.logs())
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in guests:
@@ -74,7 +74,7 @@ def asked_by_metrics(cluster: RealCluster) -> "Counter[Tuple[str, str]]":
 @pytest.mark.clusters("real")
 def test_fifty_processes_as_the_api_server_counts_them(cluster: RealCluster, run_shim: ShimRunner) -> None:
     service, pods = target(cluster, PODS)
-    wait_until("the end of other tests' watches", lambda: not any(asked_by_metrics(cluster)[kind, "WATCH"] for kind in KINDS), 10)
+    wait_until("the end of other tests' watches", lambda: not any(asked_by_metrics(cluster)[kind, "WATCH"] for kind in KINDS))
     before = asked_by_metrics(cluster)
     guests = ask_from_fifty(cluster, run_shim, service, pods)
     expect(len(guests), PROCESSES)

@@ -47,7 +47,7 @@ def test_growth_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunner)
                 expect(set(guest.ask(9)), names(pods), guest.process.result(), cluster.logs())
         pods.append(cluster.add_pod(f"after-{endpoints}", {"app": "web"}))
         for guest in guests:
-            guest.wait_asked(names(pods), 20, cluster.logs)
+            guest.wait_asked(names(pods), cluster.logs)
     guests.append(Guest(run_shim, service, env))
     expect(set(guests[-1].ask(15)), names(pods), guests[-1].process.result())
     # The next writer finds the largest, and tells the change in it.
@@ -57,7 +57,7 @@ def test_growth_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunner)
         guests.remove(guest)
     pods.append(cluster.add_pod("last", {"app": "web"}))
     for guest in guests:
-        guest.wait_asked(names(pods), 20, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     expect(lists_of(cluster), TWO_LISTS_EACH, cluster.logs())
 
 
@@ -79,7 +79,7 @@ def test_two_configurations(cluster: DoubleCluster, run_shim: ShimRunner) -> Non
     web_pods.append(cluster.add_pod("web-late", {"app": "web"}))
     api_pods.append(cluster.add_pod("api-late", {"app": "api"}))
     for guest, pods in guests:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     expect(len(others & set(holders().values())), 1, holders())
     expect(set(lists_of(cluster).values()), {3}, cluster.logs())
 
@@ -95,14 +95,14 @@ def test_two_users(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, p
     nobody_env = {**env, "LD_PRELOAD": shared.preload(), "K8SLB_LOG": f"info:{public}/nobody"}
     nobody = [Guest(run_shim, service, nobody_env, as_nobody([])) for _ in range(2)]
     for guest in nobody:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     found = len(holders()), len(holders(NOBODY)), {one["uid"] for one in sysv.tables()}
     expect(found, (1, 1, {os.geteuid(), NOBODY}), cluster.logs())
     expect(set(lists_of(cluster).values()), {2}, cluster.logs(), (public / "nobody").read_text())
     root.kill()
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in nobody:
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
 
 
 def test_the_next_layout(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -118,12 +118,12 @@ def test_the_next_layout(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     new.process.wait_log("info: syncing from [^ ]*$")
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in (old, new):
-        guest.wait_asked(names(pods), 10, cluster.logs)
+        guest.wait_asked(names(pods), cluster.logs)
     # Once nobody of the old layout is left, its segment is replaced.
     old.end()
     new.end()
     last = Guest(run_shim, service, cluster.env("web"))
-    last.wait_asked(names(pods), 10, cluster.logs)
+    last.wait_asked(names(pods), cluster.logs)
     expect(last.pid, wait_writer(), last.process.result())
 
 
@@ -160,10 +160,10 @@ def test_a_process_changes(cluster: DoubleCluster, run_shim: ShimRunner, public:
     for number in range(3):
         pods.append(cluster.add_pod(f"late-{number}", {"app": "web"}))
         for guest in guests:
-            guest.wait_asked(names(pods), 15, cluster.logs, (public / "log").read_text)
+            guest.wait_asked(names(pods), cluster.logs, (public / "log").read_text)
     changed.kill()
     pods.append(cluster.add_pod("last", {"app": "web"}))
-    stayed.wait_asked(names(pods), 15, cluster.logs, (public / "log").read_text)
+    stayed.wait_asked(names(pods), cluster.logs, (public / "log").read_text)
 
 
 @pytest.mark.parametrize("how", CHANGES)
@@ -184,4 +184,4 @@ def test_the_writer_ends_before_a_changed_reader(cluster: DoubleCluster, run_shi
     expect(set(second.ask(3 * len(pods))), names(pods), second.process.result())
     if how != "chroot":  # the credentials cannot be read from there
         pods.append(cluster.add_pod("late", {"app": "web"}))
-        second.wait_asked(names(pods), 15, cluster.logs, (public / "log").read_text)
+        second.wait_asked(names(pods), cluster.logs, (public / "log").read_text)

@@ -47,7 +47,7 @@ class Two:
         code = BOTH.replace("sys.argv[3]", repr(self.shop.vip)).replace("sys.argv[4]", repr(str(self.shop.port)))
         self.guests = [Guest(run_shim, self.web, env, program=code) for _ in range(2)]
         for guest in self.guests:
-            wait_until("both", lambda: self.seen(guest) == (names(self.pods), {"db-0"}), 10, guest.process.result)
+            wait_until("both", lambda: self.seen(guest) == (names(self.pods), {"db-0"}), guest.process.result)
 
     def seen(self, guest: Guest) -> Tuple[set, set]:
         return set(guest.ask("web 9")), set(guest.ask("shop 3"))
@@ -68,10 +68,10 @@ def test_a_list_that_fails_is_left_out(cluster: DoubleCluster, run_shim: ShimRun
     fault = cluster.server.fault("http_5xx", "endpointslices", "list", times=None, namespace="shop")
     other = two.kill_the_writer()
     two.pods.append(cluster.add_pod("late", {"app": "web"}))
-    wait_until("the others", lambda: two.seen(other) == (names(two.pods), {"shop-vip"}), 10, other.process.result, cluster.logs)
+    wait_until("the others", lambda: two.seen(other) == (names(two.pods), {"shop-vip"}), other.process.result, cluster.logs)
     expect(fault.used > 0, True, cluster.logs())
     cluster.server.clear_faults()
-    wait_until("all", lambda: two.seen(other) == (names(two.pods), {"db-0"}), 60, other.process.result, cluster.logs)
+    wait_until("all", lambda: two.seen(other) == (names(two.pods), {"db-0"}), other.process.result, cluster.logs)
 
 
 def test_a_slow_list_is_waited_for_and_then_left_out(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -80,7 +80,7 @@ def test_a_slow_list_is_waited_for_and_then_left_out(cluster: DoubleCluster, run
     began_at = heard()
     fault = cluster.server.fault("stall_headers", "endpointslices", "list", times=None, seconds=None, namespace="shop")
     other = two.kill_the_writer()
-    wait_until("the list", lambda: fault.used > 0, 10, cluster.logs)
+    wait_until("the list", lambda: fault.used > 0, cluster.logs)
     began = time.monotonic()
     late = cluster.add_pod("late", {"app": "web"})
     while True:
@@ -112,7 +112,7 @@ def test_without_any_list_the_table_ages(cluster: DoubleCluster, run_shim: ShimR
         expect(len(guests), left)
         wait_writer(but=writer)
         expect((set(guests[0].ask(9)), heard()), (names(pods), began_at), guests[0].process.result())
-    guests[0].wait_asked({"vip"}, 10, cluster.logs)
+    guests[0].wait_asked({"vip"}, cluster.logs)
     expect(heard(), began_at, guests[0].process.result())
 
 

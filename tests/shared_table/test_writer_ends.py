@@ -70,7 +70,7 @@ def test_another_process_writes_at_once(cluster: DoubleCluster, run_shim: ShimRu
     wait_writer(first.process.result(), second.process.result(), but=first.pid)
     expect((writer_pid(), time.monotonic() - ended < PROMOTION_S), (second.pid, True), second.process.result())
     pods.append(cluster.add_pod("late", {"app": "web"}))
-    second.wait_asked(names(pods), 10, cluster.logs())
+    second.wait_asked(names(pods), cluster.logs())
     expect(lists_of(cluster), TWO_LISTS_EACH, cluster.logs(), second.process.result())
 
 
@@ -95,7 +95,7 @@ def test_a_daemon_goes_on_by_itself(cluster: DoubleCluster, run_shim: ShimRunner
         child = wait_writer(*shown(guest), but=guest.pid)
         answers = set(tally(guest.process.result().stdout)) - {"started", "child done"}
         expect((answers, guest.process.process.wait(10)), (names(pods), 0), *shown(guest))
-        wait_until("its list", lambda: lists_of(cluster) == TWO_LISTS_EACH, 10, cluster.logs, *shown(guest))
+        wait_until("its list", lambda: lists_of(cluster) == TWO_LISTS_EACH, cluster.logs, *shown(guest))
     finally:
         if child:
             os.kill(child, signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_a_stopped_writer_holds_up_nobody(cluster: DoubleCluster, run_shim: Shim
     finally:
         first.kill(signal.SIGCONT)
     for guest in (first, second, third):
-        guest.wait_asked(names(pods) | {added.name}, 10, cluster.logs())
+        guest.wait_asked(names(pods) | {added.name}, cluster.logs())
 
 
 def test_a_writer_stopped_before_its_first_table(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
@@ -138,7 +138,7 @@ def test_a_writer_stopped_before_its_first_table(cluster: DoubleCluster, run_shi
     finally:
         cluster.server.clear_faults()
         first.kill()
-    second.wait_asked(names(pods), 20, cluster.logs())
+    second.wait_asked(names(pods), cluster.logs())
 
 
 def end_of_the_last(cluster: DoubleCluster, run_shim: ShimRunner) -> Tuple[Guest, List[Pod]]:
@@ -149,7 +149,7 @@ def end_of_the_last(cluster: DoubleCluster, run_shim: ShimRunner) -> Tuple[Guest
     first.wait_asked(names(pods))
     second = Guest(run_shim, service, cluster.env("web"))
     expect(first.end().returncode, 0, *shown(first))
-    wait_until("the end of the watches", lambda: cluster.server.open_watches() == 0, 10, cluster.logs)
+    wait_until("the end of the watches", lambda: cluster.server.open_watches() == 0, cluster.logs)
     cluster.server.log.clear()
     return second, pods
 
@@ -159,7 +159,7 @@ def test_the_last_one_ends_and_leaves_the_table(cluster: DoubleCluster, run_shim
     second, pods = end_of_the_last(cluster, run_shim)
     cluster.server.fault("stall_headers", times=None, seconds=None)
     expect(set(second.ask(9)), names(pods), *shown(second))
-    wait_until("a request", lambda: bool(asked_of(cluster)), 10, cluster.logs)
+    wait_until("a request", lambda: bool(asked_of(cluster)), cluster.logs)
     expect([one for one in cluster.server.requests() if one.status], [], cluster.logs(), *shown(second))
 
 
@@ -167,7 +167,7 @@ def test_who_comes_after_the_last_one_lists(cluster: DoubleCluster, run_shim: Sh
     second, pods = end_of_the_last(cluster, run_shim)
     expect(set(second.ask(9)), names(pods), *shown(second))
     pods.append(cluster.add_pod("late", {"app": "web"}))
-    second.wait_asked(names(pods), 10, cluster.logs())
+    second.wait_asked(names(pods), cluster.logs())
     expect(asked_of(cluster), ONE_OF_EACH, cluster.logs(), *shown(second))
 
 

@@ -225,7 +225,7 @@ class Double:
         """TCP connections accepted so far."""
         return self.log.connections
 
-    def wait(self, condition: Callable[[], T], timeout: float = 10.0) -> T:
+    def wait(self, condition: Callable[[], T], timeout: float = 60.0) -> T:
         """Polls a condition of the double until it is true; AssertionError with the log otherwise."""
         deadline = time.monotonic() + timeout
         while True:
