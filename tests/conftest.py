@@ -49,6 +49,9 @@ def pytest_xdist_setupnodes(specs: List[Any]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A worker knows the command line alone, which does not say --dist: without this it names no groups, so there are none.
+    if hasattr(config, "workerinput"):
+        config.option.loadgroup = True
     unknown = _chosen(config) - set(KINDS)
     if unknown:
         raise pytest.UsageError(f"--cluster: {', '.join(sorted(unknown))}: expected {' or '.join(KINDS)}")
@@ -70,6 +73,7 @@ def _clusters(item: pytest.Item) -> Set[str]:
     return {kind} if kind else {name for name in KINDS if f"{name}_cluster" in getattr(item, "fixturenames", ())}
 
 
+@pytest.hookimpl(tryfirst=True)  # a worker of xdist looks at the groups in the same hook, and it is asked first else
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
     chosen = _chosen(config)
 
