@@ -192,6 +192,9 @@ VICTIMS := $(foreach folder,preload hazards failover,$(call programs,tests/$(fol
 BENCHES := $(call programs,tests/bench,bench) \
 	$(patsubst tests/bench/preload/%.c,$(BUILD)/bench/%.so,$(wildcard tests/bench/preload/*.c))
 FUZZERS := $(call programs,tests/fuzz,fuzz,fuzz_)
+# What they run that is in no stage.
+FUZZED_OBJECTS := $(addprefix $(BUILD)/obj/static/,cli/agent_http.o cli/agent_metrics.o cli/cli.o \
+	shim/cluster_domain.o shim/hosts_file.o)
 MAN_PAGES := $(wildcard docs/man/*.[1357])
 INSTALLED := $(SHIM) $(CLI) $(ENDPOINTS) $(ENDPOINTS_ARCHIVE)
 
@@ -331,9 +334,10 @@ run-fuzzers: $(FUZZERS)
 	@set -e; for fuzzer in $^; do \
 		corpus=tests/fuzz/corpus/$$(basename $$fuzzer); found=$(BUILD)/corpus/$$(basename $$fuzzer); \
 		mkdir -p $$found; [ -d $$corpus ] || corpus=; \
+		dict=tests/fuzz/$$(basename $$fuzzer).dict; [ -e $$dict ] && dict=-dict=$$dict || dict=; \
 		printf '  %-8s %s\n' FUZZ $$(basename $$fuzzer); \
 		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix=$(BUILD)/ $$found $$corpus 2> $$found.log || \
+			-print_final_stats=1 -artifact_prefix=$(BUILD)/ $$dict $$found $$corpus 2> $$found.log || \
 			{ cat $$found.log >&2; exit 1; }; \
 	done
 
@@ -543,9 +547,9 @@ $(BUILD)/tests/preload/%.so: tests/hazards/preload/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(PRELOAD_BESIDE)
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(UNIT_LIB)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZED_OBJECTS) $(UNIT_LIB)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(call LINK,-fsanitize=fuzzer) -o $@ $< $(UNIT_LIB_GROUP)
+	$(Q)$(call LINK,-fsanitize=fuzzer) -o $@ $< $(FUZZED_OBJECTS) $(UNIT_LIB_GROUP)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
