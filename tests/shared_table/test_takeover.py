@@ -84,11 +84,12 @@ def test_a_slow_list_is_waited_for_and_then_left_out(cluster: DoubleCluster, run
     began = time.monotonic()
     late = cluster.add_pod("late", {"app": "web"})
     while True:
-        seen, age = two.seen(other), time.monotonic() - began
+        heard_at, seen, age = heard(), two.seen(other), time.monotonic() - began
         if late.name in seen[0]:
             break
-        expect((seen, heard()), ((names(two.pods), {"db-0"}), began_at), other.process.result())
-        expect(age < LONGEST_LIST_S + 5, True, f"{age:.1f} s", cluster.logs())
+        if heard() == heard_at:  # else the table became another one while it was asked
+            expect((seen, heard_at), ((names(two.pods), {"db-0"}), began_at), other.process.result())
+        expect(age < LONGEST_LIST_S + 20, True, f"{age:.1f} s", cluster.logs())
         time.sleep(0.1)
     expect(age > LONGEST_LIST_S - 1, True, f"{age:.1f} s", cluster.logs())
     expect((two.seen(other)[1], heard() > began_at), ({"shop-vip"}, True), cluster.logs())

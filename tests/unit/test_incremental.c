@@ -179,6 +179,14 @@ static void describe(struct store *store, char *text, size_t size)
 	snprintf(text, size, "%s%s", parts[0], parts[1]);
 }
 
+static void take_some(struct store *store, unsigned count)
+{
+	struct service_state state;
+
+	while (count-- > 0 && store_take_changed(store, &state))
+		;
+}
+
 static void run_sequence(uint64_t seed)
 {
 	static char incremental[16384], fresh[16384];
@@ -187,8 +195,12 @@ static void run_sequence(uint64_t seed)
 	struct store *fresh_store;
 
 	open_store(&sequence.store, &sequence.services, &sequence.slices);
-	for (unsigned i = 0; i < STEPS; i++)
+	for (unsigned i = 0; i < STEPS; i++) {
 		step(&sequence);
+		/* Whether somebody has taken changes in between must not matter. */
+		if (test_random(&sequence.random) % 8 == 0)
+			take_some(sequence.store, test_random(&sequence.random) % 3);
+	}
 	describe(sequence.store, incremental, sizeof(incremental));
 
 	open_store(&fresh_store, &fresh_services, &fresh_slices);

@@ -371,47 +371,6 @@ static void test_endpoints_are_slices(void **state)
 	store_free(f.store);
 }
 
-/* Random changes of a few slices end in the same state as the last word on each of them. */
-static void test_random_changes_end_in_the_last_state(void **state)
-{
-	uint64_t seed = 1;
-	struct fixture f;
-
-	(void)state;
-	for (unsigned round = 0; round < test_count(30, 1000); round++) {
-		int service_of[6];
-		unsigned expected[3] = {0};
-
-		setup(&f);
-		for (unsigned i = 0; i < 6; i++)
-			service_of[i] = -1;
-		for (unsigned step = 0; step < 60; step++) {
-			unsigned i = test_random(&seed) % 6;
-			char name[8], service[8], ip[32];
-
-			snprintf(name, sizeof(name), "s%u", i);
-			if (test_random(&seed) % 4 == 0) {
-				f.sink.remove(f.sink.ctx, "demo", name);
-				service_of[i] = -1;
-			} else {
-				service_of[i] = (int)(test_random(&seed) % 3);
-				snprintf(service, sizeof(service), "web%d", service_of[i]);
-				snprintf(ip, sizeof(ip), "10.1.0.%u", step + 1);
-				upsert(&f.sink, text_slice(name, service, "1", ip));
-			}
-			if (test_random(&seed) % 8 == 0)
-				changes(f.store);
-		}
-		for (unsigned i = 0; i < 6; i++) {
-			if (service_of[i] >= 0)
-				expected[service_of[i]]++;
-		}
-		changes(f.store);
-		assert_int_equal(known(f.store), !!expected[0] + !!expected[1] + !!expected[2]);
-		store_free(f.store);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,7 +387,6 @@ int main(void)
 		cmocka_unit_test(test_a_service_may_come_back),
 		cmocka_unit_test(test_upsert_leaves_the_version),
 		cmocka_unit_test(test_endpoints_are_slices),
-		cmocka_unit_test(test_random_changes_end_in_the_last_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -404,39 +404,6 @@ static void put_many(unsigned services, unsigned endpoints)
 	}
 }
 
-/* A snapshot that does not fit moves to a larger table; the old one keeps its last content, which
- * can still be read, and says that it has moved. */
-static void test_growth_to_a_larger_table(void **state)
-{
-	const struct table_view *small;
-	struct table_read old;
-	struct table_port port;
-	struct ip_address vip = ip_of("10.96.0.1");
-
-	(void)state;
-	put_many(10, 3);
-	table_writer_set_live(writer, TABLE_LIVE, 1);
-	publish();
-	small = table_writer_view(writer);
-	assert_int_equal(small->header->moved, 0);
-	put_plain("large", "10.97.0.1", 10000);
-	publish();
-	assert_ptr_not_equal(table_writer_view(writer), small);
-	assert_int_equal(small->header->moved, 1);
-	assert_int_equal(table_writer_view(writer)->header->moved, 0);
-	assert_true(table_is_live(table_writer_view(writer)));
-	assert_int_equal(reading.generation, 2);
-	expect("10.96.0.1", "10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080 ");
-	assert_int_equal(find("10.97.0.1", 80, PROTOCOL_TCP, &port), 0);
-	assert_int_equal(port.endpoint_count, 10000);
-
-	assert_int_equal(table_read_begin(small, &old), 0);
-	assert_int_equal(old.generation, 1);
-	assert_int_equal(table_find_vip(&old, &vip, 80, PROTOCOL_TCP, &port), 0);
-	assert_int_equal(port.endpoint_count, 3);
-	assert_true(table_read_valid(&old));
-}
-
 /* 10 000 Services with 100 000 endpoints cost less than 64 bytes an endpoint, and all are found. */
 static void test_a_large_cluster(void **state)
 {
@@ -516,7 +483,6 @@ int main(void)
 		case_of(test_the_api_server_never_loses_its_endpoints),
 		case_of(test_a_slow_reader_finds_out),
 		case_of(test_live_flag),
-		case_of(test_growth_to_a_larger_table),
 		case_of(test_a_large_cluster),
 		case_of(test_a_full_table),
 	};

@@ -307,6 +307,7 @@ static void test_random_changes_over_growth(void **state)
 	(void)state;
 	seed = 2;
 	assert_int_equal(table_writer_new(0, &writer), 0);
+	table_writer_set_live(writer, TABLE_LIVE, 1);
 	for (unsigned round = 0; round < 60; round++) {
 		unsigned service = 1 + below(SERVICES - 1);
 
@@ -321,6 +322,8 @@ static void test_random_changes_over_growth(void **state)
 	}
 	assert_ptr_not_equal(table_writer_view(writer), first);
 	assert_int_equal(first->header->moved, 1);
+	assert_int_equal(table_writer_view(writer)->header->moved, 0);
+	assert_true(table_is_live(table_writer_view(writer)));
 	free(before_text);
 	table_writer_free(writer);
 }
