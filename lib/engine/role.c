@@ -62,7 +62,7 @@ void role_run(const struct config *config, const struct logger *logger,
 		.logger = logger,
 		.sink = sink,
 		.identity = config_table_identity(config),
-		.lock = {.folder = -1, .fd = -1},
+		.lock = {.fd = -1},
 		.started_ms = clock_monotonic_ms(),
 	};
 	enum role_end end = ROLE_LOCK_LOST;

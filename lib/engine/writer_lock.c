@@ -74,20 +74,22 @@ static int identify_table(int folder, uint64_t identity, uint64_t *ret_table)
 
 int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 {
-	struct writer_lock lock = {.folder = open_folder(), .fd = -1};
+	struct writer_lock lock = {.fd = -1};
 	char name[WRITER_LOCK_NAME_SIZE];
+	int folder = open_folder();
 	int rc;
 
-	if (lock.folder < 0)
-		return lock.folder;
-	rc = identify_table(lock.folder, identity, &lock.table);
+	if (folder < 0)
+		return folder;
+	rc = identify_table(folder, identity, &lock.table);
 	writer_lock_name(identity, name);
 	if (rc == 0) {
-		lock.fd = openat(lock.folder, name,
+		lock.fd = openat(folder, name,
 				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 				 0600);
 		rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG, 0600);
 	}
+	close(folder);
 	if (rc < 0) {
 		writer_lock_close(&lock);
 		return rc;
@@ -164,8 +166,5 @@ void writer_lock_close(struct writer_lock *lock)
 {
 	if (lock->fd >= 0)
 		close(lock->fd);
-	if (lock->folder >= 0)
-		close(lock->folder);
 	lock->fd = -1;
-	lock->folder = -1;
 }

@@ -23,7 +23,6 @@
  * table of its own, and @table is a hash of the settings' identity and of where the lock lies.
  */
 struct writer_lock {
-	int folder; /* its descriptor */
 	int fd;
 	uint64_t table; /* identity of the shared table that it is for */
 };
