@@ -26,7 +26,7 @@ struct agent {
 	struct agent_options options;
 	struct config config;
 	struct logger logger;
-	struct agent_place place;
+	struct agent_socket socket;
 	struct agent_status status;
 	struct agent_table *tables; /* newest first */
 	struct agent_server server;
@@ -125,13 +125,13 @@ static void tell_manager(struct agent *agent)
 /* The first table is there: readers may come. Or somebody has removed the socket. */
 static int serve(struct agent *agent)
 {
-	int listener = agent_place_listen(&agent->place, agent->options.mode);
+	int listener = agent_socket_listen(&agent->socket, agent->options.mode);
 
 	if (listener < 0)
 		return listener;
 	agent_server_open(&agent->server, listener);
 	agent->serving = true;
-	log_info(&agent->logger, "serves %s: %llu Services, %llu endpoints", agent->place.path,
+	log_info(&agent->logger, "serves %s: %llu Services, %llu endpoints", agent->socket.path,
 		 (unsigned long long)agent->status.services,
 		 (unsigned long long)agent->status.endpoints);
 	return 0;
@@ -143,7 +143,7 @@ static int run_rounds(struct agent *agent)
 		pipeline_run(agent->pipeline, AGENT_ROUND_MS);
 		beat(agent);
 		tell_status(agent);
-		if (agent->serving ? !agent_place_is_there(&agent->place)
+		if (agent->serving ? !agent_socket_is_there(&agent->socket)
 				   : agent->status.publishes > 0) {
 			int rc = serve(agent);
 
@@ -163,9 +163,9 @@ static void leave(struct agent *agent)
 
 	notify_manager("STOPPING=1\nSTATUS=ends");
 	if (agent->serving)
-		agent_place_leave(&agent->place);
+		agent_socket_leave(&agent->socket);
 	if (header) {
-		publish_u32(&header->live, TABLE_UNHEARD); /* pairs with table_is_live() */
+		publish_u32(&header->state, TABLE_UNHEARD); /* pairs with table_is_live() */
 		poke_u64(&header->agent_alive_ms, 0);
 	}
 }
@@ -227,7 +227,7 @@ int agent_command(int argc, char **argv)
 	if (rc == -EINVAL)
 		return CLI_USAGE;
 	if (rc == 0)
-		rc = agent_place_take(agent.options.table, &agent.place);
+		rc = agent_socket_take(agent.options.table, &agent.socket);
 	if (rc == 0)
 		rc = sync_and_serve(&agent);
 	return rc < 0 ? CLI_FAILED : CLI_DONE;

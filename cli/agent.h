@@ -60,7 +60,7 @@ size_t agent_metrics(const struct agent_status *status, char *text, size_t size)
 
 /* ---- agent_socket.c: the file at the path, and who owns it ---- */
 
-struct agent_place {
+struct agent_socket {
 	const char *path;
 	char name[240]; /* the path's last part */
 	int directory;	/* its descriptor */
@@ -69,17 +69,17 @@ struct agent_place {
 
 /* Opens the directory, making its last part where it is missing, and takes the lock. Returns 0, or
  * -errno after a message. */
-int agent_place_take(const char *path, struct agent_place *ret_place);
+int agent_socket_take(const char *path, struct agent_socket *ret_socket);
 
 /* A listening socket appears at the path in one step, whatever socket was there. Returns its
  * descriptor, or -errno after a message. */
-int agent_place_listen(const struct agent_place *place, unsigned mode);
+int agent_socket_listen(const struct agent_socket *own, unsigned mode);
 
 /* Whether anything is at the path. */
-bool agent_place_is_there(const struct agent_place *place);
+bool agent_socket_is_there(const struct agent_socket *own);
 
 /* Removes the socket. The lock goes with the process. */
-void agent_place_leave(const struct agent_place *place);
+void agent_socket_leave(const struct agent_socket *own);
 
 /* ---- agent_server.c: the thread of the sockets ---- */
 

@@ -86,23 +86,23 @@ static int check_free(const char *path)
 	return -EEXIST;
 }
 
-int agent_place_take(const char *path, struct agent_place *ret_place)
+int agent_socket_take(const char *path, struct agent_socket *ret_socket)
 {
-	struct agent_place place = {.path = path, .directory = open_directory(path)};
-	int rc = place.directory;
+	struct agent_socket taken = {.path = path, .directory = open_directory(path)};
+	int rc = taken.directory;
 
 	if (rc >= 0) {
-		snprintf(place.name, sizeof(place.name), "%s", strrchr(path, '/') + 1);
+		snprintf(taken.name, sizeof(taken.name), "%s", strrchr(path, '/') + 1);
 		rc = check_free(path);
 	}
 	if (rc >= 0)
-		rc = place.lock = take_lock(path, place.directory, place.name);
+		rc = taken.lock = take_lock(path, taken.directory, taken.name);
 	if (rc < 0) {
-		if (place.directory >= 0)
-			close(place.directory);
+		if (taken.directory >= 0)
+			close(taken.directory);
 		return rc;
 	}
-	*ret_place = place;
+	*ret_socket = taken;
 	return 0;
 }
 
@@ -117,18 +117,18 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, unsigned mo
 	return rc;
 }
 
-int agent_place_listen(const struct agent_place *place, unsigned mode)
+int agent_socket_listen(const struct agent_socket *own, unsigned mode)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
-		return failed("the socket", place->path);
+		return failed("the socket", own->path);
 	/* Options were checked for its length. */
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s" NEW_SUFFIX, place->path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s" NEW_SUFFIX, own->path);
 	unlink(address.sun_path);
 	if (bind_with_mode(fd, &address, mode) < 0 || listen(fd, SOMAXCONN) < 0 ||
-	    rename(address.sun_path, place->path) < 0) {
+	    rename(address.sun_path, own->path) < 0) {
 		int rc = failed("the socket", address.sun_path);
 
 		close(fd);
@@ -137,14 +137,14 @@ int agent_place_listen(const struct agent_place *place, unsigned mode)
 	return fd;
 }
 
-bool agent_place_is_there(const struct agent_place *place)
+bool agent_socket_is_there(const struct agent_socket *own)
 {
 	struct stat status;
 
-	return lstat(place->path, &status) == 0 || errno != ENOENT;
+	return lstat(own->path, &status) == 0 || errno != ENOENT;
 }
 
-void agent_place_leave(const struct agent_place *place)
+void agent_socket_leave(const struct agent_socket *own)
 {
-	unlink(place->path);
+	unlink(own->path);
 }

@@ -13,7 +13,7 @@
 #include "cli.h"
 #include "engine/options.h"
 #include "explain_options.h"
-#include "pipeline/place.h"
+#include "pipeline/location.h"
 
 #define COMMAND "explain"
 
@@ -24,8 +24,8 @@ struct explanation {
 	unsigned ref_count;
 	const struct service_ref *asked; /* refs[0], or NULL for all */
 	struct world world;
-	struct select_place place;
-	struct place own; /* behind @place where it is this Pod's */
+	struct select_location location;
+	struct location own; /* behind @location where it is this Pod's */
 	bool inferred;
 };
 
@@ -78,30 +78,30 @@ static int take_world_in(struct explanation *e)
 /* What the library would find out in this Pod. */
 static void find_own_place(struct explanation *e)
 {
-	place_init(&e->own, &e->place);
+	location_init(&e->own, &e->location);
 	for (unsigned i = 0; i < e->world.count; i++)
-		place_observe(&e->own, &e->world.services[i]);
-	e->inferred = strcmp(e->own.where.node, e->place.node) != 0 ||
-		      strcmp(e->own.where.zone, e->place.zone) != 0;
-	e->place = e->own.where;
+		location_observe(&e->own, &e->world.services[i]);
+	e->inferred = strcmp(e->own.where.node, e->location.node) != 0 ||
+		      strcmp(e->own.where.zone, e->location.zone) != 0;
+	e->location = e->own.where;
 }
 
 static void find_place(struct explanation *e)
 {
 	const struct explain_options *options = &e->options;
 
-	e->place.node = e->config.node;
-	e->place.zone = e->config.zone;
+	e->location.node = e->config.node;
+	e->location.zone = e->config.zone;
 	if (!options->from && !options->node && !options->zone) {
 		find_own_place(e);
 		return;
 	}
 	/* An empty --zone is an answer: none. */
-	if (e->place.node[0] && !e->place.zone[0] && !options->zone) {
-		const char *zone = explain_zone_of_node(&e->world, e->place.node);
+	if (e->location.node[0] && !e->location.zone[0] && !options->zone) {
+		const char *zone = explain_zone_of_node(&e->world, e->location.node);
 
 		if (zone) {
-			e->place.zone = zone;
+			e->location.zone = zone;
 			e->inferred = true;
 		}
 	}
@@ -120,9 +120,9 @@ static int tell_service(const struct explanation *e, const struct service_state 
 	struct explained explained = {
 		.state = state,
 		.selection = &selection,
-		.place = &e->place,
+		.location = &e->location,
 	};
-	int rc = select_endpoints(state, &e->place, &selection);
+	int rc = select_endpoints(state, &e->location, &selection);
 
 	if (rc < 0)
 		return rc;
@@ -209,7 +209,7 @@ static int tell(const struct explanation *e)
 	if (e->options.json)
 		explain_json_begin();
 	else
-		explain_text_begin(&e->place, e->inferred);
+		explain_text_begin(&e->location, e->inferred);
 	for (unsigned i = 0; rc == 0 && i < e->world.count; i++) {
 		if (is_asked_for(e, &e->world.services[i]))
 			rc = tell_service(e, &e->world.services[i], &told);

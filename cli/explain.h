@@ -16,7 +16,7 @@ struct explained {
 	const struct selection *selection;
 	const struct selected_port **ports; /* those asked for, in the order to tell them */
 	unsigned port_count;
-	const struct select_place *place;
+	const struct select_location *location;
 };
 
 /*
@@ -37,7 +37,7 @@ const char *explain_zone_of_node(const struct world *world, const char *node);
 const char *explain_why_skipped(const struct service *service);
 
 /* Writes why the port has its topology, for people. */
-void explain_topology(const struct selected_port *port, const struct select_place *place,
+void explain_topology(const struct selected_port *port, const struct select_location *location,
 		      char *text, size_t size);
 
 /*
@@ -49,7 +49,7 @@ void explain_json(const struct explained *explained);
 void explain_json_end(void);
 
 /* @inferred: the place, or the zone alone, was found out from endpoints. */
-void explain_text_begin(const struct select_place *place, bool inferred);
+void explain_text_begin(const struct select_location *location, bool inferred);
 int explain_text(const struct explained *explained);
 
 /* For a Service of which nothing else can be told. */

@@ -95,7 +95,7 @@ const char *explain_why_skipped(const struct service *service)
 	return NULL;
 }
 
-void explain_topology(const struct selected_port *port, const struct select_place *place,
+void explain_topology(const struct selected_port *port, const struct select_location *location,
 		      char *text, size_t size)
 {
 	unsigned ready = 0;
@@ -113,10 +113,10 @@ void explain_topology(const struct selected_port *port, const struct select_plac
 	}
 	if (port->topology == SELECT_TOPOLOGY_NODE)
 		snprintf(text, size, "every ready endpoint has node hints, and some name %s",
-			 place->node);
+			 location->node);
 	else if (port->topology == SELECT_TOPOLOGY_ZONE)
 		snprintf(text, size, "every ready endpoint has zone hints, and some name %s",
-			 place->zone);
+			 location->zone);
 	else if (port->local_only)
 		snprintf(text, size, "policy Local looks at no hints");
 	else if (ready == 0)
@@ -126,12 +126,12 @@ void explain_topology(const struct selected_port *port, const struct select_plac
 	else if (with_zone < ready && with_node < ready)
 		snprintf(text, size, "%u of %u ready endpoints have no zone hint",
 			 ready - with_zone, ready);
-	else if (with_zone == ready && !place->zone[0])
+	else if (with_zone == ready && !location->zone[0])
 		snprintf(text, size, "the zone here is not known");
 	else if (with_zone == ready)
-		snprintf(text, size, "no hint names zone %s", place->zone);
-	else if (!place->node[0])
+		snprintf(text, size, "no hint names zone %s", location->zone);
+	else if (!location->node[0])
 		snprintf(text, size, "the node here is not known");
 	else
-		snprintf(text, size, "no hint names node %s", place->node);
+		snprintf(text, size, "no hint names node %s", location->node);
 }

@@ -10,14 +10,14 @@ static const char *yes_no(bool yes)
 	return yes ? "yes" : "no";
 }
 
-void explain_text_begin(const struct select_place *place, bool inferred)
+void explain_text_begin(const struct select_location *location, bool inferred)
 {
-	if (!place->node[0] && !place->zone[0]) {
+	if (!location->node[0] && !location->zone[0]) {
 		printf("Here: neither node nor zone is known (--node, --zone)\n");
 		return;
 	}
-	printf("Here: node %s, zone %s%s\n", place->node[0] ? place->node : "not known",
-	       place->zone[0] ? place->zone : "not known", inferred ? " (inferred)" : "");
+	printf("Here: node %s, zone %s%s\n", location->node[0] ? location->node : "not known",
+	       location->zone[0] ? location->zone : "not known", inferred ? " (inferred)" : "");
 }
 
 void explain_text_skipped(const struct service *service)
@@ -53,7 +53,7 @@ static void print_header(const struct explained *explained, const struct selecte
 		printf("ClientIP %u s", explained->selection->affinity_timeout_s);
 	else
 		printf("None");
-	explain_topology(port, explained->place, why, sizeof(why));
+	explain_topology(port, explained->location, why, sizeof(why));
 	printf(", topology %s: %s\n",
 	       port->topology == SELECT_TOPOLOGY_NODE	? "node"
 	       : port->topology == SELECT_TOPOLOGY_ZONE ? "zone"

@@ -72,7 +72,7 @@ static bool stays_out(uint64_t now_ms)
  * says so itself, after its own. */
 static bool is_expired(const struct table_view *view)
 {
-	uint64_t heard_s = peek_u64(&view->header->writer_heartbeat_s);
+	uint64_t heard_s = peek_u64(&view->header->heard_s);
 	uint64_t now_s = clock_realtime_s();
 
 	return shim.config.max_age_s &&
@@ -141,7 +141,7 @@ static const struct table_view *find_table(const struct table_view *view, uint64
 	poke_u64(&own.next_try_ms, now_ms + AGENT_RETRY_MS);
 	if (view && table_has_moved(view))
 		poke_pointer(&own.moved, view);
-	rc = handover_attach(shim.config.table_path, AGENT_LIMIT_MS, own.table, &table);
+	rc = handover_receive(shim.config.table_path, AGENT_LIMIT_MS, own.table, &table);
 	log_result(rc);
 	if (rc == 0) {
 		take_table(table);
@@ -178,7 +178,7 @@ const struct table_view *agent_table(void)
 		found = find_table(view, now_ms);
 		attaching_here = false;
 		if (found != view) {
-			engine_attach_hints(&shim.link);
+			engine_attach_memory(&shim.link);
 			publish_pointer(&shim.link.view, found); /* observed by the hooks */
 		}
 		publish_u32(&own.attaching, 0);

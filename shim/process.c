@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/keep_errno.h"
-#include "pick/hints.h"
+#include "pick/memory.h"
 #include "state.h"
 
 #ifndef MADV_WIPEONFORK
@@ -28,7 +28,7 @@ static struct {
 				    cannot be told from a forked one: its parent would start a
 				    second engine. Linux before 4.14, some sandboxes. */
 	/* Pages of these that no Service uses are never touched. */
-	struct hints private_hints; /* when the shared ones cannot be had */
+	struct pick_memory private_memory; /* when the shared ones cannot be had */
 	struct cursor_slot rounds[CURSOR_SLOTS];
 } own = {.page = &own.fallback};
 
@@ -41,7 +41,7 @@ static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 	if (!claim_u32(&process->pid, old_pid, pid))
 		return;
 	poke_u64(&process->seed, random_u64());
-	poke_u64(&own.private_hints.seed, peek_u64(&process->seed));
+	poke_u64(&own.private_memory.seed, peek_u64(&process->seed));
 	engine_state_adopt(process);
 }
 
@@ -84,14 +84,15 @@ bool process_has_engine(void)
 
 struct pick_state process_pick_state(const struct process *process)
 {
-	struct hints *hints = observe_pointer(&shim.link.hints); /* engine_attach_hints() */
+	struct pick_memory *memory =
+		observe_pointer(&shim.link.memory); /* engine_attach_memory() */
 	struct health_rules rules = HEALTH_DEFAULTS;
 
 	/* No try is bounded more closely than that (failover.c). */
 	rules.probe_ms =
 		shim.config.connect_timeout_ms > 1000 ? shim.config.connect_timeout_ms : 1000;
 	return (struct pick_state){
-		.hints = hints ? hints : &own.private_hints,
+		.memory = memory ? memory : &own.private_memory,
 		.client = peek_u64(&shim.link.client),
 		.rules = rules,
 		.rounds = own.rounds,

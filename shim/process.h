@@ -26,7 +26,7 @@ struct process *process_current(void);
  * no system call. */
 bool process_has_engine(void);
 
-/* What pick_by_vip() needs; without hints those of this process alone. Async-signal-safe. */
+/* What pick_by_vip() needs; without it those of this process alone. Async-signal-safe. */
 struct pick_state process_pick_state(const struct process *process);
 
 #endif

@@ -175,9 +175,9 @@ int settings_new_pipeline(const struct settings *settings, struct pipeline **ret
 				   matters not. */
 				.follow_services = false,
 				.retry_delay_ms = settings->retry_delay_ms,
-				.poll_interval_ms = settings->sync_interval_ms,
+				.sync_interval_ms = settings->sync_interval_ms,
 			},
-		.place = {.node = "", .zone = ""},
+		.location = {.node = "", .zone = ""},
 	};
 
 	return pipeline_new(&options, &settings->logger, ret_pipeline, error, error_size);

@@ -68,13 +68,13 @@ static void no_table_yet(void)
 	set_first_sync(ENGINE_SYNC_FAILED);
 }
 
-void engine_attach_hints(struct engine_link *link)
+void engine_attach_memory(struct engine_link *link)
 {
-	struct hints *hints;
+	struct pick_memory *memory;
 
 	poke_u64(&link->client, affinity_client());
-	if (!peek_pointer(&link->hints) && hints_attach(&hints) == 0)
-		publish_pointer(&link->hints, hints); /* observed in process_pick_state() */
+	if (!peek_pointer(&link->memory) && pick_memory_attach(&memory) == 0)
+		publish_pointer(&link->memory, memory); /* observed in process_pick_state() */
 }
 
 static void *engine_run(void *number)
@@ -90,7 +90,7 @@ static void *engine_run(void *number)
 	guest_thread_name("k8slb");
 	guest_thread_yield_priority();
 	fork_state_forget();
-	engine_attach_hints(engine_link);
+	engine_attach_memory(engine_link);
 	rc = guest_thread_own_fd_table();
 	if (rc < 0)
 		log_error(&logger,

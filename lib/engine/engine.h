@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "pick/hints.h"
+#include "pick/memory.h"
 #include "table/reader.h"
 
 /* How far the first sync of an engine is: the low bits of engine_link.first_sync. */
@@ -22,13 +22,13 @@ enum engine_sync {
  * What the engine and the hooks share; all zero at first. Hooks observe, others publish
  * (base/atomic.h):
  *   the engine's thread, all of it;
- *   a hook where no thread does: the table of an agent and the hints for it (shim/agent.c), the
- *   table that took the place of a smaller one (shim/view.c).
+ *   a hook where no thread does: the table of an agent and the pick memory for it (shim/agent.c),
+ * the table that took the place of a smaller one (shim/view.c).
  */
 struct engine_link {
 	const struct table_view *view; /* newest table or NULL; what it points to is never freed */
-	struct hints *hints;	       /* set before the first table; NULL: could not be had */
-	uint64_t client;	       /* affinity_client(), set with @hints */
+	struct pick_memory *memory;    /* set before the first table; NULL: could not be had */
+	uint64_t client;	       /* affinity_client(), set with @memory */
 	/*
 	 * enum engine_sync, and above it which engine that is of: a word of a thread that is at its
 	 * end is not taken for the next one's. A futex word, woken by what the thread says in it.
@@ -73,11 +73,11 @@ bool engine_shares_capabilities(void);
 bool engine_is_own_thread(void);
 
 /*
- * Attaches the hints, unless they are: by the engine's thread, where there is one, and not by the
- * hook that needs them first: a program may have put its threads behind a filter of system calls by
- * then, and a thread may be cancelled there. A forked child has its parent's. Async-signal-safe,
+ * Attaches the pick memory, unless it is: by the engine's thread, where there is one, and not by
+ * the hook that needs it first: a program may have put its threads behind a filter of system calls
+ * by then, and a thread may be cancelled there. A forked child has its parent's. Async-signal-safe,
  * keeps errno.
  */
-void engine_attach_hints(struct engine_link *link);
+void engine_attach_memory(struct engine_link *link);
 
 #endif

@@ -33,11 +33,11 @@ struct pipeline_options engine_pipeline_options(const struct config *config)
 				.discovery = discovery_of(config),
 				.follow_services = true,
 				.retry_delay_ms = config->retry_delay_ms,
-				.poll_interval_ms = config->sync_interval_ms,
+				.sync_interval_ms = config->sync_interval_ms,
 			},
 		/* A file is there or not; it does not age. */
 		.max_age_s = config->api_file[0] ? 0 : config->max_age_s,
-		.place =
+		.location =
 			{
 				.node = config->node,
 				.zone = config->zone,

@@ -52,7 +52,8 @@ static bool is_there(const struct table_view *view)
 {
 	struct table_read read;
 
-	return peek_u32(&view->header->live) == TABLE_EXPIRED || table_read_begin(view, &read) == 0;
+	return peek_u32(&view->header->state) == TABLE_EXPIRED ||
+	       table_read_begin(view, &read) == 0;
 }
 
 /* Of its own for each: hooks may be reading that of an earlier role, or of the parent's that forked

@@ -31,7 +31,7 @@ uint32_t role_left_wait_ms(const struct role *role)
 
 uint64_t role_table_age_s(const struct table_view *view)
 {
-	uint64_t heard_s = peek_u64(&view->header->writer_heartbeat_s);
+	uint64_t heard_s = peek_u64(&view->header->heard_s);
 	uint64_t now_s = clock_realtime_s();
 
 	return heard_s <= now_s ? now_s - heard_s : UINT64_MAX;

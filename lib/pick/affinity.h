@@ -17,7 +17,7 @@
  * Two layers, so that nothing has to be shared for the common case:
  *   a new client takes the endpoint with the highest hash of (client, endpoint) (rendezvous
  *   hashing, Thaler and Ravishankar 1998): all its processes agree without a word;
- *   what was taken is noted in slots that the processes of a user share (hints.h), so that an
+ *   what was taken is noted in slots that the processes of a user share (memory.h), so that an
  *   endpoint that is added later moves nobody before the timeout.
  */
 #define AFFINITY_SLOTS 512u /* a power of two */

@@ -27,9 +27,9 @@ static uint32_t place_of(enum pick_policy policy, uint64_t start, uint32_t ticke
 /* Any number. Not the kernel's, which is a system call. */
 static uint32_t draw(const struct pick_state *state)
 {
-	uint64_t drawn = take_tickets_u64(&state->hints->counters[HINTS_DRAWS], 1);
+	uint64_t drawn = take_tickets_u64(&state->memory->counters[PICK_COUNT_DRAWS], 1);
 
-	return (uint32_t)hash_mix(peek_u64(&state->hints->seed) + drawn);
+	return (uint32_t)hash_mix(peek_u64(&state->memory->seed) + drawn);
 }
 
 /* The next ticket of @key: where the process stands in its round, or where it is to begin one. */
@@ -46,7 +46,7 @@ static inline uint32_t take_ticket(const struct pick_state *state, uint64_t key)
 	if (round && !is_free)
 		return cursor_next(round);
 	/* All its slots are other ports', whose rounds a turn of ours would break. */
-	if (!cursor_take(state->hints->cursors, key, &ticket))
+	if (!cursor_take(state->memory->cursors, key, &ticket))
 		ticket = draw(state);
 	if (!round)
 		return ticket;
@@ -64,7 +64,7 @@ static inline uint32_t next_turn(const struct pick_state *state, uint64_t key,
 {
 	/* Where the port's round begins. Before the ticket: no load behind an atomic addition
 	 * begins before its end. */
-	uint64_t start = hash_mix(peek_u64(&state->hints->seed) ^ key);
+	uint64_t start = hash_mix(peek_u64(&state->memory->seed) ^ key);
 
 	return place_of(state->policy, start, take_ticket(state, key), port->endpoint_count);
 }
@@ -79,8 +79,8 @@ static struct avoidance avoidance_of(const struct pick_state *state, const struc
 		.half_open = half_open,
 	};
 
-	if (port->endpoint_count > 1 && !health_is_quiet(&state->hints->health))
-		avoid.health = &state->hints->health;
+	if (port->endpoint_count > 1 && !health_is_quiet(&state->memory->health))
+		avoid.health = &state->memory->health;
 	return avoid;
 }
 
@@ -147,7 +147,7 @@ __attribute__((noinline)) static uint32_t choose_with_care(const struct pick_sta
 	struct avoidance avoid = avoidance_of(state, port, half_open);
 
 	if (port->affinity_timeout_s)
-		return affinity_choose(state->hints->affinity, state->client, read, key, port,
+		return affinity_choose(state->memory->affinity, state->client, read, key, port,
 				       &avoid);
 	if (!avoid.health || is_good(&avoid, read, port, turn) || avoid_panics(&avoid, read, port))
 		return turn;
@@ -159,7 +159,7 @@ uint32_t choose_next(const struct pick_state *state, const struct table_read *re
 {
 	uint32_t turn = port->affinity_timeout_s ? 0 : next_turn(state, key, port);
 
-	if (!port->affinity_timeout_s && health_is_quiet(&state->hints->health))
+	if (!port->affinity_timeout_s && health_is_quiet(&state->memory->health))
 		return turn;
 	return choose_with_care(state, read, key, port, half_open, turn);
 }
@@ -173,7 +173,7 @@ uint32_t choose_other(const struct pick_state *state, const struct table_read *r
 	avoid.tried = tried;
 	avoid.tried_count = tried_count < PICK_TRIED ? tried_count : PICK_TRIED;
 	if (port->affinity_timeout_s)
-		return affinity_choose(state->hints->affinity, state->client, read, key, port,
+		return affinity_choose(state->memory->affinity, state->client, read, key, port,
 				       &avoid);
 	return find_good(state, &avoid, read, key, port);
 }

@@ -105,7 +105,7 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
 			return PICK_NO_TABLE;
 		if (avoid_was_tried(tried, tried_count, &ret_picked->endpoint))
 			return PICK_EXHAUSTED;
-		hints_count(state->hints, HINTS_FAILOVERS);
+		pick_memory_count(state->memory, PICK_COUNT_FAILOVERS);
 		return PICK_ENDPOINT;
 	}
 	return PICK_NO_TABLE;
@@ -115,23 +115,23 @@ void pick_failed(const struct pick_state *state, const struct table_endpoint *en
 {
 	uint64_t now_ms = state->now_ms ? state->now_ms : clock_monotonic_ms();
 
-	if (health_failure(&state->hints->health, &state->rules, health_key(endpoint), now_ms,
+	if (health_failure(&state->memory->health, &state->rules, health_key(endpoint), now_ms,
 			   random_u64()))
-		hints_count(state->hints, HINTS_EJECTIONS);
+		pick_memory_count(state->memory, PICK_COUNT_EJECTIONS);
 }
 
 bool pick_is_quiet(const struct pick_state *state)
 {
-	return health_is_quiet(&state->hints->health);
+	return health_is_quiet(&state->memory->health);
 }
 
 void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint)
 {
 	if (!pick_is_quiet(state))
-		health_success(&state->hints->health, health_key(endpoint));
+		health_success(&state->memory->health, health_key(endpoint));
 }
 
 void pick_gave_up(const struct pick_state *state)
 {
-	hints_count(state->hints, HINTS_ALL_FAILED);
+	pick_memory_count(state->memory, PICK_COUNT_ALL_FAILED);
 }

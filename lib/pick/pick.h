@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pick/hints.h"
+#include "pick/memory.h"
 #include "table/reader.h"
 
 enum pick_policy {
@@ -16,11 +16,11 @@ enum pick_policy {
 
 /* What the picks of one process share. */
 struct pick_state {
-	struct hints *hints; /* where the shared ones cannot be had, some of this process alone, all
-				zero but for the seed */
-	uint64_t client;     /* of affinity: any stable number */
-	uint64_t now_ms;     /* CLOCK_MONOTONIC; 0: read the clock when it is needed, which most
-				picks do not */
+	struct pick_memory *memory; /* where the shared one cannot be had, one of this process
+				       alone, all zero but for the seed */
+	uint64_t client;	    /* of affinity: any stable number */
+	uint64_t now_ms; /* CLOCK_MONOTONIC; 0: read the clock when it is needed, which most
+			    picks do not */
 	struct health_rules rules;
 	/*
 	 * CURSOR_SLOTS of this process alone, all zero at first, for the rounds that it has begun:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/age.h"
 
-enum table_live age_of_table(bool live, uint64_t now_s, uint64_t heard_s, uint32_t max_age_s)
+enum table_state age_of_table(bool live, uint64_t now_s, uint64_t heard_s, uint32_t max_age_s)
 {
 	if (live)
 		return TABLE_LIVE;

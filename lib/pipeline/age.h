@@ -15,6 +15,6 @@
  * pods' by now, so everything is left to kube-proxy, until the server is heard again. @max_age_s 0:
  * never. All in seconds of CLOCK_REALTIME, because another boot's table may be asked about.
  */
-enum table_live age_of_table(bool live, uint64_t now_s, uint64_t heard_s, uint32_t max_age_s);
+enum table_state age_of_table(bool live, uint64_t now_s, uint64_t heard_s, uint32_t max_age_s);
 
 #endif

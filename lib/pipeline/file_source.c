@@ -17,7 +17,7 @@ struct file_source {
 	struct logger logger;
 	const struct service_ref *refs;
 	unsigned ref_count;
-	uint32_t poll_interval_ms;
+	uint32_t sync_interval_ms;
 	char *path;
 	struct file_watch *watch;
 	struct store *store;
@@ -96,7 +96,7 @@ static void read_again(struct file_source *file)
 	rc = read_document(file, problem, sizeof(problem));
 	file->attempted = true;
 	file->last_read_ms = clock_monotonic_ms();
-	file->read_again_ms = file->last_read_ms + file->poll_interval_ms;
+	file->read_again_ms = file->last_read_ms + file->sync_interval_ms;
 	if (rc < 0) {
 		trouble(file, problem);
 		return;
@@ -115,7 +115,7 @@ static void read_if_other(struct file_source *file)
 
 	if (file->good && memcmp(&now, &file->identity, sizeof(now)) == 0) {
 		file->last_read_ms = clock_monotonic_ms();
-		file->read_again_ms = file->last_read_ms + file->poll_interval_ms;
+		file->read_again_ms = file->last_read_ms + file->sync_interval_ms;
 	} else {
 		read_again(file);
 	}
@@ -204,7 +204,7 @@ int file_source_new(const struct pipeline_options *options, const struct logger 
 	file->logger = *logger;
 	file->refs = options->sync.refs;
 	file->ref_count = options->sync.ref_count;
-	file->poll_interval_ms = options->sync.poll_interval_ms;
+	file->sync_interval_ms = options->sync.sync_interval_ms;
 	file->path = strdup(options->api_file);
 	rc = file->path ? store_new(&file->store) : -ENOMEM;
 	if (rc == 0)

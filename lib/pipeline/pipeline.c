@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "pipeline/age.h"
-#include "pipeline/place.h"
+#include "pipeline/location.h"
 #include "pipeline/source.h"
 #include "publish/writer.h"
 
@@ -18,7 +18,7 @@
 struct pipeline {
 	struct logger logger;
 	struct source *source;
-	struct place place;
+	struct location location;
 	const struct service_ref *refs;
 	unsigned ref_count;
 	struct table_writer *writer;
@@ -64,7 +64,7 @@ static void drop_other_ports(const struct pipeline *pipeline, const struct servi
 static int put_service(struct pipeline *pipeline, const struct service_state *state)
 {
 	struct selection selection = {0};
-	int rc = select_endpoints(state, &pipeline->place.where, &selection);
+	int rc = select_endpoints(state, &pipeline->location.where, &selection);
 
 	if (rc == 0) {
 		drop_other_ports(pipeline, state, &selection);
@@ -93,9 +93,9 @@ static void put_changed(struct pipeline *pipeline)
 	while (ops->take_changed(pipeline->source, &state)) {
 		int rc;
 
-		if (place_observe(&pipeline->place, &state)) {
+		if (location_observe(&pipeline->location, &state)) {
 			log_info(&pipeline->logger, "this is node \"%s\", zone \"%s\"",
-				 pipeline->place.node, pipeline->place.zone);
+				 pipeline->location.node, pipeline->location.zone);
 			ops->touch_all(pipeline->source);
 		}
 		rc = put_service(pipeline, &state);
@@ -159,13 +159,13 @@ static void set_live(struct pipeline *pipeline, bool live)
 {
 	struct sync_state sync = state_of(pipeline);
 	uint64_t heard_s = last_heard_s(pipeline);
-	enum table_live state =
+	enum table_state state =
 		age_of_table(live, clock_realtime_s(), heard_s, pipeline->max_age_s);
 
 	if (!table_writer_view(pipeline->writer)) {
 		/* In each round: by that the others know that the writer lives. */
-		table_writer_set_live(pipeline->writer,
-				      sync.attempted ? TABLE_FAILED : TABLE_UNHEARD, 0);
+		table_writer_set_state(pipeline->writer,
+				       sync.attempted ? TABLE_FAILED : TABLE_UNHEARD, 0);
 		return;
 	}
 	if (state == TABLE_EXPIRED && !pipeline->expired)
@@ -178,7 +178,7 @@ static void set_live(struct pipeline *pipeline, bool live)
 	pipeline->live = live;
 	if (state == TABLE_UNHEARD && (sync.problem[0] || !pipeline->lists_begun))
 		state = TABLE_AWAY;
-	table_writer_set_live(pipeline->writer, state, heard_s);
+	table_writer_set_state(pipeline->writer, state, heard_s);
 }
 
 static void update_table(struct pipeline *pipeline)
@@ -226,7 +226,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->logger = *logger;
 	pipeline->refs = options->sync.refs;
 	pipeline->ref_count = options->sync.ref_count;
-	place_init(&pipeline->place, &options->place);
+	location_init(&pipeline->location, &options->location);
 	pipeline->max_age_s = options->max_age_s;
 	pipeline->lists_due_ms = clock_monotonic_ms() + options->sync.start_delay_ms;
 	pipeline->may_publish = options->may_publish;

@@ -25,9 +25,9 @@ struct pipeline_options {
 	const char
 		*api_file; /* in its place, when not "": a `kubectl get -o json` document, copied */
 	struct credentials_options credentials;
-	struct syncer_options sync; /* its refs are borrowed */
-	struct select_place place;  /* "" where not known: place.h then infers; copied */
-	uint64_t table_identity;    /* table_writer_new() */
+	struct syncer_options sync;	 /* its refs are borrowed */
+	struct select_location location; /* "" where not known: location.h then infers; copied */
+	uint64_t table_identity;	 /* table_writer_new() */
 	/* table_writer_set_memory(); NULL: region_new(). Not with an identity. */
 	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
 	void *new_region_ctx;

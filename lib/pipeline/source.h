@@ -32,7 +32,7 @@ struct source_ops {
 int api_source_new(const struct pipeline_options *options, const struct logger *logger,
 		   struct source **ret_source, char *error, size_t error_size);
 
-/* options->api_file: read whole, and again when it changes; in doubt every poll interval. */
+/* options->api_file: read whole, and again when it changes; in doubt every sync interval. */
 int file_source_new(const struct pipeline_options *options, const struct logger *logger,
 		    struct source **ret_source, char *error, size_t error_size);
 

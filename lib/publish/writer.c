@@ -56,8 +56,8 @@ struct table_writer {
 	unsigned class; /* of the newest shared segment */
 	uint64_t generation;
 	uint64_t bytes;
-	enum table_live live;
-	uint64_t heard_realtime_s;
+	enum table_state state;
+	uint64_t heard_s;
 	/* Newest first; the older ones are what readers may still look at. */
 	struct table_memory *memory;
 };
@@ -121,7 +121,7 @@ static int take_over(struct table_writer *writer)
 		return rc;
 	}
 	header = writable_header(writer->memory);
-	publish_u32(&header->live, TABLE_UNHEARD); /* pairs with table_is_live() */
+	publish_u32(&header->state, TABLE_UNHEARD); /* pairs with table_is_live() */
 	current = peek_u64(&header->current);
 	if (current && is_garbage(current)) {
 		current = 0;
@@ -130,7 +130,7 @@ static int take_over(struct table_writer *writer)
 	/* Where it had moved to is gone: the next to look for the table must not go on looking. */
 	publish_u32(&header->moved, 0); /* pairs with table_has_moved() */
 	writer->generation = current >> 8;
-	writer->heard_realtime_s = peek_u64(&header->writer_heartbeat_s);
+	writer->heard_s = peek_u64(&header->heard_s);
 	return 0;
 }
 
@@ -463,7 +463,7 @@ int table_writer_publish(struct table_writer *writer)
 	writer->bytes = writer->plan.snapshot.size;
 	poke_u64(&header->lists_unfinished, 0);
 	retire_older(memory->older);
-	table_writer_set_live(writer, writer->live, writer->heard_realtime_s);
+	table_writer_set_state(writer, writer->state, writer->heard_s);
 	return 0;
 }
 
@@ -476,23 +476,22 @@ const struct table_view *table_writer_view(const struct table_writer *writer)
 
 uint64_t table_writer_heard_s(const struct table_writer *writer)
 {
-	return writer->heard_realtime_s;
+	return writer->heard_s;
 }
 
-void table_writer_set_live(struct table_writer *writer, enum table_live live,
-			   uint64_t heard_realtime_s)
+void table_writer_set_state(struct table_writer *writer, enum table_state state, uint64_t heard_s)
 {
 	struct table_header *header;
 
-	writer->live = live;
-	writer->heard_realtime_s = heard_realtime_s;
+	writer->state = state;
+	writer->heard_s = heard_s;
 	if (!writer->memory)
 		return;
 	header = writable_header(writer->memory);
 	poke_u64(&header->writer_round_ms, clock_monotonic_ms());
-	poke_u64(&header->writer_heartbeat_s, heard_realtime_s);
+	poke_u64(&header->heard_s, heard_s);
 	/* Pairs with table_is_live(). */
-	publish_u32(&header->live, live);
+	publish_u32(&header->state, state);
 }
 
 void table_writer_begin_lists(struct table_writer *writer)

@@ -54,8 +54,7 @@ int table_writer_publish(struct table_writer *writer);
 const struct table_view *table_writer_view(const struct table_writer *writer);
 
 /* Says whether the API server is heard (table_is_live()), and when it last was. */
-void table_writer_set_live(struct table_writer *writer, enum table_live live,
-			   uint64_t heard_realtime_s);
+void table_writer_set_state(struct table_writer *writer, enum table_state state, uint64_t heard_s);
 
 /* Notes that all is listed now, for a table that others may have to write before that is done; the
  * next publish says that it is. */

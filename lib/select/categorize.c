@@ -15,10 +15,10 @@
 
 #include <string.h>
 
-static bool has_hint(const char *const *hints, unsigned count, const char *place)
+static bool has_hint(const char *const *hints, unsigned count, const char *name)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (strcmp(hints[i], place) == 0)
+		if (strcmp(hints[i], name) == 0)
 			return true;
 	}
 	return false;
@@ -34,9 +34,9 @@ static bool hinted_for_zone(const struct slice_endpoint *endpoint, const char *z
 	return has_hint(endpoint->zone_hints, endpoint->zone_hint_count, zone);
 }
 
-static bool is_local(const struct slice_endpoint *endpoint, const struct select_place *place)
+static bool is_local(const struct slice_endpoint *endpoint, const struct select_location *location)
 {
-	return place->node[0] && strcmp(endpoint->node_name, place->node) == 0;
+	return location->node[0] && strcmp(endpoint->node_name, location->node) == 0;
 }
 
 static bool serves_while_terminating(const struct slice_endpoint *endpoint)
@@ -45,7 +45,7 @@ static bool serves_while_terminating(const struct slice_endpoint *endpoint)
 }
 
 static enum select_topology topology_from_hints(const struct selected_port *port,
-						const struct select_place *place)
+						const struct select_location *location)
 {
 	bool any_ready = false;
 	bool all_node_hints = true;
@@ -61,8 +61,8 @@ static enum select_topology topology_from_hints(const struct selected_port *port
 		any_ready = true;
 		all_node_hints &= endpoint->node_hint_count > 0;
 		all_zone_hints &= endpoint->zone_hint_count > 0;
-		our_node |= place->node[0] && hinted_for_node(endpoint, place->node);
-		our_zone |= place->zone[0] && hinted_for_zone(endpoint, place->zone);
+		our_node |= location->node[0] && hinted_for_node(endpoint, location->node);
+		our_zone |= location->zone[0] && hinted_for_zone(endpoint, location->zone);
 	}
 	if (!any_ready)
 		return SELECT_TOPOLOGY_NONE;
@@ -94,7 +94,8 @@ static void mark_unready(struct selected_port *port)
 	port->used_count = 0;
 }
 
-static void use_ready_of_topology(struct selected_port *port, const struct select_place *place)
+static void use_ready_of_topology(struct selected_port *port,
+				  const struct select_location *location)
 {
 	for (unsigned i = 0; i < port->endpoint_count; i++) {
 		struct selected_endpoint *selected = &port->endpoints[i];
@@ -106,13 +107,13 @@ static void use_ready_of_topology(struct selected_port *port, const struct selec
 			use(port, selected, SELECT_READY);
 			break;
 		case SELECT_TOPOLOGY_NODE:
-			if (hinted_for_node(selected->endpoint, place->node))
+			if (hinted_for_node(selected->endpoint, location->node))
 				use(port, selected, SELECT_READY_SAME_NODE);
 			else
 				selected->reason = SELECT_OTHER_NODE;
 			break;
 		case SELECT_TOPOLOGY_ZONE:
-			if (hinted_for_zone(selected->endpoint, place->zone))
+			if (hinted_for_zone(selected->endpoint, location->zone))
 				use(port, selected, SELECT_READY_SAME_ZONE);
 			else
 				selected->reason = SELECT_OTHER_ZONE;
@@ -129,14 +130,14 @@ static void use_serving_terminating(struct selected_port *port)
 	}
 }
 
-static void use_local(struct selected_port *port, const struct select_place *place)
+static void use_local(struct selected_port *port, const struct select_location *location)
 {
 	for (unsigned i = 0; i < port->endpoint_count; i++) {
 		struct selected_endpoint *selected = &port->endpoints[i];
 
 		if (!selected->endpoint->ready)
 			continue;
-		if (is_local(selected->endpoint, place)) {
+		if (is_local(selected->endpoint, location)) {
 			use(port, selected, SELECT_READY_LOCAL);
 		} else {
 			selected->reason = SELECT_NOT_LOCAL;
@@ -150,7 +151,7 @@ static void use_local(struct selected_port *port, const struct select_place *pla
 
 		if (!serves_while_terminating(selected->endpoint))
 			continue;
-		if (is_local(selected->endpoint, place)) {
+		if (is_local(selected->endpoint, location)) {
 			use(port, selected, SELECT_LOCAL_TERMINATING);
 		} else {
 			selected->reason = SELECT_NOT_LOCAL;
@@ -161,7 +162,7 @@ static void use_local(struct selected_port *port, const struct select_place *pla
 
 void categorize_headless(struct selected_port *port)
 {
-	static const struct select_place nowhere = {.node = "", .zone = ""};
+	static const struct select_location nowhere = {.node = "", .zone = ""};
 
 	mark_unready(port);
 	port->usable_elsewhere = false;
@@ -169,19 +170,19 @@ void categorize_headless(struct selected_port *port)
 	use_ready_of_topology(port, &nowhere);
 }
 
-void categorize_endpoints(struct selected_port *port, const struct select_place *place)
+void categorize_endpoints(struct selected_port *port, const struct select_location *location)
 {
 	mark_unready(port);
 	port->usable_elsewhere = false;
 	port->topology = SELECT_TOPOLOGY_NONE;
 	if (port->local_only) {
-		use_local(port, place);
+		use_local(port, location);
 		return;
 	}
 	/* Names of a headless Service are DNS's business, which knows no topology. */
 	if (port->has_vip)
-		port->topology = topology_from_hints(port, place);
-	use_ready_of_topology(port, place);
+		port->topology = topology_from_hints(port, location);
+	use_ready_of_topology(port, location);
 	if (port->used_count == 0)
 		use_serving_terminating(port);
 }

@@ -8,7 +8,7 @@
 
 /* Sets used and reason of each endpoint, and used_count, topology and usable_elsewhere of @port.
  * @port->local_only is set before. */
-void categorize_endpoints(struct selected_port *port, const struct select_place *place);
+void categorize_endpoints(struct selected_port *port, const struct select_location *location);
 
 /* The same for a headless Service, which no proxy serves: what DNS answers, that is all ready ones,
  * whatever their hints (CoreDNS, plugin/kubernetes/object/endpoint.go). */

@@ -44,7 +44,8 @@ static struct selected_port *add_port(struct selection *selection)
 	return &grown[selection->port_count++];
 }
 
-static int add_service_port(const struct service_state *state, const struct select_place *place,
+static int add_service_port(const struct service_state *state,
+			    const struct select_location *location,
 			    const struct service_port *service_port, enum ip_family family,
 			    const struct ip_address *vip, struct selection *selection)
 {
@@ -61,7 +62,7 @@ static int add_service_port(const struct service_state *state, const struct sele
 	if (vip)
 		port->vip = *vip;
 	port->local_only = vip && state->service->internal_traffic_local;
-	rc = collect_endpoints(state, state->service, place->node, selection->room, port);
+	rc = collect_endpoints(state, state->service, location->node, selection->room, port);
 	if (rc == -E2BIG) {
 		selection->port_count--;
 		selection->left_out++;
@@ -74,7 +75,7 @@ static int add_service_port(const struct service_state *state, const struct sele
 	if (state->service->headless && !state->service->made_up)
 		categorize_headless(port);
 	else
-		categorize_endpoints(port, place);
+		categorize_endpoints(port, location);
 	if (port->port == 0 && port->endpoint_count)
 		port->port = port->endpoints[0].port;
 	return 0;
@@ -94,8 +95,9 @@ static bool has_port_named(const struct selection *selection, const struct slice
 }
 
 /* A Service made up without ports: what the slices offer. */
-static int add_ports_of_slices(const struct service_state *state, const struct select_place *place,
-			       enum ip_family family, struct selection *selection)
+static int add_ports_of_slices(const struct service_state *state,
+			       const struct select_location *location, enum ip_family family,
+			       struct selection *selection)
 {
 	for (unsigned s = 0; s < state->slice_count; s++) {
 		const struct endpoint_slice *slice = state->slices[s];
@@ -113,7 +115,8 @@ static int add_ports_of_slices(const struct service_state *state, const struct s
 			if (slice_port->port == 0 || has_port_named(selection, slice_port, family))
 				continue;
 			strcpy(service_port.name, slice_port->name);
-			rc = add_service_port(state, place, &service_port, family, NULL, selection);
+			rc = add_service_port(state, location, &service_port, family, NULL,
+					      selection);
 			if (rc < 0)
 				return rc;
 		}
@@ -122,15 +125,15 @@ static int add_ports_of_slices(const struct service_state *state, const struct s
 }
 
 /* Slices of a headless Service without ports name none; the addresses are what counts. */
-static int add_portless(const struct service_state *state, const struct select_place *place,
+static int add_portless(const struct service_state *state, const struct select_location *location,
 			enum ip_family family, struct selection *selection)
 {
 	static const struct service_port none = {.protocol = PROTOCOL_TCP};
 
-	return add_service_port(state, place, &none, family, NULL, selection);
+	return add_service_port(state, location, &none, family, NULL, selection);
 }
 
-static int add_headless(const struct service_state *state, const struct select_place *place,
+static int add_headless(const struct service_state *state, const struct select_location *location,
 			struct selection *selection)
 {
 	static const enum ip_family families[] = {IP_FAMILY_4, IP_FAMILY_6};
@@ -142,17 +145,17 @@ static int add_headless(const struct service_state *state, const struct select_p
 	selection->headless = !service->made_up;
 	for (unsigned f = 0; rc == 0 && f < 2; f++) {
 		for (unsigned p = 0; rc == 0 && p < service->port_count; p++)
-			rc = add_service_port(state, place, &service->ports[p], families[f], NULL,
-					      selection);
+			rc = add_service_port(state, location, &service->ports[p], families[f],
+					      NULL, selection);
 		if (rc == 0 && service->port_count == 0 && service->made_up)
-			rc = add_ports_of_slices(state, place, families[f], selection);
+			rc = add_ports_of_slices(state, location, families[f], selection);
 		else if (rc == 0 && service->port_count == 0)
-			rc = add_portless(state, place, families[f], selection);
+			rc = add_portless(state, location, families[f], selection);
 	}
 	return rc;
 }
 
-static int add_proxied(const struct service_state *state, const struct select_place *place,
+static int add_proxied(const struct service_state *state, const struct select_location *location,
 		       struct selection *selection)
 {
 	const struct service *service = state->service;
@@ -164,21 +167,21 @@ static int add_proxied(const struct service_state *state, const struct select_pl
 
 		selection->vips[selection->vip_count++] = *vip;
 		for (unsigned p = 0; rc == 0 && p < service->port_count; p++)
-			rc = add_service_port(state, place, &service->ports[p], ip_family_of(vip),
-					      vip, selection);
+			rc = add_service_port(state, location, &service->ports[p],
+					      ip_family_of(vip), vip, selection);
 	}
 	return rc;
 }
 
-int select_endpoints(const struct service_state *state, const struct select_place *place,
+int select_endpoints(const struct service_state *state, const struct select_location *location,
 		     struct selection *ret_selection)
 {
 	struct selection selection = {.room = room_of(state)};
 	int rc = 0;
 
 	if (state->service && !is_left_alone(state->service))
-		rc = state->service->headless ? add_headless(state, place, &selection)
-					      : add_proxied(state, place, &selection);
+		rc = state->service->headless ? add_headless(state, location, &selection)
+					      : add_proxied(state, location, &selection);
 	if (rc < 0) {
 		selection_clear(&selection);
 		return rc;

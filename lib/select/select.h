@@ -67,7 +67,7 @@ struct selection {
 };
 
 /* Where the connecting program runs; "" when not known, which means no topology. Never NULL. */
-struct select_place {
+struct select_location {
 	const char *node;
 	const char *zone;
 };
@@ -78,7 +78,7 @@ struct select_place {
  * result must not outlive it.
  * Returns 0 or -ENOMEM. Free the result by selection_clear().
  */
-int select_endpoints(const struct service_state *state, const struct select_place *place,
+int select_endpoints(const struct service_state *state, const struct select_location *location,
 		     struct selection *ret_selection);
 
 /* Frees; takes a zeroed struct. */

@@ -53,7 +53,7 @@ static int start_collection(struct namespace_sync *ns, struct collection *collec
 				.kind = kind,
 				.selector = selector->data,
 				.retry_delay_ms = ns->options->retry_delay_ms,
-				.poll_interval_ms = ns->options->poll_interval_ms,
+				.sync_interval_ms = ns->options->sync_interval_ms,
 				.start_delay_ms = ns->options->start_delay_ms,
 			},
 	};

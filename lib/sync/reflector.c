@@ -93,9 +93,9 @@ static void obey(struct reflector *r, const struct refusal *refusal)
 		break;
 	case REFUSAL_POLL:
 		log_debug(&r->logger, "%s %s: no watch (%s), listing every %u s", what(r),
-			  r->collection_path, refusal->problem, r->poll_interval_ms / 1000);
+			  r->collection_path, refusal->problem, r->sync_interval_ms / 1000);
 		reflector_heard(r);
-		wait_then(r, refusal->next, r->poll_interval_ms);
+		wait_then(r, refusal->next, r->sync_interval_ms);
 		break;
 	}
 }
@@ -374,7 +374,7 @@ int reflector_init(struct reflector *r, const struct reflector_options *options,
 		free(r->selector);
 		return -ENOMEM;
 	}
-	r->poll_interval_ms = options->poll_interval_ms;
+	r->sync_interval_ms = options->sync_interval_ms;
 	r->io = io;
 	r->sink = *sink;
 	r->logger = *logger;

@@ -56,7 +56,7 @@ struct reflector_options {
 	const char *
 		selector; /* "labelSelector=..." or "fieldSelector=...", encoded; "": all; copied */
 	uint32_t retry_delay_ms;   /* see backoff.h */
-	uint32_t poll_interval_ms; /* between lists where no watch is allowed */
+	uint32_t sync_interval_ms; /* between lists where no watch is allowed */
 	uint32_t start_delay_ms;   /* before the first list */
 };
 
@@ -129,7 +129,7 @@ struct reflector {
 	enum object_kind kind;
 	char *collection_path;
 	char *selector;
-	uint32_t poll_interval_ms;
+	uint32_t sync_interval_ms;
 	const struct sync_io *io;
 	struct reflector_sink sink;
 	struct logger logger;

@@ -30,7 +30,7 @@ struct syncer_options {
 	enum syncer_discovery discovery;
 	bool follow_services; /* false: the caller needs endpoints only; each ref is made up */
 	uint32_t retry_delay_ms;
-	uint32_t poll_interval_ms;
+	uint32_t sync_interval_ms;
 	uint32_t start_delay_ms; /* before the first lists */
 };
 

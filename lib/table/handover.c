@@ -256,8 +256,8 @@ static int map_table(int fd, const struct stat *status, struct handover_table **
 	return 0;
 }
 
-int handover_attach(const char *path, uint32_t limit_ms, struct handover_table *current,
-		    struct handover_table **ret_table)
+int handover_receive(const char *path, uint32_t limit_ms, struct handover_table *current,
+		     struct handover_table **ret_table)
 {
 	KEEP_ERRNO();
 	int fd = ask(path, limit_ms);

@@ -52,8 +52,8 @@ struct handover_table {
  * Returns 0; -ENOENT, -ECONNREFUSED: no agent there; -EPERM: somebody else's; -ETIMEDOUT; -EBADMSG:
  * no such table; or another -errno.
  */
-int handover_attach(const char *path, uint32_t limit_ms, struct handover_table *current,
-		    struct handover_table **ret_table);
+int handover_receive(const char *path, uint32_t limit_ms, struct handover_table *current,
+		     struct handover_table **ret_table);
 
 /*
  * Gives the memory of a table back that a reader may still be looking at: from now on there are

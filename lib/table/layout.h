@@ -30,11 +30,11 @@ struct table_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t arena_count;
-	uint64_t arena_size;	     /* bytes, multiple of 4096 */
-	uint64_t current;	     /* generation << 8 | arena; 0: nothing published yet */
-	uint32_t live;		     /* enum table_live */
-	uint32_t moved;		     /* 1: a larger table took this one's place */
-	uint64_t writer_heartbeat_s; /* CLOCK_REALTIME of the last contact with the API server */
+	uint64_t arena_size;	  /* bytes, multiple of 4096 */
+	uint64_t current;	  /* generation << 8 | arena; 0: nothing published yet */
+	uint32_t state;		  /* enum table_state */
+	uint32_t moved;		  /* 1: a larger table took this one's place */
+	uint64_t heard_s;	  /* CLOCK_REALTIME of the last word from the API server */
 	uint64_t writer_round_ms; /* CLOCK_MONOTONIC of the writer's last round; rounds are short as
 				     long as nothing is published */
 	uint64_t identity;	 /* of the settings and the place of its lock; 0: a private table */
@@ -44,7 +44,8 @@ struct table_header {
 	uint64_t lists_unfinished; /* writers that began since the last publish */
 };
 
-enum table_live {
+/* What the table says of itself. */
+enum table_state {
 	TABLE_UNHEARD = 0, /* the API server cannot be heard now: what is here is good to connect
 			      to, but newer things may be to come */
 	TABLE_LIVE = 1,	   /* the writer's watches are up: this is as new as it gets */

@@ -34,7 +34,7 @@ int table_read_begin(const struct table_view *view, struct table_read *ret_read)
 	uint64_t arena = current & 0xff;
 	struct table_read read;
 
-	if (current == 0 || peek_u32(&view->header->live) == TABLE_EXPIRED)
+	if (current == 0 || peek_u32(&view->header->state) == TABLE_EXPIRED)
 		return -ENODATA;
 	if (arena >= TABLE_ARENAS)
 		return -EBADMSG;
@@ -202,20 +202,20 @@ int table_port_endpoint(const struct table_read *read, const struct table_port *
 
 bool table_is_live(const struct table_view *view)
 {
-	/* Pairs with table_writer_set_live(). */
-	return observe_u32(&view->header->live) == TABLE_LIVE;
+	/* Pairs with table_writer_set_state(). */
+	return observe_u32(&view->header->state) == TABLE_LIVE;
 }
 
 bool table_api_is_away(const struct table_view *view)
 {
-	/* Pairs with table_writer_set_live(). */
-	return observe_u32(&view->header->live) == TABLE_AWAY;
+	/* Pairs with table_writer_set_state(). */
+	return observe_u32(&view->header->state) == TABLE_AWAY;
 }
 
 bool table_has_failed(const struct table_view *view)
 {
-	/* Pairs with table_writer_set_live(). */
-	return observe_u32(&view->header->live) == TABLE_FAILED;
+	/* Pairs with table_writer_set_state(). */
+	return observe_u32(&view->header->state) == TABLE_FAILED;
 }
 
 uint64_t table_writer_round_ms(const struct table_view *view)

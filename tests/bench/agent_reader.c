@@ -35,7 +35,7 @@ static uint64_t cpu_ns(void)
 static struct handover_table *attach(const char *path)
 {
 	struct handover_table *table;
-	int rc = handover_attach(path, ATTACH_MS, NULL, &table);
+	int rc = handover_receive(path, ATTACH_MS, NULL, &table);
 
 	if (rc < 0)
 		bench_die("%s: %s", path, strerror(-rc));
@@ -46,8 +46,8 @@ int main(int argc, char **argv)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_US * 1000};
 	struct pollfd input = {.fd = 0, .events = POLLIN};
-	static struct hints hints;
-	const struct pick_state state = {.hints = &hints, .rules = HEALTH_DEFAULTS};
+	static struct pick_memory memory;
+	const struct pick_state state = {.memory = &memory, .rules = HEALTH_DEFAULTS};
 	struct handover_table *table;
 	struct sockaddr_in address;
 	struct ip_address vip;

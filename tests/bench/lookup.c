@@ -11,7 +11,7 @@
 #define BATCHES 25
 #define STRIDE	7919 /* coprime to the counts of Services */
 
-static struct hints hints;
+static struct pick_memory memory;
 
 struct walk {
 	unsigned first;
@@ -23,7 +23,7 @@ static void batch(const struct table_view *view, const struct ip_address *vips,
 		  const struct walk *walk)
 {
 	const struct pick_state state = {
-		.hints = &hints,
+		.memory = &memory,
 		.rules = HEALTH_DEFAULTS,
 		.seed = 1,
 		.policy = PICK_ROUND_ROBIN,

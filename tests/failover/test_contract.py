@@ -80,7 +80,7 @@ class Stage:
             targets = {True: (service.vip, service.port, self.other.name), False: (*like.endpoint, like.name)}
             for preload, target in targets.items():
                 fifo = make_fifo(directory / f"{situation}.{preload}")
-                # What one process learns would help the others: each has hints of its own.
+                # What one process learns would help the others: each has pick memory of its own.
                 command = ["unshare", "-i", "--", build.programs / "contract", situation, *target, fifo]
                 process = run_shim.start(command, env=cluster.env("web"), preload=preload)
                 self._runs[situation, preload] = process

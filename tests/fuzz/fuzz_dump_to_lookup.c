@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct select_place place = {.node = "n1", .zone = "z1"};
+static const struct select_location place = {.node = "n1", .zone = "z1"};
 
 /* What select promises of each port, whatever the objects say. */
 static void check_selection(const struct selection *selection)

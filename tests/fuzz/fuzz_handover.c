@@ -164,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			make_file(data + answer.size, size - answer.size, flags);
 	if (pthread_create(&agent, NULL, serve, NULL) != 0)
 		abort();
-	if (handover_attach(path, 1000, NULL, &table) == 0)
+	if (handover_receive(path, 1000, NULL, &table) == 0)
 		use(table);
 	pthread_join(agent, NULL);
 	for (unsigned i = 0; i < answer.fd_count; i++)

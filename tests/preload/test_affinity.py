@@ -5,7 +5,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from tests.harness import Result, ShimRunner, expect, wait_until
-from tests.hints import remove_segments
+from tests.pick_memory import remove_segments
 from tests.preload.common import client, python, tally, web
 
 AFFINITY = {"sessionAffinity": "ClientIP"}

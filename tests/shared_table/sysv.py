@@ -5,7 +5,7 @@ import random
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, Sequence
 
-from tests.hints import IPC_CREAT, IPC_RMID, LIBC, segments
+from tests.pick_memory import IPC_CREAT, IPC_RMID, LIBC, segments
 
 IPC_EXCL = 0o2000
 TABLE_MAGIC = 0x3142414C53384B

@@ -15,7 +15,7 @@
 
 static const uint64_t heard_s = 1800000000;
 
-static enum table_live after(uint64_t seconds, uint32_t max_age_s)
+static enum table_state after(uint64_t seconds, uint32_t max_age_s)
 {
 	return age_of_table(false, heard_s + seconds, heard_s, max_age_s);
 }

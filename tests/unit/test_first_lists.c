@@ -40,7 +40,7 @@ static void start(uint32_t delay_ms)
 		.ref_count = 2,
 		.follow_services = true,
 		.retry_delay_ms = RETRY_DELAY_MS,
-		.poll_interval_ms = POLL_INTERVAL_MS,
+		.sync_interval_ms = SYNC_INTERVAL_MS,
 		.start_delay_ms = delay_ms,
 	};
 	char error[200];

@@ -148,7 +148,7 @@ static void step(struct sequence *sequence)
 /* All that select says of all Services, in the order of their names. */
 static void describe(struct store *store, char *text, size_t size)
 {
-	static const struct select_place place = {.node = "n1", .zone = ""};
+	static const struct select_location place = {.node = "n1", .zone = ""};
 	char parts[2][8192] = {"", ""};
 	struct service_state state;
 

@@ -41,7 +41,7 @@ struct storm {
 	uint64_t forgotten; /* takeovers that did not go on from there */
 	uint64_t moves;	    /* that readers followed */
 	struct generation_reader readers[READERS];
-	struct hints hints;
+	struct pick_memory memory;
 };
 
 static struct storm *storm;
@@ -138,7 +138,7 @@ static void start_readers(pid_t *pids)
 {
 	for (unsigned i = 0; i < READERS; i++) {
 		storm->readers[i].number = i;
-		storm->readers[i].hints = &storm->hints;
+		storm->readers[i].memory = &storm->memory;
 		pids[i] = fork();
 		assert_op(pids[i], >=, 0);
 		if (pids[i] == 0)

@@ -88,7 +88,7 @@ static void test_ports(void **state)
 	buffer_free(&text);
 }
 
-static void test_hints(void **state)
+static void test_pick_memory(void **state)
 {
 	struct buffer text = {0};
 	struct object object;
@@ -448,7 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_pick_memory),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_subsets),
 		cmocka_unit_test(test_values),

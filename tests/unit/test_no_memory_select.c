@@ -46,7 +46,7 @@ static struct service_state world(const char *vip)
 
 static void select_all(const char *vip, unsigned ports)
 {
-	static const struct select_place place = {.node = "n1", .zone = "z1"};
+	static const struct select_location place = {.node = "n1", .zone = "z1"};
 	struct service_state state = world(vip);
 	struct selection selection = {.port_count = 77};
 	int rc = select_endpoints(&state, &place, &selection);

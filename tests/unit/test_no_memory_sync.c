@@ -223,7 +223,7 @@ static int start(enum syncer_discovery discovery)
 		.discovery = discovery,
 		.follow_services = true,
 		.retry_delay_ms = RETRY_DELAY_MS,
-		.poll_interval_ms = POLL_INTERVAL_MS,
+		.sync_interval_ms = SYNC_INTERVAL_MS,
 	};
 	char error[200];
 

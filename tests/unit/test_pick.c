@@ -17,15 +17,15 @@
 #include "support/assert_op.h"
 
 static struct table_writer *writer;
-static struct hints hints;
+static struct pick_memory memory;
 static struct pick_state pick;
 
 static int setup(void **state)
 {
 	(void)state;
-	memset(&hints, 0, sizeof(hints));
-	hints.seed = 1;
-	pick = (struct pick_state){.hints = &hints, .rules = HEALTH_DEFAULTS};
+	memset(&memory, 0, sizeof(memory));
+	memory.seed = 1;
+	pick = (struct pick_state){.memory = &memory, .rules = HEALTH_DEFAULTS};
 	return table_writer_new(0, &writer);
 }
 
@@ -124,8 +124,8 @@ static void test_the_start_depends_on_the_seed(void **state)
 	(void)state;
 	put("web", "10.96.0.1", 4);
 	for (uint64_t seed = 0; seed < 4000; seed++) {
-		memset(hints.cursors, 0, sizeof(hints.cursors));
-		hints.seed = seed;
+		memset(memory.cursors, 0, sizeof(memory.cursors));
+		memory.seed = seed;
 		counts[next()]++;
 	}
 	for (unsigned i = 0; i < 4; i++)
@@ -156,7 +156,7 @@ static void test_the_cursor_wraps(void **state)
 	put("web", "10.96.0.1", 3);
 	next();
 	for (unsigned i = 0; i < CURSOR_SLOTS; i++)
-		hints.cursors[i].word |= (uint64_t)(UINT32_MAX - 50) << CURSOR_TICKET_SHIFT;
+		memory.cursors[i].word |= (uint64_t)(UINT32_MAX - 50) << CURSOR_TICKET_SHIFT;
 	last = next();
 	for (unsigned i = 0; i < 100; i++) {
 		unsigned now = next();
@@ -200,8 +200,8 @@ static void test_random_depends_on_the_seed(void **state)
 	put("web", "10.96.0.1", 10);
 	for (unsigned i = 0; i < 32; i++)
 		first[i] = next();
-	memset(hints.cursors, 0, sizeof(hints.cursors));
-	hints.seed = 2;
+	memset(memory.cursors, 0, sizeof(memory.cursors));
+	memory.seed = 2;
 	for (unsigned i = 0; i < 32; i++)
 		same += next() == first[i];
 	assert_in_range(same, 0, 12);

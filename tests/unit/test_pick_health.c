@@ -40,7 +40,7 @@ static enum health_state look(unsigned number)
 {
 	struct table_endpoint endpoint = pick_world_endpoint(number);
 
-	return health_look(&world.hints->health, health_key(&endpoint), world.state.now_ms);
+	return health_look(&world.memory->health, health_key(&endpoint), world.state.now_ms);
 }
 
 static enum pick_result other(const struct table_endpoint *tried, unsigned count)
@@ -51,9 +51,9 @@ static enum pick_result other(const struct table_endpoint *tried, unsigned count
 			  tried, count, &picked);
 }
 
-static uint64_t counted(enum hints_counter counter)
+static uint64_t counted(enum pick_counter counter)
 {
-	return world.hints->counters[counter];
+	return world.memory->counters[counter];
 }
 
 /* The rest of the round stays even: nobody gets the share of its neighbour. */
@@ -84,7 +84,7 @@ static void test_a_dead_endpoint_is_passed_over(void **state)
 			}
 		}
 	}
-	assert_int_equal(counted(HINTS_EJECTIONS), 2 * 11);
+	assert_int_equal(counted(PICK_COUNT_EJECTIONS), 2 * 11);
 }
 
 /* A lost node: its pods are neighbours, and more than the turns that one pick takes. */
@@ -116,14 +116,14 @@ static void test_never_more_than_half(void **state)
 			for (unsigned ejected = 0; ejected <= count; ejected++) {
 				unsigned seen_ejected = 0;
 
-				memset(world.hints, 0, sizeof(*world.hints));
+				memset(world.memory, 0, sizeof(*world.memory));
 				pick_world_put(&world, count, affinity_s);
 				for (unsigned i = 0; i < ejected; i++)
 					pick_world_fail(&world, i);
 				for (unsigned i = 0; i < 60 * count; i++) {
 					world.state.client = i;
-					memset(world.hints->affinity, 0,
-					       sizeof(world.hints->affinity));
+					memset(world.memory->affinity, 0,
+					       sizeof(world.memory->affinity));
 					seen_ejected += look(next()) == HEALTH_EJECTED;
 				}
 				if (2 * ejected <= count)
@@ -147,9 +147,9 @@ static void test_one_endpoint_is_never_a_probe(void **state)
 	pick_world_fail(&world, 0);
 	assert_int_equal(next(), 0);
 	world.state.now_ms += 20000;
-	before = world.hints->health;
+	before = world.memory->health;
 	assert_int_equal(next(), 0);
-	assert_memory_equal(&world.hints->health, &before, sizeof(before));
+	assert_memory_equal(&world.memory->health, &before, sizeof(before));
 }
 
 /* How many of the next picks were probes: nobody else is given the dead one. */
@@ -211,7 +211,7 @@ static void test_tries_of_a_dead_endpoint(void **state)
 	}
 	/* 5 to 10 s, 10 to 20, .. then 150 to 300 s each. */
 	assert_in_range(counts[1], 12, 30);
-	assert_int_equal(counted(HINTS_EJECTIONS), counts[1]);
+	assert_int_equal(counted(PICK_COUNT_EJECTIONS), counts[1]);
 	assert_in_range(counts[0] * 100 / counts[2], 99, 101);
 }
 
@@ -267,7 +267,7 @@ static void test_random_lives(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < test_count(10, 200); i++) {
-		memset(world.hints, 0, sizeof(*world.hints));
+		memset(world.memory, 0, sizeof(*world.memory));
 		simulate(i * 1000003, 5000);
 	}
 }
@@ -305,7 +305,7 @@ static void test_affinity_moves_once(void **state)
 	assert_int_equal(next(), second);
 	/* Another process of the client that has no note of it comes to the same place. */
 	pick_world_fail(&world, first);
-	memset(world.hints->affinity, 0, sizeof(world.hints->affinity));
+	memset(world.memory->affinity, 0, sizeof(world.memory->affinity));
 	assert_int_equal(next(), second);
 }
 
@@ -317,7 +317,7 @@ static void test_affinity_probes(void **state)
 	pick_world_put(&world, 5, WORLD_AFFINITY_S);
 	first = next();
 	pick_world_fail(&world, first);
-	memset(world.hints->affinity, 0, sizeof(world.hints->affinity));
+	memset(world.memory->affinity, 0, sizeof(world.memory->affinity));
 	world.state.now_ms += 10000;
 	assert_int_equal(next(), first);
 	/* It is noted as this client's; others of it pass it over until the outcome. */
@@ -338,7 +338,7 @@ static void test_failover_tries_all(void **state)
 			uint32_t seen = 0;
 
 			world.state.policy = policies[run % 2];
-			memset(world.hints, 0, sizeof(*world.hints));
+			memset(world.memory, 0, sizeof(*world.memory));
 			pick_world_put(&world, count, affinity_s);
 			seen |= 1u << next();
 			tried[0] = picked.endpoint;
@@ -350,7 +350,7 @@ static void test_failover_tries_all(void **state)
 			}
 			assert_int_equal(seen, (1u << count) - 1);
 			assert_int_equal(other(tried, count), PICK_EXHAUSTED);
-			assert_int_equal(counted(HINTS_FAILOVERS), count - 1);
+			assert_int_equal(counted(PICK_COUNT_FAILOVERS), count - 1);
 		}
 	}
 }
@@ -440,9 +440,9 @@ static void test_counters(void **state)
 	assert_int_equal(other(&tried, 1), PICK_ENDPOINT);
 	pick_failed(&world.state, &picked.endpoint);
 	pick_gave_up(&world.state);
-	assert_int_equal(counted(HINTS_EJECTIONS), 2);
-	assert_int_equal(counted(HINTS_FAILOVERS), 1);
-	assert_int_equal(counted(HINTS_ALL_FAILED), 1);
+	assert_int_equal(counted(PICK_COUNT_EJECTIONS), 2);
+	assert_int_equal(counted(PICK_COUNT_FAILOVERS), 1);
+	assert_int_equal(counted(PICK_COUNT_ALL_FAILED), 1);
 }
 
 #define case_of(function) cmocka_unit_test_setup_teardown(function, setup, teardown)

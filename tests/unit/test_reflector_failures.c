@@ -193,10 +193,10 @@ static void test_polls_where_no_watch_is_allowed(void **state)
 	for (unsigned round = 1; round <= 5; round++) {
 		fake_answer(&world.fake, 200, LIST("100", NULL, SLICE("a", "7")));
 		fake_answer(&world.fake, 403, text_error(403, "Forbidden", "cannot watch"));
-		assert_int_equal(world_pause_ms(&world), POLL_INTERVAL_MS);
+		assert_int_equal(world_pause_ms(&world), SYNC_INTERVAL_MS);
 		assert_int_equal(world.reflector.contact, REFLECTOR_HEARING);
 		assert_int_not_equal(world.reflector.contact, REFLECTOR_DENIED);
-		world_pass(&world, POLL_INTERVAL_MS);
+		world_pass(&world, SYNC_INTERVAL_MS);
 		assert_int_equal(world_lists(&world), round + 1);
 	}
 	world_free(&world);

@@ -148,7 +148,7 @@ static void test_without_a_shared_cursor(void **state)
 	(void)state;
 	pick_world_init(&world, PODS);
 	world.state.rounds = own_rounds;
-	fill(world.hints->cursors);
+	fill(world.memory->cursors);
 	for (unsigned process = 0; process < 100 * PODS; process++) {
 		struct picked picked;
 		unsigned first;
@@ -162,7 +162,7 @@ static void test_without_a_shared_cursor(void **state)
 					 (first + i) % PODS);
 	}
 	assert_uniform(starts, 100);
-	assert_untouched(world.hints->cursors);
+	assert_untouched(world.memory->cursors);
 	pick_world_free(&world);
 }
 
@@ -176,7 +176,7 @@ static void test_without_any_cursor(void **state)
 	(void)state;
 	pick_world_init(&world, PODS);
 	world.state.rounds = own_rounds;
-	fill(world.hints->cursors);
+	fill(world.memory->cursors);
 	fill(own_rounds);
 	for (unsigned i = 0; i < 1000 * PODS; i++) {
 		struct picked picked;
@@ -184,7 +184,7 @@ static void test_without_any_cursor(void **state)
 		counts[pick_world_next(&world, &world.state, &picked)]++;
 	}
 	assert_uniform(counts, 1000);
-	assert_untouched(world.hints->cursors);
+	assert_untouched(world.memory->cursors);
 	assert_untouched(own_rounds);
 	pick_world_free(&world);
 }

@@ -258,9 +258,9 @@ static void test_any_header_is_taken_over(void **state)
 		unsigned class;
 
 		header->current = currents[i];
-		header->live = UINT32_MAX;
+		header->state = UINT32_MAX;
 		header->moved = i % 2 ? UINT32_MAX : 0;
-		header->writer_heartbeat_s = UINT64_MAX;
+		header->heard_s = UINT64_MAX;
 		assert_int_equal(table_writer_new(identity, &writer), 0);
 		generation_put(writer, 1);
 		assert_int_equal(table_writer_publish(writer), 0);

@@ -14,7 +14,7 @@
 static struct test_service web;
 static struct test_slice slices[4];
 static unsigned slice_count;
-static struct select_place place;
+static struct select_location place;
 
 /* Service demo/web at 10.96.0.1, port http 80; one slice with port http 8080. */
 static int setup(void **state)
@@ -26,7 +26,7 @@ static int setup(void **state)
 		test_slice_init(&slices[i]);
 	test_slice_port(&slices[0], "http", PROTOCOL_TCP, 8080);
 	slice_count = 1;
-	place = (struct select_place){.node = "", .zone = ""};
+	place = (struct select_location){.node = "", .zone = ""};
 	return 0;
 }
 
@@ -421,7 +421,7 @@ static void test_node_hints(void **state)
 	struct slice_endpoint *there = add("10.1.0.2");
 
 	(void)state;
-	place = (struct select_place){.node = "n1", .zone = "a"};
+	place = (struct select_location){.node = "n1", .zone = "a"};
 	hint_node(here, node_1);
 	hint_node(there, node_2);
 	hint_zone(here, zone_a);
@@ -436,7 +436,7 @@ static void test_node_hints_fall_through_to_the_zone(void **state)
 	struct slice_endpoint *far = add("10.1.0.2");
 
 	(void)state;
-	place = (struct select_place){.node = "n3", .zone = "a"};
+	place = (struct select_location){.node = "n3", .zone = "a"};
 	hint_node(near, node_1);
 	hint_node(far, node_2);
 	hint_zone(near, zone_a);
@@ -468,7 +468,7 @@ static void test_zone_hints_for_others_only(void **state)
 static void test_one_without_a_hint_switches_off(void **state)
 {
 	(void)state;
-	place = (struct select_place){.node = "n1", .zone = "a"};
+	place = (struct select_location){.node = "n1", .zone = "a"};
 	hint_zone(add("10.1.0.1"), zone_a);
 	hint_zone(add("10.1.0.2"), zone_b);
 	hint_node(add("10.1.0.3"), node_1);
@@ -514,7 +514,7 @@ static void test_fallback_ignores_topology(void **state)
 static void local_policy(void)
 {
 	web.service.internal_traffic_local = true;
-	place = (struct select_place){.node = "n1", .zone = "a"};
+	place = (struct select_location){.node = "n1", .zone = "a"};
 }
 
 /* Only ready endpoints of our own node, hints or not. */

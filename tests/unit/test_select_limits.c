@@ -65,7 +65,7 @@ static void free_slice(struct endpoint_slice *slice)
 
 static void select_from(const struct endpoint_slice *slice, struct selection *selection)
 {
-	static const struct select_place nowhere = {.node = "", .zone = ""};
+	static const struct select_location nowhere = {.node = "", .zone = ""};
 	const struct endpoint_slice *list[] = {slice};
 	struct service_state state = {
 		.namespace = "demo",

@@ -26,7 +26,7 @@ static int setup(void **state)
 
 static void select_all(struct selection *selection)
 {
-	static const struct select_place nowhere = {.node = "", .zone = ""};
+	static const struct select_location nowhere = {.node = "", .zone = ""};
 	const struct endpoint_slice *list[] = {&slices[0].slice, &slices[1].slice};
 	struct service_state state = {
 		.namespace = "demo",

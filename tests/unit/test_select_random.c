@@ -15,7 +15,7 @@
 
 static struct test_service web;
 static struct test_slice slices[SLICES];
-static struct select_place place;
+static struct select_location place;
 
 static const char *const names[] = {"", "a", "b", "c"};
 
@@ -61,8 +61,8 @@ static void random_case(uint64_t *seed)
 	test_service_init(&web, chance(seed, 8) ? "10.96.0.1" : NULL);
 	test_service_port(&web, "a", PROTOCOL_TCP, 80);
 	web.service.internal_traffic_local = chance(seed, 3) == 0;
-	place = (struct select_place){.node = names[chance(seed, 4)],
-				      .zone = names[chance(seed, 4)]};
+	place = (struct select_location){.node = names[chance(seed, 4)],
+					 .zone = names[chance(seed, 4)]};
 	for (unsigned s = 0; s < SLICES; s++) {
 		unsigned count = chance(seed, 6);
 

@@ -13,7 +13,7 @@
 
 static struct test_service web;
 static struct test_slice slices[2];
-static struct select_place place;
+static struct select_location place;
 
 static int setup(void **state)
 {
@@ -24,7 +24,7 @@ static int setup(void **state)
 		test_slice_init(&slices[i]);
 		test_slice_port(&slices[i], "http", PROTOCOL_TCP, 8080);
 	}
-	place = (struct select_place){.node = "", .zone = ""};
+	place = (struct select_location){.node = "", .zone = ""};
 	return 0;
 }
 

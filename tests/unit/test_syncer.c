@@ -49,7 +49,7 @@ static int setup(void **state)
 		.refs = f.refs,
 		.follow_services = true,
 		.retry_delay_ms = RETRY_DELAY_MS,
-		.poll_interval_ms = POLL_INTERVAL_MS,
+		.sync_interval_ms = SYNC_INTERVAL_MS,
 	};
 	return 0;
 }

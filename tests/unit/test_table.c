@@ -378,11 +378,11 @@ static void test_a_slow_reader_finds_out(void **state)
 static void test_live_flag(void **state)
 {
 	(void)state;
-	table_writer_set_live(writer, TABLE_LIVE, 1000);
+	table_writer_set_state(writer, TABLE_LIVE, 1000);
 	publish();
 	assert_true(table_is_live(table_writer_view(writer)));
-	assert_int_equal(table_writer_view(writer)->header->writer_heartbeat_s, 1000);
-	table_writer_set_live(writer, TABLE_UNHEARD, 1000);
+	assert_int_equal(table_writer_view(writer)->header->heard_s, 1000);
+	table_writer_set_state(writer, TABLE_UNHEARD, 1000);
 	assert_false(table_is_live(table_writer_view(writer)));
 	publish();
 	assert_false(table_is_live(table_writer_view(writer)));

@@ -52,16 +52,16 @@ static void test_readers_beside_a_writer(void **state)
 {
 	uint64_t publishes = test_count(3000, 20000);
 	struct reader readers[READERS] = {0};
-	struct hints *hints = calloc(1, sizeof(*hints));
+	struct pick_memory *memory = calloc(1, sizeof(*memory));
 	struct table_writer *writer;
 
 	(void)state;
-	assert_non_null(hints);
+	assert_non_null(memory);
 	assert_int_equal(table_writer_new(0, &writer), 0);
 	publish_generation(writer, 1);
 	for (unsigned i = 0; i < READERS; i++) {
 		readers[i].checks.number = i;
-		readers[i].checks.hints = hints;
+		readers[i].checks.memory = memory;
 		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_until_stopped,
 						&readers[i]),
 				 0);
@@ -82,7 +82,7 @@ static void test_readers_beside_a_writer(void **state)
 		assert_int_equal(readers[i].checks.misses, 0);
 	}
 	table_writer_free(writer);
-	free(hints);
+	free(memory);
 }
 
 /* A forked child sees what its parent publishes afterwards. */

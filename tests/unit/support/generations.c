@@ -106,7 +106,7 @@ static void check_snapshot(struct generation_reader *reader, const struct table_
 void generation_read(struct generation_reader *reader, const struct table_view *view)
 {
 	struct pick_state state = {
-		.hints = reader->hints,
+		.memory = reader->memory,
 		.rules = HEALTH_DEFAULTS,
 		.seed = reader->number,
 		.policy = reader->number % 2 ? PICK_RANDOM : PICK_ROUND_ROBIN,

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "pick/hints.h"
+#include "pick/memory.h"
 #include "publish/writer.h"
 
 #define GENERATION_SERVICES 3u
@@ -23,7 +23,7 @@ void generation_put_bulk(struct table_writer *writer, unsigned endpoints);
 /* What a reader saw. */
 struct generation_reader {
 	unsigned number;
-	struct hints *hints; /* of all readers */
+	struct pick_memory *memory; /* of all readers */
 	uint64_t picks;
 	uint64_t torn;
 	uint64_t went_back;

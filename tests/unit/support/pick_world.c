@@ -41,7 +41,7 @@ void pick_world_put_service(struct pick_world *world, const char *name, const ch
 struct pick_state pick_world_process(const struct pick_world *world, uint64_t seed)
 {
 	return (struct pick_state){
-		.hints = world->hints,
+		.memory = world->memory,
 		.client = 42,
 		.now_ms = 3600000,
 		.rules = HEALTH_DEFAULTS,
@@ -53,9 +53,9 @@ struct pick_state pick_world_process(const struct pick_world *world, uint64_t se
 void pick_world_init(struct pick_world *world, unsigned endpoints)
 {
 	assert_int_equal(table_writer_new(0, &world->writer), 0);
-	world->hints = calloc(1, sizeof(*world->hints));
-	assert_non_null(world->hints);
-	world->hints->seed = 1;
+	world->memory = calloc(1, sizeof(*world->memory));
+	assert_non_null(world->memory);
+	world->memory->seed = 1;
 	world->state = pick_world_process(world, 1);
 	pick_world_put(world, endpoints, 0);
 }
@@ -63,7 +63,7 @@ void pick_world_init(struct pick_world *world, unsigned endpoints)
 void pick_world_free(struct pick_world *world)
 {
 	table_writer_free(world->writer);
-	free(world->hints);
+	free(world->memory);
 }
 
 unsigned pick_world_number(const struct table_endpoint *endpoint)

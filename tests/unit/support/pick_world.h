@@ -1,4 +1,4 @@
-/* A Service at 10.96.0.1:80, hints of its own, and a clock that is set by hand. */
+/* A Service at 10.96.0.1:80, pick memory of its own, and a clock that is set by hand. */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_TESTS_PICK_WORLD_H
 #define K8SLB_TESTS_PICK_WORLD_H
@@ -12,7 +12,7 @@
 
 struct pick_world {
 	struct table_writer *writer;
-	struct hints *hints;
+	struct pick_memory *memory;
 	struct pick_state state; /* of one process; now_ms is the clock */
 };
 
@@ -25,7 +25,7 @@ void pick_world_put(struct pick_world *world, unsigned endpoints, uint32_t affin
 void pick_world_put_service(struct pick_world *world, const char *name, const char *vip,
 			    unsigned endpoints);
 
-/* What another process has: a seed of its own, the same hints. */
+/* What another process has: a seed of its own, the same pick memory. */
 struct pick_state pick_world_process(const struct pick_world *world, uint64_t seed);
 
 /* The next pick; fails the test when there is none. Returns the endpoint's number. */

@@ -81,7 +81,7 @@ void world_init(struct world *world)
 		.collection_path = SLICES_PATH,
 		.selector = "labelSelector=app%3Dweb",
 		.retry_delay_ms = RETRY_DELAY_MS,
-		.poll_interval_ms = POLL_INTERVAL_MS,
+		.sync_interval_ms = SYNC_INTERVAL_MS,
 	};
 	struct reflector_sink sink = {
 		.replace_begin = told_begin,

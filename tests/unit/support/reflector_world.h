@@ -12,7 +12,7 @@
 #define RETRY_DELAY_MS	 5000u
 #define FIRST_PAUSE_MS	 833u
 #define LONGEST_PAUSE_MS 30000u
-#define POLL_INTERVAL_MS 20000u
+#define SYNC_INTERVAL_MS 20000u
 
 struct world {
 	struct fake_io fake;

@@ -42,8 +42,8 @@ static inline uint64_t table_walk_service(const struct table_read *read,
 static inline uint64_t table_walk(const struct table_view *view, const struct ip_address *vip,
 				  uint16_t number)
 {
-	static struct hints hints;
-	struct pick_state state = {.hints = &hints, .rules = HEALTH_DEFAULTS};
+	static struct pick_memory memory;
+	struct pick_state state = {.memory = &memory, .rules = HEALTH_DEFAULTS};
 	struct table_service service;
 	struct found_port found;
 	struct table_port port;

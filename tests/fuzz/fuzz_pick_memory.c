@@ -1,4 +1,5 @@
-/* Fuzzes lib/pick with any content of the hints: each pick is one of the Service's endpoints. */
+/* Fuzzes lib/pick with any content of the pick memory: each pick is one of the Service's endpoints.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #include <stddef.h>
 #include <stdint.h>
@@ -69,15 +70,15 @@ static const struct table_view *table(void)
 }
 
 /* The input from @shift on, over and over: the slots in use are anywhere. */
-static void spoil(struct hints *hints, const uint8_t *data, size_t size, size_t shift)
+static void spoil(struct pick_memory *memory, const uint8_t *data, size_t size, size_t shift)
 {
-	uint8_t *bytes = (uint8_t *)hints;
-	size_t filled = size < sizeof(*hints) ? size : sizeof(*hints);
+	uint8_t *bytes = (uint8_t *)memory;
+	size_t filled = size < sizeof(*memory) ? size : sizeof(*memory);
 
 	for (size_t at = 0; at < filled; at++)
 		bytes[at] = data[(at + shift) % size];
-	while (filled < sizeof(*hints)) {
-		size_t more = sizeof(*hints) - filled;
+	while (filled < sizeof(*memory)) {
+		size_t more = sizeof(*memory) - filled;
 
 		more = more < filled ? more : filled;
 		memcpy(bytes + filled, bytes, more);
@@ -89,9 +90,9 @@ static void spoil(struct hints *hints, const uint8_t *data, size_t size, size_t 
  * to 10; the rest goes everywhere. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct hints hints;
+	static struct pick_memory memory;
 	struct pick_state state = {
-		.hints = &hints,
+		.memory = &memory,
 		.client = 1,
 		.now_ms = NOW_MS,
 		.rules = HEALTH_DEFAULTS,
@@ -109,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	vip_bytes[3] = (uint8_t)service;
 	vip = ip_from_v4(vip_bytes);
 	state.policy = data[1] & 1 ? PICK_RANDOM : PICK_ROUND_ROBIN;
-	spoil(&hints, data, size, 0);
+	spoil(&memory, data, size, 0);
 	for (unsigned i = 0; i <= service; i++) {
 		struct table_endpoint endpoint = {.port = 8080, .uid_hash = 1};
 		const uint8_t ip[4] = {10, 1, (uint8_t)service, (uint8_t)i};
@@ -119,8 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		key = health_key(&endpoint);
 		if (data[2] >> i & 1) {
 			struct health_slot *set =
-				&hints.health.slots[(key & (HEALTH_SLOTS / HEALTH_WAYS - 1)) *
-						    HEALTH_WAYS];
+				&memory.health.slots[(key & (HEALTH_SLOTS / HEALTH_WAYS - 1)) *
+						     HEALTH_WAYS];
 
 			memcpy(&set->word, data + 3, sizeof(set->word));
 			set->key = key;
@@ -144,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else
 			pick_succeeded(&state, &picked.endpoint);
 		if (data[1] >> 2 & 1)
-			spoil(&hints, data, size, count + 1);
+			spoil(&memory, data, size, count + 1);
 		result = pick_other(table(), &state, &vip, 80, PROTOCOL_TCP, tried, count + 1,
 				    &picked);
 		if (result != (count == service ? PICK_EXHAUSTED : PICK_ENDPOINT))

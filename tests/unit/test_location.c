@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pipeline/place.h"
+#include "pipeline/location.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,12 +10,12 @@
 
 #include "support/objects.h"
 
-static const struct select_place nothing_given = {.node = "", .zone = ""};
+static const struct select_location nothing_given = {.node = "", .zone = ""};
 
 /* A Pod with the address 10.1.0.7 and nothing set. */
-static void init_pod(struct place *place)
+static void init_pod(struct location *place)
 {
-	place_init(place, &nothing_given);
+	location_init(place, &nothing_given);
 	place->own_count = 0;
 	place->own[place->own_count++] = ip_of("10.1.0.7");
 	strcpy(place->hostname, "web-7");
@@ -23,7 +23,7 @@ static void init_pod(struct place *place)
 	place->zone_given = false;
 }
 
-static bool observe(struct place *place, const char *ip, const char *node, const char *zone)
+static bool observe(struct location *place, const char *ip, const char *node, const char *zone)
 {
 	struct test_slice slice;
 	const struct endpoint_slice *slices[] = {&slice.slice};
@@ -35,16 +35,16 @@ static bool observe(struct place *place, const char *ip, const char *node, const
 	endpoint = test_slice_endpoint(&slice, ip);
 	endpoint->node_name = node;
 	endpoint->zone = zone;
-	return place_observe(place, &state);
+	return location_observe(place, &state);
 }
 
 static void test_settings_are_not_questioned(void **state)
 {
-	struct select_place given = {.node = "n1", .zone = "z1"};
-	struct place place;
+	struct select_location given = {.node = "n1", .zone = "z1"};
+	struct location place;
 
 	(void)state;
-	place_init(&place, &given);
+	location_init(&place, &given);
 	assert_false(observe(&place, "10.1.0.7", "n2", "z2"));
 	assert_string_equal(place.where.node, "n1");
 	assert_string_equal(place.where.zone, "z1");
@@ -52,7 +52,7 @@ static void test_settings_are_not_questioned(void **state)
 
 static void test_an_endpoint_of_our_own_tells_node_and_zone(void **state)
 {
-	struct place place;
+	struct location place;
 
 	(void)state;
 	init_pod(&place);
@@ -65,7 +65,7 @@ static void test_an_endpoint_of_our_own_tells_node_and_zone(void **state)
 
 static void test_a_node_of_our_host_name_is_ours(void **state)
 {
-	struct place place;
+	struct location place;
 
 	(void)state;
 	init_pod(&place);
@@ -77,11 +77,11 @@ static void test_a_node_of_our_host_name_is_ours(void **state)
 
 static void test_any_endpoint_on_our_node_tells_the_zone(void **state)
 {
-	struct select_place given = {.node = "n1", .zone = ""};
-	struct place place;
+	struct select_location given = {.node = "n1", .zone = ""};
+	struct location place;
 
 	(void)state;
-	place_init(&place, &given);
+	location_init(&place, &given);
 	place.zone[0] = '\0';
 	place.zone_given = false;
 	assert_false(observe(&place, "10.1.0.8", "n2", "z2"));
@@ -91,7 +91,7 @@ static void test_any_endpoint_on_our_node_tells_the_zone(void **state)
 
 static void test_two_nodes_that_fit_give_none(void **state)
 {
-	struct place place;
+	struct location place;
 
 	(void)state;
 	init_pod(&place);

@@ -1,7 +1,6 @@
-/* hints: the shared segment, whose it may be, the rounds that processes share, and garbage in it.
- */
+/* The pick memory: the shared segment, whose it may be, the rounds that processes share, garbage. */
 // SPDX-License-Identifier: Apache-2.0
-#include "pick/hints.h"
+#include "pick/memory.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -41,13 +40,13 @@ static int teardown(void **state)
 	return id < 0 ? 0 : shmctl(id, IPC_RMID, NULL);
 }
 
-static struct hints *attach(void)
+static struct pick_memory *attach(void)
 {
-	struct hints *hints = NULL;
+	struct pick_memory *memory = NULL;
 
-	assert_int_equal(hints_attach_key(key, &hints), 0);
-	assert_non_null(hints);
-	return hints;
+	assert_int_equal(pick_memory_attach_key(key, &memory), 0);
+	assert_non_null(memory);
+	return memory;
 }
 
 static struct shmid_ds status_of(int id)
@@ -62,44 +61,44 @@ static void test_the_key_is_the_users(void **state)
 {
 	(void)state;
 	for (uid_t uid = 0; uid < 5000; uid++) {
-		assert_op(hints_key(uid), >, 0);
-		assert_int_equal(hints_key(uid), hints_key(uid));
-		assert_int_not_equal(hints_key(uid), hints_key(uid + 1));
+		assert_op(pick_memory_key(uid), >, 0);
+		assert_int_equal(pick_memory_key(uid), pick_memory_key(uid));
+		assert_int_not_equal(pick_memory_key(uid), pick_memory_key(uid + 1));
 	}
 }
 
 static void test_a_new_segment(void **state)
 {
-	struct hints *hints;
+	struct pick_memory *memory;
 	struct shmid_ds status;
 
 	(void)state;
 	errno = 4711;
-	hints = attach();
+	memory = attach();
 	assert_int_equal(errno, 4711);
-	assert_int_equal(hints->magic, HINTS_MAGIC);
-	assert_int_not_equal(hints->seed, 0);
-	assert_true(health_is_quiet(&hints->health));
+	assert_int_equal(memory->magic, PICK_MEMORY_MAGIC);
+	assert_int_not_equal(memory->seed, 0);
+	assert_true(health_is_quiet(&memory->health));
 	status = status_of(shmget(key, 0, 0));
 	assert_int_equal(status.shm_perm.mode & 0777, 0600);
-	assert_int_equal(status.shm_segsz, sizeof(struct hints));
-	assert_int_equal(shmdt(hints), 0);
+	assert_int_equal(status.shm_segsz, sizeof(struct pick_memory));
+	assert_int_equal(shmdt(memory), 0);
 	/* It stays, and what is in it. */
-	hints = attach();
-	assert_int_not_equal(hints->seed, 0);
-	assert_int_equal(shmdt(hints), 0);
+	memory = attach();
+	assert_int_not_equal(memory->seed, 0);
+	assert_int_equal(shmdt(memory), 0);
 }
 
 static void test_all_attach_the_same(void **state)
 {
-	struct hints *first = attach();
-	struct hints *second = attach();
+	struct pick_memory *first = attach();
+	struct pick_memory *second = attach();
 
 	(void)state;
 	assert_ptr_not_equal(first, second);
 	assert_int_equal(first->seed, second->seed);
-	hints_count(first, HINTS_EJECTIONS);
-	assert_int_equal(second->counters[HINTS_EJECTIONS], 1);
+	pick_memory_count(first, PICK_COUNT_EJECTIONS);
+	assert_int_equal(second->counters[PICK_COUNT_EJECTIONS], 1);
 	shmdt(first);
 	shmdt(second);
 }
@@ -107,8 +106,8 @@ static void test_all_attach_the_same(void **state)
 /* Somebody removes it: what is attached stays good, and the next one makes a new one. */
 static void test_a_removed_segment(void **state)
 {
-	struct hints *old = attach();
-	struct hints *fresh;
+	struct pick_memory *old = attach();
+	struct pick_memory *fresh;
 
 	(void)state;
 	assert_int_equal(teardown(NULL), 0);
@@ -140,7 +139,7 @@ static void prepare_other_content(int id)
 {
 	uint64_t *words = shmat(id, NULL, 0);
 
-	words[0] = HINTS_MAGIC + 1;
+	words[0] = PICK_MEMORY_MAGIC + 1;
 	shmdt(words);
 }
 
@@ -156,25 +155,25 @@ static void test_what_is_refused(void **state)
 		void (*prepare)(int id);
 		int expected;
 	} cases[] = {
-		{sizeof(struct hints), prepare_foreign_owner, -EPERM},
-		{sizeof(struct hints), prepare_rights_for_others, -EPERM},
-		{sizeof(struct hints) - 8, prepare_nothing, -EPERM},
-		{sizeof(struct hints) + 8, prepare_nothing, -EPERM},
+		{sizeof(struct pick_memory), prepare_foreign_owner, -EPERM},
+		{sizeof(struct pick_memory), prepare_rights_for_others, -EPERM},
+		{sizeof(struct pick_memory) - 8, prepare_nothing, -EPERM},
+		{sizeof(struct pick_memory) + 8, prepare_nothing, -EPERM},
 		{1, prepare_nothing, -EPERM},
-		{sizeof(struct hints), prepare_other_content, -EPROTO},
+		{sizeof(struct pick_memory), prepare_other_content, -EPROTO},
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		int id = shmget(key, cases[i].size, IPC_CREAT | IPC_EXCL | 0600);
-		struct hints *hints = NULL;
+		struct pick_memory *memory = NULL;
 
 		assert_int_not_equal(id, -1);
 		cases[i].prepare(id);
 		errno = 4711;
-		assert_int_equal(hints_attach_key(key, &hints), cases[i].expected);
+		assert_int_equal(pick_memory_attach_key(key, &memory), cases[i].expected);
 		assert_int_equal(errno, 4711);
-		assert_null(hints);
+		assert_null(memory);
 		/* Nothing of it stays attached. */
 		if (cases[i].prepare != prepare_foreign_owner)
 			assert_int_equal(status_of(id).shm_nattch, 0);
@@ -207,11 +206,11 @@ static void in_processes(unsigned count, void (*child)(unsigned number, void *ct
 static void note_seed(unsigned number, void *ctx)
 {
 	uint64_t *seeds = ctx;
-	struct hints *hints;
+	struct pick_memory *memory;
 
-	if (hints_attach_key(key, &hints) < 0)
+	if (pick_memory_attach_key(key, &memory) < 0)
 		_exit(1);
-	seeds[number] = hints->seed;
+	seeds[number] = memory->seed;
 }
 
 /* They come at once to a segment that is not there yet: one of them makes it. */
@@ -247,7 +246,7 @@ static void connect_often(unsigned number, void *ctx)
 	struct pick_state process;
 	struct picked picked;
 
-	if (hints_attach_key(key, &world.hints) < 0)
+	if (pick_memory_attach_key(key, &world.memory) < 0)
 		_exit(1);
 	process = pick_world_process(&world, number);
 	for (unsigned i = 0; i < round->connections; i++)
@@ -275,24 +274,24 @@ static void test_processes_share_a_round(void **state)
 static void test_short_lived_programs_share_a_round(void **state)
 {
 	struct pick_world world;
-	struct hints *own;
+	struct pick_memory *own;
 	unsigned counts[PODS] = {0};
 
 	(void)state;
 	pick_world_init(&world, PODS);
-	own = world.hints;
+	own = world.memory;
 	for (unsigned i = 0; i < 1000; i++) {
 		struct pick_state process;
 		struct picked picked;
 
-		world.hints = attach();
+		world.memory = attach();
 		process = pick_world_process(&world, random_u64());
 		counts[pick_world_next(&world, &process, &picked)]++;
-		shmdt(world.hints);
+		shmdt(world.memory);
 	}
 	for (unsigned i = 0; i < PODS; i++)
 		assert_int_equal(counts[i], 1000 / PODS);
-	world.hints = own;
+	world.memory = own;
 	pick_world_free(&world);
 }
 
@@ -309,7 +308,7 @@ static void test_tables_of_two_writers_share_a_round(void **state)
 	pick_world_init(&second, 0);
 	pick_world_put_service(&second, "other", "10.96.0.2", 3);
 	pick_world_put(&second, 5, 0);
-	second.state.hints = first.hints;
+	second.state.memory = first.memory;
 	second.state.seed = 99;
 	last = pick_world_next(&first, &first.state, &picked);
 	for (unsigned i = 1; i < 50; i++) {
@@ -470,15 +469,15 @@ static void fill_pool(uint64_t *pool, const struct pick_world *world, unsigned e
 }
 
 /* Some of the records that the picks look at hold a true key and any state. */
-static void spoil_health(struct hints *hints, unsigned endpoints, uint64_t *random,
+static void spoil_health(struct pick_memory *memory, unsigned endpoints, uint64_t *random,
 			 const uint64_t *pool)
 {
 	for (unsigned i = 0; i < endpoints; i++) {
 		struct table_endpoint endpoint = pick_world_endpoint(i);
 		uint64_t endpoint_key = health_key(&endpoint);
 		struct health_slot *set =
-			&hints->health.slots[(endpoint_key & (HEALTH_SLOTS / HEALTH_WAYS - 1)) *
-					     HEALTH_WAYS];
+			&memory->health.slots[(endpoint_key & (HEALTH_SLOTS / HEALTH_WAYS - 1)) *
+					      HEALTH_WAYS];
 
 		set[test_random(random) % HEALTH_WAYS] =
 			(struct health_slot){endpoint_key, pool[test_random(random) % POOL_WORDS]};
@@ -498,14 +497,14 @@ static void test_garbage_is_harmless(void **state)
 	pick_world_init(&world, 7);
 	fill_pool(pool, &world, 7);
 	for (unsigned round = 0; round < test_count(20000, 100000); round++) {
-		unsigned at = test_random(&random) % (POOL_WORDS - sizeof(struct hints) / 8);
+		unsigned at = test_random(&random) % (POOL_WORDS - sizeof(struct pick_memory) / 8);
 		struct table_endpoint tried[PICK_TRIED];
 		struct picked picked;
 		enum pick_result result;
 		unsigned number;
 
-		memcpy(world.hints, pool + at, sizeof(*world.hints));
-		spoil_health(world.hints, 7, &random, pool);
+		memcpy(world.memory, pool + at, sizeof(*world.memory));
+		spoil_health(world.memory, 7, &random, pool);
 		if (round % 1000 == 0)
 			pick_world_put(&world, 1 + round / 1000 % 7, round % 3 ? 0 : 100);
 		world.state.policy = round % 2 ? PICK_RANDOM : PICK_ROUND_ROBIN;
@@ -516,7 +515,7 @@ static void test_garbage_is_harmless(void **state)
 			pick_succeeded(&world.state, &picked.endpoint);
 		else
 			pick_failed(&world.state, &picked.endpoint);
-		memcpy(world.hints, pool + at / 2, sizeof(*world.hints));
+		memcpy(world.memory, pool + at / 2, sizeof(*world.memory));
 		result = pick_other(table_writer_view(world.writer), &world.state, &vip, 80,
 				    PROTOCOL_TCP, tried, 1, &picked);
 		assert_int_equal(result, round / 1000 % 7 == 0 ? PICK_EXHAUSTED : PICK_ENDPOINT);

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hints: processes of one user share a round, whatever stands or stood in the segment."""
+"""The pick memory: processes of one user share a round, whatever stands or stood in the segment."""
 import os
 from typing import Any, Iterator, List
 
 import pytest
 
 from tests.harness import Result, ShimRunner, counts, expect
-from tests.hints import HINTS_MAGIC, hints, make_segment, remove_segments
+from tests.pick_memory import PICK_MEMORY_MAGIC, pick_memories, make_segment, remove_segments
 from tests.preload.common import client, tally, web
 
 pytestmark = pytest.mark.clusters("double")
@@ -46,14 +46,14 @@ def test_one_segment_of_the_user_alone(cluster: Any, run_shim: ShimRunner) -> No
     service, _ = web(cluster)
     for _ in range(2):
         expect(len(numbers([run_shim(client(service.vip, 80, 3), env=cluster.env("web"))])), 3)
-    found = [(one["uid"], one["perms"], one["nattch"], 0 < one["size"] <= 200 * 1024) for one in hints()]
+    found = [(one["uid"], one["perms"], one["nattch"], 0 < one["size"] <= 200 * 1024) for one in pick_memories()]
     expect(found, [(os.geteuid(), 600, 0, True)])
 
 
 def test_what_cannot_match_makes_no_segment(cluster: Any, run_shim: ShimRunner) -> None:
     web(cluster)
     result = run_shim(client("127.0.0.1", 9, 3), env=cluster.env("web"))
-    expect((result.returncode, hints()), (0, []), result)
+    expect((result.returncode, pick_memories()), (0, []), result)
 
 
 @pytest.mark.parametrize("fill", ["noise", "ones", "other rights", "short", "long"])
@@ -61,11 +61,11 @@ def test_any_segment_is_harmless(cluster: Any, run_shim: ShimRunner, fill: str) 
     """A program that finds it used or refused goes its own round."""
     service, _ = web(cluster)
     expect(len(numbers([run_shim(client(service.vip, 80, 3), env=cluster.env("web"))])), 3)
-    (made,) = hints()
+    (made,) = pick_memories()
     remove_segments()
     size = {"short": 64, "long": made["size"] * 2}.get(fill, made["size"])
-    # With the right beginning the rest is believed to be hints.
-    content = HINTS_MAGIC + (os.urandom(size - 8) if fill in ("noise", "other rights") else b"\xff" * (size - 8))
+    # With the right beginning the rest is believed to be pick memory.
+    content = PICK_MEMORY_MAGIC + (os.urandom(size - 8) if fill in ("noise", "other rights") else b"\xff" * (size - 8))
     make_segment(made["key"], content, 0o666 if fill == "other rights" else 0o600)
     result = run_shim(client(service.vip, 80, 30), env=cluster.env("web"))
     expect(numbers([result]), [10, 10, 10], result)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, List
 
 IPC_CREAT, IPC_RMID, SHM_RDONLY = 0o1000, 0, 0o10000
-HINTS_MAGIC = b"K8HINT3\0"
+PICK_MEMORY_MAGIC = b"K8HINT3\0"
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.shmat.restype = ctypes.c_void_p
 
@@ -23,12 +23,12 @@ def _attach(shmid: int, flags: int) -> int:
     return int(address)
 
 
-def hints() -> List[Dict[str, int]]:
-    """Those that hold hints; the table is another one."""
+def pick_memories() -> List[Dict[str, int]]:
+    """Those that hold pick memory; the table is another one."""
     found = []
     for segment in segments():
         address = _attach(segment["shmid"], SHM_RDONLY)
-        if ctypes.string_at(address, len(HINTS_MAGIC)) == HINTS_MAGIC:
+        if ctypes.string_at(address, len(PICK_MEMORY_MAGIC)) == PICK_MEMORY_MAGIC:
             found.append(segment)
         LIBC.shmdt(ctypes.c_void_p(address))
     return found

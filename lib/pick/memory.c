@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pick/hints.h"
+#include "pick/memory.h"
 
 #include <errno.h>
 #include <sys/ipc.h>
@@ -15,9 +15,9 @@
 /* The segment comes and goes between our calls only when somebody removes it on purpose. */
 #define MAKE_TRIES 3
 
-key_t hints_key(uid_t uid)
+key_t pick_memory_key(uid_t uid)
 {
-	return sysv_key(hash_text(uid, HINTS_VERSION));
+	return sysv_key(hash_text(uid, PICK_MEMORY_VERSION));
 }
 
 /* The id of the segment with this key, which is made when it is missing; -errno. */
@@ -28,33 +28,33 @@ static int find_or_make(key_t key)
 
 		if (id >= 0 || errno != ENOENT)
 			return id >= 0 ? id : -errno;
-		id = shmget(key, sizeof(struct hints), IPC_CREAT | IPC_EXCL | SYSV_MODE);
+		id = shmget(key, sizeof(struct pick_memory), IPC_CREAT | IPC_EXCL | SYSV_MODE);
 		if (id >= 0 || errno != EEXIST)
 			return id >= 0 ? id : -errno;
 	}
 	return -EAGAIN;
 }
 
-static int attach(int id, struct hints **ret_hints)
+static int attach(int id, struct pick_memory **ret_memory)
 {
-	struct hints *hints = shmat(id, NULL, 0);
+	struct pick_memory *memory = shmat(id, NULL, 0);
 	uint64_t magic;
 
-	if (hints == SYSV_ATTACH_FAILED)
+	if (memory == SYSV_ATTACH_FAILED)
 		return -errno;
-	magic = peek_u64(&hints->magic);
-	if (magic != 0 && magic != HINTS_MAGIC) {
-		shmdt(hints);
+	magic = peek_u64(&memory->magic);
+	if (magic != 0 && magic != PICK_MEMORY_MAGIC) {
+		shmdt(memory);
 		return -EPROTO;
 	}
 	/* Who comes first draws the seed, and the magic says no more than that somebody came. */
-	claim_u64(&hints->seed, 0, random_u64() | 1);
-	poke_u64(&hints->magic, HINTS_MAGIC);
-	*ret_hints = hints;
+	claim_u64(&memory->seed, 0, random_u64() | 1);
+	poke_u64(&memory->magic, PICK_MEMORY_MAGIC);
+	*ret_memory = memory;
 	return 0;
 }
 
-int hints_attach_key(key_t key, struct hints **ret_hints)
+int pick_memory_attach_key(key_t key, struct pick_memory **ret_memory)
 {
 	KEEP_ERRNO();
 	int id = find_or_make(key);
@@ -63,11 +63,11 @@ int hints_attach_key(key_t key, struct hints **ret_hints)
 
 	/* The size goes with the version in the key. */
 	if (rc == 0)
-		rc = size == sizeof(struct hints) ? attach(id, ret_hints) : -EPERM;
+		rc = size == sizeof(struct pick_memory) ? attach(id, ret_memory) : -EPERM;
 	return rc;
 }
 
-int hints_attach(struct hints **ret_hints)
+int pick_memory_attach(struct pick_memory **ret_memory)
 {
-	return hints_attach_key(hints_key(geteuid()), ret_hints);
+	return pick_memory_attach_key(pick_memory_key(geteuid()), ret_memory);
 }

@@ -1,7 +1,7 @@
 /* What the processes of one user in a Pod tell each other; never more than a hint. */
 // SPDX-License-Identifier: Apache-2.0
-#ifndef K8SLB_PICK_HINTS_H
-#define K8SLB_PICK_HINTS_H
+#ifndef K8SLB_PICK_MEMORY_H
+#define K8SLB_PICK_MEMORY_H
 
 #include <sys/types.h>
 
@@ -20,33 +20,33 @@
  * Whoever may write to it may write anything at any time. So no value is trusted: each is masked,
  * compared with what is known from elsewhere, or bounded; and nothing is lost when all of it is.
  */
-#define HINTS_MAGIC   0x33544e4948384bULL /* "K8HINT3" little endian */
-#define HINTS_VERSION "k8slb hints 3"	  /* goes with the magic: both name this layout */
+#define PICK_MEMORY_MAGIC   0x344b434950384bULL /* "K8PICK4" little endian */
+#define PICK_MEMORY_VERSION "k8slb picks 4"	/* goes with the magic: both name this layout */
 
 /* What happened since the segment was made, in all processes. For people to read: connections that
  * went well are not counted, which would add 6 ns to each. */
-enum hints_counter {
-	HINTS_FAILOVERS,
-	HINTS_EJECTIONS,
-	HINTS_ALL_FAILED, /* connections that no endpoint took */
-	HINTS_DRAWS,	  /* turns that went to no round (choose.c) */
-	HINTS_COUNTERS,
+enum pick_counter {
+	PICK_COUNT_FAILOVERS,
+	PICK_COUNT_EJECTIONS,
+	PICK_COUNT_ALL_FAILED, /* connections that no endpoint took */
+	PICK_COUNT_DRAWS,      /* turns that went to no round (choose.c) */
+	PICK_COUNTERS,
 };
 
-struct hints {
+struct pick_memory {
 	uint64_t magic; /* 0 in a new segment; another value: not ours */
 	/* Drawn once: where the shared rounds begin, for all processes alike. Without it the first
 	 * connection of every Pod goes to the same endpoint (kubernetes/kubernetes#3640). */
 	uint64_t seed;
 	uint64_t reserved[6];
-	uint64_t counters[8]; /* by enum hints_counter, in a cache line of their own */
+	uint64_t counters[8]; /* by enum pick_counter, in a cache line of their own */
 	struct health health; /* its first line is read by every pick, seldom written */
 	struct cursor_slot cursors[CURSOR_SLOTS];
 	struct affinity_slot affinity[AFFINITY_SLOTS];
 };
 
-_Static_assert(sizeof(struct hints) <= 200 * 1024, "small enough for any container");
-_Static_assert(HINTS_COUNTERS <= 8, "one cache line");
+_Static_assert(sizeof(struct pick_memory) <= 200 * 1024, "small enough for any container");
+_Static_assert(PICK_COUNTERS <= 8, "one cache line");
 
 /*
  * Attaches the segment of the effective user, making it when it is missing. For the life of the
@@ -54,17 +54,17 @@ _Static_assert(HINTS_COUNTERS <= 8, "one cache line");
  * Returns 0; -EPERM: it is another user's, others have rights to it, or its size is wrong; -EPROTO:
  * it holds something else; or another -errno. On success the seed is set.
  */
-int hints_attach(struct hints **ret_hints);
+int pick_memory_attach(struct pick_memory **ret_memory);
 
 /* The same with another key, for tests. */
-int hints_attach_key(key_t key, struct hints **ret_hints);
+int pick_memory_attach_key(key_t key, struct pick_memory **ret_memory);
 
 /* The segment's key: of the layout and of @uid; never IPC_PRIVATE. */
-key_t hints_key(uid_t uid);
+key_t pick_memory_key(uid_t uid);
 
-static inline void hints_count(struct hints *hints, enum hints_counter counter)
+static inline void pick_memory_count(struct pick_memory *memory, enum pick_counter counter)
 {
-	add_u64(&hints->counters[counter], 1);
+	add_u64(&memory->counters[counter], 1);
 }
 
 #endif
