@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.kube.double import Double
+from tests.kube.double.tls import Authority
 from tests.kube.double.wire import NAME_LABEL, SERVICE, SERVICES, SLICES, Client, fetch, get, pod_object, slice_object, watch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -439,3 +441,10 @@ def test_stand_alone_program(tmp_path: Path) -> None:
         program.stdin.close()
         assert program.wait(10) == 0
         program.stdout.close()
+
+
+def test_connections_that_come_at_once_have_one_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls", "127.0.0.1")
+    with ThreadPoolExecutor(8) as threads:
+        contexts = list(threads.map(lambda _: authority.context(), range(8)))
+    assert all(context is contexts[0] for context in contexts), contexts

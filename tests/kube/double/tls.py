@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 from typing import Dict, List, Tuple
 
@@ -46,6 +47,8 @@ class Authority:
         self._mode = "good"
         self._hosts = ADDRESSES if host in ADDRESSES else (*ADDRESSES, host)
         self._generation = 0
+        # Handshakes of several connections and a test may all ask for a certificate that is not made yet.
+        self._lock = threading.RLock()
         self._contexts: Dict[str, ssl.SSLContext] = {}
         self._make_ca("ca")
         self._publish("ca")
@@ -59,13 +62,14 @@ class Authority:
 
     def rotate(self, publish: bool = True) -> None:
         """A new CA signs the server's certificate from now on; publish also replaces ca_file."""
-        self._generation += 1
-        self._current = "ca%d" % self._generation
-        self._make_ca(self._current)
-        self._contexts.clear()
-        self.use(self._mode)
-        if publish:
-            self.publish()
+        with self._lock:
+            self._generation += 1
+            self._current = "ca%d" % self._generation
+            self._make_ca(self._current)
+            self._contexts.clear()
+            self.use(self._mode)
+            if publish:
+                self.publish()
 
     def publish(self) -> None:
         """Replaces ca_file by the CA in use, atomically."""
@@ -79,22 +83,26 @@ class Authority:
         return self._context(self._mode)
 
     def _context(self, mode: str) -> ssl.SSLContext:
-        if mode not in self._contexts:
-            authority = self._current
-            if mode == "wrong_ca":
-                authority = "unknown-ca"
-                self._make_ca(authority)
-            san = "DNS:elsewhere.example,IP:192.0.2.1"
-            if mode != "wrong_san":
-                san = ",".join(["DNS:" + n for n in NAMES] + ["IP:" + a for a in self._hosts])
-            certificate, key = self._sign(authority, "server-" + mode, "kube-apiserver", "server", san)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.load_cert_chain(certificate, key)
-            context.load_verify_locations(str(self.directory / (self._current + ".pem")))
-            context.verify_mode = ssl.CERT_OPTIONAL
-            self._contexts[mode] = context
-        return self._contexts[mode]
+        with self._lock:
+            if mode not in self._contexts:
+                self._contexts[mode] = self._new_context(mode)
+            return self._contexts[mode]
+
+    def _new_context(self, mode: str) -> ssl.SSLContext:
+        authority = self._current
+        if mode == "wrong_ca":
+            authority = "unknown-ca"
+            self._make_ca(authority)
+        san = "DNS:elsewhere.example,IP:192.0.2.1"
+        if mode != "wrong_san":
+            san = ",".join(["DNS:" + n for n in NAMES] + ["IP:" + a for a in self._hosts])
+        certificate, key = self._sign(authority, "server-" + mode, "kube-apiserver", "server", san)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(str(self.directory / (self._current + ".pem")))
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
 
     def _publish(self, name: str) -> None:
         text = (self.directory / (name + ".pem")).read_bytes()
