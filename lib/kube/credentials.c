@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/read_file.h"
+#include "kube/conceal.h"
 
 #define FIRST_CAPACITY 4096
 #define PROBLEM_SIZE   256
@@ -19,6 +20,8 @@ struct secret_file {
 	char *path;	  /* NULL: not configured */
 	char *text;	  /* NULL: never read with success */
 	size_t size;
+	char *before; /* another text that it had before; NULL: none */
+	size_t size_before;
 	uint64_t read_at_ms;
 	uint64_t max_age_ms;
 	bool stale;
@@ -145,7 +148,13 @@ static void refresh(struct secret_file *file, uint64_t now_ms)
 			 file->path, file->expected);
 		return;
 	}
-	wipe_and_free(file->text, file->size);
+	if (!file->text || file->size != size || memcmp(file->text, text, size) != 0) {
+		wipe_and_free(file->before, file->size_before);
+		file->before = file->text;
+		file->size_before = file->size;
+	} else {
+		wipe_and_free(file->text, file->size);
+	}
 	file->text = text;
 	file->size = size;
 	file->read_at_ms = now_ms;
@@ -168,6 +177,7 @@ static int secret_file_init(struct secret_file *file, const char *path, const ch
 static void secret_file_free(struct secret_file *file)
 {
 	wipe_and_free(file->text, file->size);
+	wipe_and_free(file->before, file->size_before);
 	free(file->path);
 }
 
@@ -197,9 +207,12 @@ const char *credentials_token(struct credentials *credentials, uint64_t now_ms)
 	return credentials->token.text;
 }
 
-const char *credentials_last_token(const struct credentials *credentials)
+void credentials_conceal(const struct credentials *credentials, char *text)
 {
-	return credentials->token.text;
+	if (credentials->token.text)
+		conceal(credentials->token.text, text);
+	if (credentials->token.before)
+		conceal(credentials->token.before, text);
 }
 
 void credentials_forget_token(struct credentials *credentials)

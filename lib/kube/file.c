@@ -19,13 +19,15 @@
 /* A ConfigMap's file is a link to a file in a linked folder; more links than this are a loop. */
 #define MAX_LINKS 8
 
+/* Of a folder; what is written in the files of it is asked for of our file alone. A log may lie in
+ * the same folder, even the one of this very process: each of its lines would wake us, and what we
+ * say then would be the next. */
+#define FOLDER_CHANGES \
+	(IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
 /* Not IN_MODIFY: a file is read when its writer has closed it. */
-#define CHANGES                                                                                  \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | \
-	 IN_MOVE_SELF)
+#define FILE_CHANGES IN_CLOSE_WRITE
 
-/* One step of the path: a change of any other name in the folder is none of ours. The log of this
- * very process may lie there. */
+/* One step of the path: a change of any other name in the folder is none of ours. */
 struct watched_name {
 	int folder; /* inotify's watch descriptor */
 	char *name;
@@ -37,6 +39,7 @@ struct file_watch {
 	int wakeup_fd;
 	struct watched_name names[2 * MAX_LINKS];
 	unsigned name_count;
+	int file; /* inotify's watch descriptor of what the path leads to; -1: there is none */
 };
 
 struct file_identity file_identify(const char *path)
@@ -126,7 +129,7 @@ static void watch_name(struct file_watch *watch, const char *path)
 	cut_last_part(folder);
 	entry->name = strdup(slash ? slash + 1 : path);
 	/* A folder that is watched already keeps its descriptor. */
-	entry->folder = inotify_add_watch(watch->inotify_fd, folder, CHANGES | IN_ONLYDIR);
+	entry->folder = inotify_add_watch(watch->inotify_fd, folder, FOLDER_CHANGES | IN_ONLYDIR);
 	if (entry->name)
 		watch->name_count++;
 }
@@ -135,6 +138,16 @@ static void forget_names(struct file_watch *watch)
 {
 	while (watch->name_count)
 		free(watch->names[--watch->name_count].name);
+}
+
+/* One that was replaced may live on elsewhere, and is not ours any more. */
+static void watch_file(struct file_watch *watch)
+{
+	int file = inotify_add_watch(watch->inotify_fd, watch->path, FILE_CHANGES);
+
+	if (watch->file >= 0 && watch->file != file)
+		inotify_rm_watch(watch->inotify_fd, watch->file);
+	watch->file = file;
 }
 
 /* Again after each change: links may lead elsewhere by now, and folders may have come into being.
@@ -161,13 +174,16 @@ static void watch_steps(struct file_watch *watch)
 		if (!follow_link(path))
 			break;
 	}
+	watch_file(watch);
 }
 
 static bool is_ours(const struct file_watch *watch, const struct inotify_event *event)
 {
-	/* The queue overflowed, or a watched folder itself is gone. */
-	if ((event->mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) ||
-	    event->len == 0)
+	/* The end of a watch that we have left, or of the file's, whose folder says more. */
+	if (event->mask & IN_IGNORED)
+		return false;
+	/* Our file was written, the queue overflowed, or a watched folder itself is gone. */
+	if (event->len == 0)
 		return true;
 	for (unsigned i = 0; i < watch->name_count; i++) {
 		if (watch->names[i].folder == event->wd &&
@@ -185,6 +201,7 @@ int file_watch_new(const char *path, struct file_watch **ret_watch)
 	if (!watch)
 		return rc;
 	watch->wakeup_fd = -1;
+	watch->file = -1;
 	watch->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (watch->inotify_fd < 0)
 		rc = -errno;

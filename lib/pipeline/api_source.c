@@ -39,31 +39,22 @@ static struct api_source *of(struct source *source)
 
 /* ---- the world of lib/sync ---- */
 
-/* So much of the token's beginning in a row is no chance. Answers are cut, so its end may be
- * missing. */
-#define TOKEN_TELLTALE 12
-
 /* A server, or a proxy before it, may tell back in its answer what it was sent. */
 static void write_without_token(void *ctx, enum log_level level, const char *line)
 {
 	struct api_source *api = ctx;
-	const char *token = credentials_last_token(api->credentials);
 	char text[LOG_LINE_SIZE];
-	char *found = text;
 
 	snprintf(text, sizeof(text), "%s", line);
-	while (token && *found) {
-		size_t same = 0;
-
-		while (token[same] && found[same] == token[same])
-			same++;
-		if (same < TOKEN_TELLTALE)
-			same = 1;
-		else
-			memset(found, '*', same);
-		found += same;
-	}
+	credentials_conceal(api->credentials, text);
 	api->outer.write(api->outer.ctx, level, text);
+}
+
+static void io_conceal(void *ctx, char *text)
+{
+	struct api_source *api = ctx;
+
+	credentials_conceal(api->credentials, text);
 }
 
 static uint64_t io_now_ms(void *ctx)
@@ -273,6 +264,7 @@ int api_source_new(const struct pipeline_options *options, const struct logger *
 		.start = io_start,
 		.cancel = io_cancel,
 		.unauthorized = io_unauthorized,
+		.conceal = io_conceal,
 		.ctx = api,
 	};
 	rc = credentials_new(&options->credentials, &api->credentials);

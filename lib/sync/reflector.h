@@ -30,6 +30,8 @@ struct sync_io {
 	void (*cancel)(void *ctx, struct reflector *reflector);
 	/* The server refused the token (401): read it again before the next request. */
 	void (*unauthorized)(void *ctx);
+	/* Makes secrets in a text of the server's unreadable, before anybody is told it. */
+	void (*conceal)(void *ctx, char *text);
 	void *ctx;
 };
 

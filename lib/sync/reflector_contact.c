@@ -48,6 +48,7 @@ void reflector_trouble(struct reflector *r, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(problem, sizeof(problem), format, args);
 	va_end(args);
+	r->io->conceal(r->io->ctx, problem);
 	r->contact = REFLECTOR_LOST;
 	if (same_problem(problem, r->problem))
 		return;

@@ -31,15 +31,19 @@ def service(cluster: DoubleCluster) -> Service:
 
 
 def leaks(result: Result, secret: str) -> List[str]:
-    """The pieces of the secret, of 12 bytes each, that the program's output or our log shows."""
+    """The pieces of the secret, of 8 bytes each, that the program's output or our log shows."""
     shown = result.stdout + result.stderr + result.log
-    return [secret[i : i + 12] for i in range(0, len(secret) - 11, 12) if secret[i : i + 12] in shown]
+    return [secret[i : i + 8] for i in range(max(1, len(secret) - 7)) if secret[i : i + 8] in shown]
 
 
 def headers(result: Result) -> List[str]:
     """What only a header or a file of ours can have brought there."""
     shown = (result.stdout + result.stderr + result.log).lower()
     return [word for word in ("authorization", "bearer", "begin ") if word in shown]
+
+
+def split(text: str, size: int) -> str:
+    return " ".join(text[at : at + size] for at in range(0, len(text), size))
 
 
 def told_back() -> Dict[str, Dict[str, Any]]:
@@ -58,6 +62,9 @@ def told_back() -> Dict[str, Dict[str, Any]]:
         "in a header": {"kind": "status", "code": 429, "body": "", "headers": {"Retry-After": TOKEN}},
         "instead of JSON": {"kind": "status", "code": 200, "body": f"{header}\n"},
         "in the place of HTTP": {"kind": "raw", "data": f"{header}\r\n\r\n".encode()},
+        "in pieces": {"kind": "status", "code": 403, "body": f"{split(TOKEN, 10)}\n"},
+        "its payload alone": {"kind": "status", "code": 502, "body": TOKEN.split(".")[1]},
+        "its end alone": {"kind": "status", "code": 500, "body": json.dumps({**status, "code": 500, "message": TOKEN[-20:]})},
         "in an item": {"kind": "status", "code": 200, "body": item},
     }
 
@@ -78,6 +85,22 @@ def test_a_server_that_tells_the_token_back(
 
     assert queued.used and " error: " in result.log, result
     expect((result.returncode, len(result.stdout.splitlines()), leaks(result, TOKEN)), (0, 2, []), result)
+
+
+def test_a_short_token_that_is_told_back(
+    cluster: DoubleCluster, run_shim: ShimRunner, build: Build, tmp_path: Path, service: Service
+) -> None:
+    token = tmp_path / "token-file"
+    token.write_text("tok%123")
+    cluster.server.auth.add_token("tok%123", "system:serviceaccount:default:k8slb")
+    queued = cluster.server.fault("status", times=None, code=403, body="not for tok%123 !")
+
+    result = run_shim(
+        [build.programs / "connect_loop", service.vip, 80, 2, "plain"], env=cluster.env("web", K8SLB_TOKEN_FILE=str(token))
+    )
+
+    assert queued.used and "not for ******* !" in result.log, result
+    expect((result.returncode, leaks(result, "tok%123")), (0, []), result)
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["accepted", "refused"])

@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-
 #include "kube/credentials.h"
 
 #define PEM "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -209,6 +208,62 @@ static void test_what_is_not_configured_is_null_and_no_problem(void **state)
 	credentials_free(NULL);
 }
 
+/* Whatever piece of the token a text has, in whatever form it was cut and split. */
+static void test_pieces_of_the_token_are_concealed(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{"", ""},
+		{"no such thing", "no such thing"},
+		{"Bearer abcdefghijklmnop!", "Bearer ****************!"},
+		{"abcdefgh ijklmnop", "******** ********"},
+		{"x abcdefg y", "x abcdefg y"},
+		{"xbcdefghijx", "x*********x"},
+		{"mnopabcdefghijk", "mnop***********"},
+		{"abcdefghijklmnopabcdefghijklmnop", "********************************"},
+		{"abcdefghabcdefgx", "********abcdefgx"},
+		{"ijklmnop", "********"},
+	};
+	struct credentials *credentials = make();
+
+	(void)state;
+	write_text(token_path, "abcdefghijklmnop");
+	assert_non_null(credentials_token(credentials, 0));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		credentials_conceal(credentials, text);
+		assert_string_equal(text, cases[i].shown);
+	}
+	credentials_free(credentials);
+}
+
+/* A short one whole; the one before, with which a watch may still run; and with none nothing. */
+static void test_short_and_former_tokens_are_concealed(void **state)
+{
+	struct credentials *credentials = make();
+	char text[] = "a short: tok-1, the next: tok-2, tok-3";
+
+	(void)state;
+	credentials_conceal(credentials, text);
+	assert_string_equal(text, "a short: tok-1, the next: tok-2, tok-3");
+	for (unsigned i = 1; i <= 3; i++) {
+		char token[] = "tok-0";
+
+		token[4] = (char)('0' + i);
+		write_text(token_path, token);
+		credentials_forget_token(credentials);
+		assert_string_equal(credentials_token(credentials, 0), token);
+		credentials_forget_token(credentials);
+		assert_string_equal(credentials_token(credentials, 0), token);
+	}
+	credentials_conceal(credentials, text);
+	assert_string_equal(text, "a short: tok-1, the next: *****, *****");
+	credentials_free(credentials);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -240,6 +295,8 @@ int main(void)
 		cmocka_unit_test(test_a_token_follows_the_symbolic_link),
 		cmocka_unit_test(test_a_ca_is_read_again_and_a_half_written_one_is_not_taken),
 		cmocka_unit_test(test_what_is_not_configured_is_null_and_no_problem),
+		cmocka_unit_test(test_pieces_of_the_token_are_concealed),
+		cmocka_unit_test(test_short_and_former_tokens_are_concealed),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -83,6 +83,12 @@ static void io_unauthorized(void *ctx)
 	fake->unauthorized++;
 }
 
+static void io_conceal(void *ctx, char *text)
+{
+	(void)ctx;
+	(void)text;
+}
+
 void fake_io_init(struct fake_io *fake)
 {
 	memset(fake, 0, sizeof(*fake));
@@ -93,6 +99,7 @@ void fake_io_init(struct fake_io *fake)
 		.start = io_start,
 		.cancel = io_cancel,
 		.unauthorized = io_unauthorized,
+		.conceal = io_conceal,
 		.ctx = fake,
 	};
 }
