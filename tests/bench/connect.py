@@ -109,7 +109,7 @@ def start_proxied(ground: Ground) -> Optional[Tuple[Worker, Worker]]:
         endpoints="\n".join(f"chain {n} {{ meta l4proto tcp dnat to {ip}:{POD_PORT}; }}" for n, ip in zip(names, PODS)),
         choice=", ".join(f"{index} : goto {name}" for index, name in enumerate(names)),
     )
-    alone = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$0" "$@"']
+    alone = ["unshare", "-n", "sh", "-c", 'ip link set lo up; ip route add local 10.0.0.0/8 dev lo; exec "$0" "$@"']
     pods = ground.start("listeners", POD_PORT, *PODS, under=alone)
     pods.line()
     enter = ["nsenter", f"--net=/proc/{pods.pid}/ns/net", "--"]

@@ -137,6 +137,8 @@ class Ground:
     def __enter__(self) -> "Ground":
         if not netns.has_netns():
             raise RuntimeError("network namespaces are not permitted here: 10.0.0.0/8 is not ours to connect to")
+        # The node's route to its pods is longer, and the kernel looks no further than the longest.
+        netns.ip("route", "del", "10.244.0.0/16", "dev", "node0")
         netns.ip("route", "replace", "local", "10.0.0.0/8", "dev", "lo")
         return self
 
