@@ -25,10 +25,12 @@ def test_storm_of_kills_while_pods_change(cluster: DoubleCluster, run_shim: Shim
     service, pods = target(cluster)
     env = cluster.env("web")
     guests: Dict[int, Guest] = {}
+    everyone: List[Guest] = []
 
     def start() -> None:
         guest = Guest(run_shim, service, env)
         guests[guest.pid] = guest
+        everyone.append(guest)
 
     for _ in range(PROCESSES):
         start()
@@ -55,8 +57,10 @@ def test_storm_of_kills_while_pods_change(cluster: DoubleCluster, run_shim: Shim
     for guest in guests.values():
         expect(guest.end().returncode, 0, guest.process.result())
     asked = asked_of(cluster)
-    print(f"{KILLS} kills: next writer within {slowest:.3f} s, requests {asked}")
-    expect(max(lists_of(cluster).values()) <= 1 + KILLS, True, asked, cluster.logs())
+    # One that is given no processor for 2 s has no follower that waits for it: that one lists for itself.
+    alone = sum(guest.log().count("does not move") for guest in everyone)
+    print(f"{KILLS} kills: next writer within {slowest:.3f} s, requests {asked}, {alone} of a table of its own")
+    expect(max(lists_of(cluster).values()) <= 1 + KILLS + alone, True, asked, alone, cluster.logs())
     without_version = [query for query in watched_versions(cluster) if query.get("resourceVersion", "0") in ("", "0")]
     expect(without_version, [], cluster.logs())
     expect(slowest < PROMOTION_S, True, f"slowest: {slowest:.3f} s")
