@@ -380,7 +380,7 @@ help: ## this list
 # --- running the unit tests ------------------------------------------------------------------
 
 UNIT_RUNNER ?=
-UNIT_TIMEOUT ?= 60
+UNIT_TIMEOUT ?= 300
 
 # One line per program; the output of a failed one follows it.
 define run_unit

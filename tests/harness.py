@@ -36,10 +36,11 @@ class Build:
         """The C programs of tests/preload."""
         return self.directory / "tests" / "programs"
 
-    def preload(self) -> str:
-        """LD_PRELOAD for this build. A sanitizer's runtime must come before everything else in the process."""
+    def preload(self, *before: Path) -> str:
+        """LD_PRELOAD for this build, with these libraries before it. A sanitizer's runtime must come before everything else in
+        the process."""
         runtimes = re.findall(rb"lib[at]san\.so\.\d+", self.shim.read_bytes())
-        return " ".join([*sorted({name.decode() for name in runtimes}), str(self.shim)])
+        return " ".join([*sorted({name.decode() for name in runtimes}), *map(str, before), str(self.shim)])
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class ShimProcess:
         self._started = time.monotonic()
         source = base.with_suffix(".stdin")
         source.write_text(stdin or "")
-        with open(source) as input_, open(self._stdout, "wb") as output, open(self._stderr, "wb") as errors:
+        # To append: a program that opens /proc/self/fd/2 once more, as PHP-FPM does, else writes over what it has said.
+        with open(source) as input_, open(self._stdout, "ab") as output, open(self._stderr, "ab") as errors:
             self.process = subprocess.Popen(
                 args, stdin=input_, stdout=output, stderr=errors, env=dict(env), cwd=cwd, start_new_session=True
             )

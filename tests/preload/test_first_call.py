@@ -127,7 +127,7 @@ def test_nobody_waits_for_an_engine_that_cannot_be_started(cluster: Cluster, run
         "    thread.join()\n"
         "print(*told, sep='\\n')\n"
     )
-    preload = f"{build.directory / 'tests/preload/no_thread.so'} {build.preload()}"
+    preload = build.preload(build.directory / "tests/preload/no_thread.so")
 
     result = run_shim(python(code, NODE_IP), env=cluster.env("*/*", K8SLB_SYNC_TIMEOUT="5000", LD_PRELOAD=preload))
 

@@ -52,7 +52,7 @@ def test_fifty_processes(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     service, pods = target(cluster, PODS)
     guests = ask_from_fifty(cluster, run_shim, service, pods)
     expect(len(guests), PROCESSES)
-    expect(asked_of(cluster), ONE_OF_EACH, cluster.logs())
+    wait_until("one of each", lambda: asked_of(cluster) == ONE_OF_EACH, cluster.logs)
     expect(cluster.server.open_watches(), 2, cluster.logs())
 
 

@@ -127,6 +127,7 @@ def listing(cluster: DoubleCluster, seconds: float) -> None:
 def test_programs_too_short_for_a_list(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     """They have the table that was left without waiting for a list that none of them lives to see, and they ask for it seldom."""
     service, pods = target(cluster)
+    listed = time.monotonic()
     guest = Guest(run_shim, service, cluster.env("web"))
     guest.wait_asked(names(pods))
     guest.end()
@@ -138,7 +139,7 @@ def test_programs_too_short_for_a_list(cluster: DoubleCluster, run_shim: ShimRun
         result = run_shim(["sh", "-c", loop], env=cluster.env("web"), timeout=240)
         expect(result.returncode, 0, result)
         answers += result.stdout.splitlines()
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - listed
     asked = lists_of(cluster)
     print(f"{len(answers)} programs in {seconds:.1f} s: {asked}")
     # 2, 4, 8, 16, 32 s after each other, and then every minute.
@@ -149,7 +150,7 @@ def test_programs_too_short_for_a_list(cluster: DoubleCluster, run_shim: ShimRun
     guest = Guest(run_shim, service, cluster.env("web"))
     guest.ask(1)
     pods.append(cluster.add_pod("late", {"app": "web"}))
-    guest.wait_asked(names(pods), LONGEST_LIST_S + 5, cluster.logs)
+    guest.wait_asked(names(pods), cluster.logs)
 
 
 def test_a_first_table_is_asked_for_at_once(cluster: DoubleCluster, run_shim: ShimRunner) -> None:

@@ -168,7 +168,7 @@ def test_who_comes_after_the_last_one_lists(cluster: DoubleCluster, run_shim: Sh
     expect(set(second.ask(9)), names(pods), *shown(second))
     pods.append(cluster.add_pod("late", {"app": "web"}))
     second.wait_asked(names(pods), cluster.logs())
-    expect(asked_of(cluster), ONE_OF_EACH, cluster.logs(), *shown(second))
+    wait_until("one of each", lambda: asked_of(cluster) == ONE_OF_EACH, cluster.logs, *shown(second))
 
 
 def test_nobody_believes_what_a_killed_writer_said(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
