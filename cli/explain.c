@@ -76,7 +76,7 @@ static int take_world_in(struct explanation *e)
 }
 
 /* What the library would find out in this Pod. */
-static void find_own_place(struct explanation *e)
+static void find_own_location(struct explanation *e)
 {
 	location_init(&e->own, &e->location);
 	for (unsigned i = 0; i < e->world.count; i++)
@@ -86,14 +86,14 @@ static void find_own_place(struct explanation *e)
 	e->location = e->own.where;
 }
 
-static void find_place(struct explanation *e)
+static void find_location(struct explanation *e)
 {
 	const struct explain_options *options = &e->options;
 
 	e->location.node = e->config.node;
 	e->location.zone = e->config.zone;
 	if (!options->from && !options->node && !options->zone) {
-		find_own_place(e);
+		find_own_location(e);
 		return;
 	}
 	/* An empty --zone is an answer: none. */
@@ -246,7 +246,7 @@ int explain_command(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (take_world_in(&e) == 0) {
-		find_place(&e);
+		find_location(&e);
 		if (tell(&e) == 0)
 			status = cli_finish_output(COMMAND);
 	}

@@ -48,7 +48,7 @@ void explain_json_begin(void);
 void explain_json(const struct explained *explained);
 void explain_json_end(void);
 
-/* @inferred: the place, or the zone alone, was found out from endpoints. */
+/* @inferred: the location, or the zone alone, was found out from endpoints. */
 void explain_text_begin(const struct select_location *location, bool inferred);
 int explain_text(const struct explained *explained);
 

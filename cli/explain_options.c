@@ -44,7 +44,8 @@ static int wrong(const char *what, const char *value, const char *expected)
 	return -EINVAL;
 }
 
-static int parse_place(const char *option, const char *value, size_t longest, const char *expected)
+static int parse_location(const char *option, const char *value, size_t longest,
+			  const char *expected)
 {
 	return *value && !value_object_name(value, longest) ? wrong(option, value, expected) : 0;
 }
@@ -57,10 +58,10 @@ static int parse_option(int option, struct explain_options *options)
 		return *optarg ? 0 : wrong("--from", optarg, "a file or -");
 	case 'n':
 		options->node = optarg;
-		return parse_place("--node", optarg, OBJECT_NAME_SIZE - 1, "the name of a Node");
+		return parse_location("--node", optarg, OBJECT_NAME_SIZE - 1, "the name of a Node");
 	case 'z':
 		options->zone = optarg;
-		return parse_place("--zone", optarg, DNS_LABEL_SIZE - 1, "the name of a zone");
+		return parse_location("--zone", optarg, DNS_LABEL_SIZE - 1, "the name of a zone");
 	case 'o':
 		options->json = strcmp(optarg, "json") == 0;
 		return options->json || strcmp(optarg, "text") == 0
