@@ -108,12 +108,15 @@ static int print_endpoints(const char *namespace, const struct selected_port *po
 	return rc;
 }
 
-static void print_outcome(const struct selected_port *port)
+static void print_outcome(const struct explained *explained, const struct selected_port *port)
 {
 	if (port->used_count)
 		return;
 	if (!port->has_vip)
 		printf("  none is used: its names have no address\n");
+	else if (port->usable_elsewhere && !explained->location->node[0])
+		printf("  none is used, because the node is not known: a connection is left to "
+		       "kube-proxy\n");
 	else if (port->usable_elsewhere)
 		printf("  none is used: a connection is left to kube-proxy, which drops it\n");
 	else
@@ -130,7 +133,7 @@ int explain_text(const struct explained *explained)
 		print_header(explained, port);
 		if (port->endpoint_count)
 			rc = print_endpoints(explained->state->namespace, port);
-		print_outcome(port);
+		print_outcome(explained, port);
 	}
 	return rc;
 }

@@ -279,6 +279,8 @@ def test_when_nothing_is_usable(build: Build) -> None:
     assert "none is used: a connection is left to kube-proxy, which refuses it" in text_of(build, nothing)
     elsewhere = document(service(internalTrafficPolicy="Local"), slice_of("web", endpoint("10.0.0.1", nodeName="n2")))
     assert "none is used: a connection is left to kube-proxy, which drops it" in text_of(build, elsewhere, "--node", "n1")
+    nowhere = text_of(build, elsewhere)
+    assert "none is used, because the node is not known: a connection is left to kube-proxy\n" in nowhere, nowhere
 
 
 # ---- where
