@@ -127,7 +127,7 @@ K8SLB_API void k8slb_shutdown(struct k8slb *lb);
 /* Shuts down and frees. Takes NULL. */
 K8SLB_API void k8slb_free(struct k8slb *lb);
 
-/* "0.1.0": the library's version at run time. */
+/* The library's version at run time, as "0.2.0". */
 K8SLB_API const char *k8slb_version(void);
 
 #ifdef __cplusplus

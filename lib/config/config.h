@@ -68,7 +68,7 @@ struct config {
 	size_t memory_size;
 };
 
-/* A non-blocking connect waits at most this long for the first table (DESIGN 4). */
+/* A non-blocking connect waits at most this long for the first table. */
 #define CONFIG_NONBLOCKING_WAIT_MS 300
 
 /* How the environment and the files of the Pod are reached; tests give their own. */
