@@ -126,7 +126,7 @@ static int wait_for_answers(struct source *source, const char *url, char *error,
 				 WORLD_ASK_MS / 1000);
 			return -ETIMEDOUT;
 		}
-		source->ops->run(source, ROUND_MS);
+		source->ops->run(source, ROUND_MS, NULL);
 	}
 	if (source->ops->state(source).synced)
 		return 0;

@@ -4,10 +4,10 @@
  *
  * The kernel keeps ids and capabilities for each thread. libc makes one process of it: it repeats a
  * change of ids in every thread, and aborts the program when the answers differ (glibc,
- * nptl/nptl_setxid.c). capset(2) and prctl(PR_SET_KEEPCAPS) change the calling thread alone, which
- * is all of the program as it knows itself. With other capabilities than its own our thread would
- * be allowed what the program is not, or the other way round. The next match starts it again, with
- * what the program has by then.
+ * nptl/nptl_setxid.c). capset(2), a filter of seccomp(2), prctl(2) and the bare system calls change
+ * the calling thread alone, which is all of the program as it knows itself. With other rights than
+ * its own our thread would be allowed what the program is not, or the other way round. The next
+ * match starts it again, with what the program has by then.
  */
 #include <grp.h>
 #include <sys/types.h>
@@ -19,14 +19,12 @@
 #include "process.h"
 #include "state.h"
 
-#define LONGEST_WAIT_MS 50u
-
 static void before_change(void)
 {
 	KEEP_ERRNO();
 
-	if (!engine_is_own_thread() && !engine_shares_capabilities())
-		engine_state_stop(process_current(), LONGEST_WAIT_MS);
+	if (!engine_is_own_thread() && !engine_has_same_rights())
+		engine_state_stop(process_current());
 }
 
 #define HOOK(result, name, parameters, arguments, otherwise)          \

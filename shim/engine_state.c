@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
+#include "base/undisturbed.h"
 #include "engine/log_file.h"
 #include "process.h"
 #include "signal_frame.h"
@@ -83,6 +84,7 @@ void engine_state_start(struct process *process)
 {
 	KEEP_ERRNO();
 	struct engine_state *state = &process->engine;
+	struct undisturbed before;
 	uint64_t now;
 
 	if (observe_u32(&state->phase) != ENGINE_NONE)
@@ -90,9 +92,12 @@ void engine_state_start(struct process *process)
 	now = clock_monotonic_ms();
 	/* A thread that a vfork() child started would be in its own process, and the mark of it in
 	 * its parent's memory. */
-	if (now >= peek_u64(&state->retry_at_ms) && is_ours(process) && !in_signal_handler() &&
-	    claim_u32(&state->phase, ENGINE_NONE, ENGINE_STARTING))
+	if (now < peek_u64(&state->retry_at_ms) || !is_ours(process) || in_signal_handler())
+		return;
+	undisturbed_begin(&before);
+	if (claim_u32(&state->phase, ENGINE_NONE, ENGINE_STARTING))
 		start(state, now);
+	undisturbed_end(&before);
 }
 
 void engine_state_await_adoption(const struct process *process)
@@ -148,29 +153,32 @@ void engine_state_await_table(const struct process *process, uint32_t longest_wa
 	}
 }
 
-void engine_state_stop(struct process *process, uint32_t longest_wait_ms)
+void engine_state_stop(struct process *process)
 {
 	KEEP_ERRNO();
 	struct engine_state *state = &process->engine;
+	struct undisturbed before;
 
+	undisturbed_begin(&before);
 	if (is_ours(process) && claim_u32(&state->phase, ENGINE_STARTED, ENGINE_STOPPING)) {
-		engine_stop(longest_wait_ms);
+		engine_stop();
 		wake_and_leave_stopping(state);
 	}
+	undisturbed_end(&before);
 }
 
-void engine_state_leave(struct process *process, uint32_t longest_wait_ms)
+void engine_state_leave(struct process *process)
 {
 	KEEP_ERRNO();
 	struct engine_state *state = &process->engine;
-	uint64_t deadline = clock_monotonic_ms() + longest_wait_ms;
+	uint64_t deadline = clock_monotonic_ms() + ENGINE_LEAVE_MS;
 
 	while (is_ours(process) && !claim_u32(&state->phase, ENGINE_NONE, ENGINE_LEFT) &&
 	       clock_monotonic_ms() < deadline) {
 		enum engine_phase phase = observe_u32(&state->phase);
 
 		if (phase == ENGINE_STARTED)
-			engine_state_stop(process, longest_wait_ms);
+			engine_state_stop(process);
 		else /* another thread is just starting or stopping it */
 			pause_in(state, phase, CHANGE_PAUSE_NS);
 	}

@@ -70,11 +70,11 @@ void engine_state_await_adoption(const struct process *process);
 void engine_state_await_table(const struct process *process, uint32_t longest_wait_ms,
 			      bool ends_by_signal);
 
-/* Ends the engine, waiting @longest_wait_ms at most for it; the next call that could match starts
+/* Ends the engine, waiting ENGINE_LEAVE_MS at most for it; the next call that could match starts
  * it again, and waits for its table as the first one did. Nothing in a child of vfork(). */
-void engine_state_stop(struct process *process, uint32_t longest_wait_ms);
+void engine_state_stop(struct process *process);
 
 /* The same for good, and also where none was started yet. */
-void engine_state_leave(struct process *process, uint32_t longest_wait_ms);
+void engine_state_leave(struct process *process);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/keep_errno.h"
+#include "base/undisturbed.h"
 #include "pick/memory.h"
 #include "state.h"
 
@@ -38,11 +39,15 @@ static struct {
  */
 static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 {
-	if (!claim_u32(&process->pid, old_pid, pid))
-		return;
-	poke_u64(&process->seed, random_u64());
-	poke_u64(&own.private_memory.seed, peek_u64(&process->seed));
-	engine_state_adopt(process);
+	struct undisturbed before;
+
+	undisturbed_begin(&before);
+	if (claim_u32(&process->pid, old_pid, pid)) {
+		poke_u64(&process->seed, random_u64());
+		poke_u64(&own.private_memory.seed, peek_u64(&process->seed));
+		engine_state_adopt(process);
+	}
+	undisturbed_end(&before);
 }
 
 void process_init(void)

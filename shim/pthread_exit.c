@@ -17,8 +17,6 @@
 #include "process.h"
 #include "state.h"
 
-#define LONGEST_WAIT_MS 50u
-
 static bool is_first_thread(void)
 {
 	return raw_syscall(SYS_gettid) == getpid();
@@ -27,6 +25,6 @@ static bool is_first_thread(void)
 __attribute__((visibility("default"), noreturn)) void pthread_exit(void *result)
 {
 	if (shim_active() && is_first_thread())
-		engine_state_leave(process_current(), LONGEST_WAIT_MS);
+		engine_state_leave(process_current());
 	libc_pthread_exit(result);
 }

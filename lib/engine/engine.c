@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/raw_syscall.h"
 #include "engine/fork_state.h"
 #include "engine/log_file.h"
 #include "engine/role.h"
+#include "engine/same_rights.h"
 #include "engine/thread_setup.h"
 
 /* A forked child starts again with its own link; the parent's thread is not in it. */
@@ -18,7 +20,11 @@ static const struct config *engine_config;
 static struct engine_link *engine_link;
 
 static pthread_t engine_thread;
-static uint32_t engine_tid; /* 0: it has not begun yet */
+static uint32_t engine_tid;    /* 0: it has not begun yet, or has ended */
+static uint32_t engine_wanted; /* the number of the engine that is to run; its interrupt's word */
+
+/* How long is waited before it is woken again: it may have had no number at the first time. */
+#define WAKE_AGAIN_MS 10u
 
 static __thread bool own_thread;
 static __thread uint32_t own_number; /* of the engine whose thread this is */
@@ -82,6 +88,7 @@ static void *engine_run(void *number)
 	static const struct role_sink sink = {.publish_view = show_table,
 					      .no_table_yet = no_table_yet};
 	struct logger logger = log_file_logger(engine_config);
+	struct interrupt interrupt;
 	int rc;
 
 	own_thread = true;
@@ -92,16 +99,21 @@ static void *engine_run(void *number)
 	fork_state_forget();
 	engine_attach_memory(engine_link);
 	rc = guest_thread_own_fd_table();
-	if (rc < 0)
+	if (rc < 0) {
 		log_error(&logger,
 			  "no sync: neither close_range nor unshare is allowed here: %s; the "
 			  "program could close or reuse our descriptors",
 			  strerror(-rc));
-	else
-		role_run(engine_config, &logger, &sink);
+	} else {
+		interrupt_open(&interrupt, &engine_wanted, own_number);
+		role_run(engine_config, &logger, &interrupt, &sink);
+	}
 	/* What the thread had stays: a hook may be reading the table. */
 	publish_view(NULL);
 	set_first_sync(ENGINE_SYNC_FAILED);
+	/* Another thread may have its number soon. */
+	if (is_current())
+		poke_u32(&engine_tid, 0);
 	return NULL;
 }
 
@@ -127,23 +139,30 @@ int engine_start(const struct config *config, struct engine_link *link)
 	engine_config = config;
 	engine_link = link;
 	poke_u32(&engine_tid, 0);
+	publish_u32(&engine_wanted, (uint32_t)number); /* observed by interrupt_is_set() */
 	return guest_thread_start(engine_run, (void *)number, &engine_thread);
 }
 
-void engine_stop(uint32_t longest_wait_ms)
+void engine_stop(void)
 {
-	guest_thread_end(engine_thread, longest_wait_ms);
+	uint64_t deadline_ms = clock_monotonic_ms() + ENGINE_LEAVE_MS;
+
+	/* Observed by interrupt_is_set(). */
+	publish_u32(&engine_wanted, ~number_of(peek_u32(&engine_link->first_sync)));
+	do {
+		interrupt_wake(&engine_wanted, (pid_t)peek_u32(&engine_tid));
+	} while (!guest_thread_join(engine_thread, WAKE_AGAIN_MS) &&
+		 clock_monotonic_ms() < deadline_ms);
 	/* First: a thread that is not gone publishes nothing from here on. */
 	engine_begin(engine_link);
 	publish_pointer(&engine_link->view, NULL); /* observed by the hooks */
 }
 
-bool engine_shares_capabilities(void)
+bool engine_has_same_rights(void)
 {
 	uint32_t tid = peek_u32(&engine_tid);
 
-	/* One that has not begun has those of the thread that started it. */
-	return !tid || guest_thread_same_capabilities((pid_t)tid);
+	return tid && same_rights((pid_t)tid);
 }
 
 bool engine_is_own_thread(void)

@@ -59,15 +59,20 @@ void engine_wake(struct engine_link *link);
  */
 int engine_start(const struct config *config, struct engine_link *link);
 
-/*
- * Ends this process's thread, waiting at most @longest_wait_ms for it, takes the table back, and
- * makes the first sync pending. Only after engine_start(), which may follow again; what the thread
- * had is left to itself.
- */
-void engine_stop(uint32_t longest_wait_ms);
+/* The thread leaves within this time, whatever it waits for: usually in less than 1 ms. The rest is
+ * for a machine that gives it no processor, and for what it is just reading. */
+#define ENGINE_LEAVE_MS 2000u
 
-/* The thread's capabilities are the calling thread's (capget(2)); false when not known. */
-bool engine_shares_capabilities(void);
+/*
+ * Tells this process's thread to end, waits for that at most ENGINE_LEAVE_MS, takes the table back,
+ * and makes the first sync pending. It ends by itself and nothing is loaded or unwound for that.
+ * Only after engine_start(), which may follow again.
+ */
+void engine_stop(void);
+
+/* The thread would answer a change of ids as the calling one does (same_rights.h); false when not
+ * known. Changes errno. */
+bool engine_has_same_rights(void);
 
 /* The calling thread is the engine's own. Async-signal-safe. */
 bool engine_is_own_thread(void);

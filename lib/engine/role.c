@@ -2,13 +2,9 @@
 #include "engine/role.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/raw_syscall.h"
 #include "engine/role_follower.h"
 #include "engine/role_state.h"
 #include "engine/role_writer.h"
@@ -30,15 +26,9 @@ static enum role_end share(struct role *role)
 /* Not the end of the thread: where a filter refuses exit(2), libc calls it again and again. */
 static void rest(const struct role *role)
 {
-	static const uint32_t never;
-	const struct timespec pause = {.tv_sec = ROLE_LONGEST_WAIT_MS / 1000};
-
 	role->sink->publish_view(NULL);
-	for (;;) {
-		/* That may be refused too. */
-		if (nanosleep(&pause, NULL) < 0)
-			raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
-	}
+	while (!interrupt_is_set(role->interrupt))
+		interrupt_pause(role->interrupt, ROLE_LONGEST_WAIT_MS);
 }
 
 /* Anew, because the program may be another user by now. One that was handed on is waited for with
@@ -55,14 +45,15 @@ static int open_lock(struct role *role)
 }
 
 void role_run(const struct config *config, const struct logger *logger,
-	      const struct role_sink *sink)
+	      const struct interrupt *interrupt, const struct role_sink *sink)
 {
 	struct role role = {
 		.config = config,
 		.logger = logger,
+		.interrupt = interrupt,
 		.sink = sink,
 		.identity = config_table_identity(config),
-		.lock = {.fd = -1},
+		.lock = {.fd = -1, .line = LIFELINE_NONE},
 		.started_ms = clock_monotonic_ms(),
 	};
 	enum role_end end = ROLE_LOCK_LOST;

@@ -3,6 +3,7 @@
 #ifndef K8SLB_ENGINE_ROLE_H
 #define K8SLB_ENGINE_ROLE_H
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "table/reader.h"
@@ -16,9 +17,9 @@ struct role_sink {
 };
 
 /*
- * Runs until there is nothing more to do: a mesh's proxy was found in the Pod, or no pipeline could
- * be made; the log says which. Else to the end of the process. The calling thread has its own
- * descriptor table.
+ * Runs until @interrupt is set, or there is nothing more to do: a mesh's proxy was found in the
+ * Pod, or no pipeline could be made; the log says which. Else to the end of the process. The
+ * calling thread has its own descriptor table.
  *
  * One process of the user writes the table of these settings (writer_lock.h), all others read it
  * and wait for the lock, each asleep in one system call. When the writer ends, one of them has the
@@ -26,6 +27,6 @@ struct role_sink {
  * can be shared (no /dev/shm, another owner's files) the table is this process's own.
  */
 void role_run(const struct config *config, const struct logger *logger,
-	      const struct role_sink *sink);
+	      const struct interrupt *interrupt, const struct role_sink *sink);
 
 #endif

@@ -22,18 +22,15 @@
  * (SIGSTOP, a debugger) before its first table must not stop the others. */
 #define STUCK_MS 2000
 
-static void wait_for_publish(const struct table_view *view)
+static void wait_for_publish(const struct role *role, const struct table_view *view)
 {
-	struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
+	const struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
 
 	/* Else the kernel would not wait: a table that was left has a number. */
 	if (view && peek_u64(&view->header->current) == 0)
 		raw_syscall(SYS_futex, &view->header->current, FUTEX_WAIT, 0, &pause, NULL, 0);
 	else
-		nanosleep(&pause, NULL);
-	/* Unlike a raw system call a point where guest_thread_end() can end us. */
-	pause.tv_nsec = 0;
-	nanosleep(&pause, NULL);
+		interrupt_pause(role->interrupt, FOLLOW_PAUSE_MS);
 }
 
 static bool is_stuck(const struct table_view *view, uint64_t started_ms)
@@ -115,8 +112,10 @@ static bool await_table(struct role *role, enum role_end *ret_end)
 		if (view && table_has_failed(view))
 			role->sink->no_table_yet();
 		rc = writer_lock_try(&role->lock);
+		if (rc == -EAGAIN && interrupt_is_set(role->interrupt))
+			rc = -ECANCELED;
 		if (rc == -EAGAIN && !is_stuck(view, started_ms)) {
-			wait_for_publish(view);
+			wait_for_publish(role, view);
 			continue;
 		}
 		if (rc == -EAGAIN)
@@ -135,5 +134,5 @@ enum role_end role_follow(struct role *role)
 	writer_lock_ask_for(&role->lock);
 	if (!await_table(role, &end))
 		return end;
-	return role_end_of_lock(role, writer_lock_wait(&role->lock));
+	return role_end_of_lock(role, writer_lock_wait(&role->lock, role->interrupt));
 }

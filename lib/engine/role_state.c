@@ -43,6 +43,8 @@ enum role_end role_end_of_lock(const struct role *role, int rc)
 		return ROLE_PROMOTED;
 	if (rc == -ESTALE)
 		return ROLE_LOCK_LOST;
+	if (rc == -ECANCELED)
+		return ROLE_LEFT;
 	log_info(role->logger, "no lock for the shared table: %s", strerror(-rc));
 	return ROLE_NOTHING_SHARED;
 }

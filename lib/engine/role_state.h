@@ -27,6 +27,7 @@ enum role_end {
 	ROLE_NOTHING_SHARED,
 	ROLE_PROMOTED,	/* a follower has the lock now */
 	ROLE_HANDED_ON, /* another process may do better: follow it */
+	ROLE_LEFT,	/* the thread was told to end */
 	ROLE_LOCKED_IN, /* by the program's own filter of system calls, or the like */
 };
 
@@ -34,6 +35,7 @@ enum role_end {
 struct role {
 	const struct config *config;
 	const struct logger *logger;
+	const struct interrupt *interrupt; /* set: the thread is to end */
 	const struct role_sink *sink;
 	uint64_t identity;
 	struct writer_lock lock;

@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -123,7 +122,6 @@ static bool has_lost_patience(const struct writer *writer)
 /* Returns false when it stays the writer. Else its pipeline is gone. */
 static bool hand_on(const struct writer *writer, enum role_end *ret_end)
 {
-	struct timespec pause = {.tv_nsec = HAND_ON_PAUSE_MS * 1000000L};
 	struct role *role = writer->role;
 	int rc = writer_lock_is_wanted(&role->lock);
 
@@ -136,7 +134,7 @@ static bool hand_on(const struct writer *writer, enum role_end *ret_end)
 	*ret_end = rc < 0 ? ROLE_LOCKED_IN : ROLE_HANDED_ON;
 	role->handed_on++;
 	if (rc == 0)
-		nanosleep(&pause, NULL);
+		interrupt_pause(role->interrupt, HAND_ON_PAUSE_MS);
 	return true;
 }
 
@@ -149,9 +147,9 @@ static enum role_end run(const struct writer *writer, bool shared)
 		if (role_stays_out(role))
 			return ROLE_MESH;
 		run_round(writer);
-		if (pipeline_was_refused(writer->pipeline)) {
+		if (interrupt_is_set(role->interrupt) || pipeline_was_refused(writer->pipeline)) {
 			pipeline_abandon(writer->pipeline);
-			return ROLE_LOCK_LOST;
+			return interrupt_is_set(role->interrupt) ? ROLE_LEFT : ROLE_LOCK_LOST;
 		}
 		if (pipeline_hears(writer->pipeline))
 			role->handed_on = 0;
@@ -167,6 +165,7 @@ enum role_end role_write(struct role *role, bool shared)
 	const struct table_view *left;
 	char error[256];
 
+	options.interrupt = role->interrupt;
 	if (shared) {
 		options.sync.start_delay_ms = delay_of_lists_ms(role);
 		options.table_identity = role->lock.table;

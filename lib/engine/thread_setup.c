@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/thread_setup.h"
-#include "base/raw_syscall.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/raw_syscall.h"
+
 /* TLS handshakes and JSON of bounded depth need less than 64 KiB; the rest is for the libc of the
  * host (NSS modules, when the API server is given by name). Untouched pages cost nothing. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -25,6 +27,10 @@
 #else
 #define STACK_SIZE (512 * 1024)
 #endif
+
+/* Between two looks whether a thread has ended. */
+#define FIRST_LOOK_NS 20000
+#define LAST_LOOK_NS  1000000
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -51,18 +57,22 @@ int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thre
 	return -rc;
 }
 
-bool guest_thread_end(pthread_t thread, uint32_t longest_wait_ms)
+bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms)
 {
-	struct timespec deadline;
+	uint64_t deadline_ms = clock_monotonic_ms() + longest_wait_ms;
+	static const uint32_t never;
+	struct timespec pause = {.tv_nsec = FIRST_LOOK_NS};
 
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += longest_wait_ms / 1000;
-	deadline.tv_nsec += (long)(longest_wait_ms % 1000) * 1000000;
-	if (deadline.tv_nsec >= 1000000000) {
-		deadline.tv_nsec -= 1000000000;
-		deadline.tv_sec++;
+	/* Not pthread_timedjoin_np(): its time is the wall clock, which may be set back, and it is
+	 * a cancellation point. */
+	while (pthread_tryjoin_np(thread, NULL) != 0) {
+		if (clock_monotonic_ms() >= deadline_ms)
+			return false;
+		raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
+		if (pause.tv_nsec < LAST_LOOK_NS)
+			pause.tv_nsec *= 2;
 	}
-	return pthread_cancel(thread) == 0 && pthread_timedjoin_np(thread, NULL, &deadline) == 0;
+	return true;
 }
 
 /* After unshare(): the copies of the host's descriptors, which would keep its pipes from reaching
@@ -115,19 +125,6 @@ int guest_thread_own_fd_table(void)
 			break;
 	}
 	return 0;
-}
-
-bool guest_thread_same_capabilities(pid_t tid)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct ours[_LINUX_CAPABILITY_U32S_3];
-	struct __user_cap_data_struct theirs[_LINUX_CAPABILITY_U32S_3];
-
-	if (raw_syscall(SYS_capget, &header, ours) < 0)
-		return false;
-	header.pid = tid;
-	return raw_syscall(SYS_capget, &header, theirs) == 0 &&
-	       memcmp(ours, theirs, sizeof(ours)) == 0;
 }
 
 void guest_thread_yield_priority(void)

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /*
  * Starts a joinable thread with all signals blocked and a stack of its own size, whatever defaults
@@ -14,11 +13,9 @@
  */
 int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);
 
-/*
- * Ends the thread at its next cancellation point and waits until libc counts it no more, at most
- * @longest_wait_ms. What it holds is lost. False when it was not gone in time.
- */
-bool guest_thread_end(pthread_t thread, uint32_t longest_wait_ms);
+/* Waits until the kernel and libc count the thread no more, at most @longest_wait_ms. False when it
+ * was not gone in time. */
+bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms);
 
 /*
  * Gives the calling thread a file descriptor table of its own, empty but for /dev/null at 0 to 2:
@@ -27,10 +24,6 @@ bool guest_thread_end(pthread_t thread, uint32_t longest_wait_ms);
  * untouched.
  */
 int guest_thread_own_fd_table(void);
-
-/* The calling thread and thread @tid have the same capabilities: permitted, effective, inheritable.
- * False when the kernel does not tell. Async-signal-safe; changes errno. */
-bool guest_thread_same_capabilities(pid_t tid);
 
 /* Gives up a realtime policy and a negative nice value that the calling thread got from the one
  * that started it: background work must not compete with what they are meant for. */

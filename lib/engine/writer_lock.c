@@ -17,6 +17,12 @@
  * a record lock may lie behind the end. */
 enum byte { WRITES, WAITS };
 
+/* While the lock is taken and nobody holds the line. */
+#define FIRST_PAUSE_MS	 1u
+#define LONGEST_PAUSE_MS 1000u
+/* While somebody does: it may be one that was stopped between the two steps of a try. */
+#define LONGEST_WAIT_MS (60 * 1000)
+
 /* @rights: that the owner must have, and nobody else. */
 static int check_owner(int fd, mode_t type, mode_t rights)
 {
@@ -58,6 +64,11 @@ void writer_lock_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE])
 	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.lock", (unsigned long long)identity);
 }
 
+static void line_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE])
+{
+	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.held", (unsigned long long)identity);
+}
+
 /* The folder's parent: that is the same one after the folder was removed and made anew. */
 static int identify_table(int folder, uint64_t identity, uint64_t *ret_table)
 {
@@ -74,7 +85,7 @@ static int identify_table(int folder, uint64_t identity, uint64_t *ret_table)
 
 int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 {
-	struct writer_lock lock = {.fd = -1};
+	struct writer_lock lock = {.fd = -1, .identity = identity, .line = LIFELINE_NONE};
 	char name[WRITER_LOCK_NAME_SIZE];
 	int folder = open_folder();
 	int rc;
@@ -89,11 +100,13 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 				 0600);
 		rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG, 0600);
 	}
-	close(folder);
 	if (rc < 0) {
+		close(folder);
 		writer_lock_close(&lock);
 		return rc;
 	}
+	line_name(identity, name);
+	lifeline_open(folder, name, &lock.line);
 	*ret_lock = lock;
 	return 0;
 }
@@ -123,16 +136,6 @@ static int set_byte(const struct writer_lock *lock, int command, short type, enu
 	return 0;
 }
 
-static int set_lock(const struct writer_lock *lock, int command)
-{
-	int rc = set_byte(lock, command, F_WRLCK, WRITES);
-
-	if (rc < 0)
-		return rc;
-	set_byte(lock, F_SETLK, F_UNLCK, WAITS);
-	return writer_lock_is_valid(lock) ? 0 : -ESTALE;
-}
-
 void writer_lock_ask_for(const struct writer_lock *lock)
 {
 	set_byte(lock, F_SETLK, F_RDLCK, WAITS);
@@ -147,19 +150,48 @@ int writer_lock_is_wanted(const struct writer_lock *lock)
 	return one.l_type != F_UNLCK;
 }
 
-int writer_lock_release(const struct writer_lock *lock)
+int writer_lock_release(struct writer_lock *lock)
 {
-	return set_byte(lock, F_SETLK, F_UNLCK, WRITES);
+	int rc = set_byte(lock, F_SETLK, F_UNLCK, WRITES);
+
+	if (rc == 0)
+		lifeline_let_go(&lock->line);
+	return rc;
 }
 
-int writer_lock_try(const struct writer_lock *lock)
+int writer_lock_try(struct writer_lock *lock)
 {
-	return set_lock(lock, F_SETLK);
+	char name[WRITER_LOCK_NAME_SIZE];
+	int rc;
+
+	line_name(lock->identity, name);
+	lifeline_hold(&lock->line, name);
+	rc = set_byte(lock, F_SETLK, F_WRLCK, WRITES);
+	if (rc < 0) {
+		lifeline_let_go(&lock->line);
+		return rc;
+	}
+	set_byte(lock, F_SETLK, F_UNLCK, WAITS);
+	return writer_lock_is_valid(lock) ? 0 : -ESTALE;
 }
 
-int writer_lock_wait(const struct writer_lock *lock)
+int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt)
 {
-	return set_lock(lock, F_SETLKW);
+	uint32_t pause_ms = FIRST_PAUSE_MS;
+	int rc;
+
+	while ((rc = writer_lock_try(lock)) == -EAGAIN) {
+		if (interrupt_is_set(interrupt))
+			return -ECANCELED;
+		if (!lifeline_is_cut(&lock->line)) {
+			lifeline_wait(&lock->line, interrupt, LONGEST_WAIT_MS);
+			pause_ms = FIRST_PAUSE_MS;
+			continue;
+		}
+		interrupt_pause(interrupt, pause_ms);
+		pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+	}
+	return rc;
 }
 
 void writer_lock_close(struct writer_lock *lock)
@@ -167,4 +199,6 @@ void writer_lock_close(struct writer_lock *lock)
 	if (lock->fd >= 0)
 		close(lock->fd);
 	lock->fd = -1;
+	/* After: who is told of it finds the lock free. */
+	lifeline_close(&lock->line);
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "engine/lifeline.h"
+
 /*
  * A POSIX record lock (fcntl(2), F_SETLK) on /dev/shm/k8slb-UID/IDENTITY.lock. The kernel counts it
  * to the file descriptor table, and that of the engine's thread is its own: the lock ends with the
@@ -25,12 +27,14 @@
 struct writer_lock {
 	int fd;
 	uint64_t table; /* identity of the shared table that it is for */
+	uint64_t identity;
+	struct lifeline line; /* held by the holder */
 };
 
 /* Longest file name that writer_lock_name() makes, with its NUL. */
 #define WRITER_LOCK_NAME_SIZE 24
 
-/* "IDENTITY.lock" in @name: the file in the folder. */
+/* "IDENTITY.lock" in @name: the file in the folder; the FIFO is "IDENTITY.held" (lifeline.h). */
 void writer_lock_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE]);
 
 /*
@@ -42,11 +46,11 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock);
 
 /* Returns 0, or -EAGAIN when another process has it; -ESTALE: its file was removed,
  * open anew. */
-int writer_lock_try(const struct writer_lock *lock);
+int writer_lock_try(struct writer_lock *lock);
 
-/* Waits until it is ours, however long: a process that dies hands it on at once. Returns 0, -ESTALE
- * or -errno. */
-int writer_lock_wait(const struct writer_lock *lock);
+/* Waits until it is ours, however long: a process that dies hands it on at once. Returns 0,
+ * -ESTALE, -ECANCELED when @interrupt (NULL: nothing) was set, or -errno. */
+int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt);
 
 /*
  * A second byte of the file says that somebody waits: the kernel tells nobody who waits for the
@@ -59,7 +63,7 @@ void writer_lock_ask_for(const struct writer_lock *lock);
 int writer_lock_is_wanted(const struct writer_lock *lock);
 
 /* The holder gives it to whoever waits. Returns 0 or -errno: it is held on. */
-int writer_lock_release(const struct writer_lock *lock);
+int writer_lock_release(struct writer_lock *lock);
 
 /* Nobody has removed the file. */
 bool writer_lock_is_valid(const struct writer_lock *lock);

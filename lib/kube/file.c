@@ -236,14 +236,15 @@ static bool read_events(const struct file_watch *watch)
 	return changed;
 }
 
-int file_watch_wait(struct file_watch *watch, int timeout_ms)
+int file_watch_wait(struct file_watch *watch, int timeout_ms, const struct interrupt *interrupt)
 {
 	struct pollfd fds[] = {
 		{.fd = watch->inotify_fd, .events = POLLIN},
 		{.fd = watch->wakeup_fd, .events = POLLIN},
+		{.fd = interrupt_fd(interrupt, &timeout_ms), .events = POLLIN},
 	};
 	uint64_t wakeups;
-	int ready = poll(fds, 2, timeout_ms);
+	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 
 	if (ready < 0 && errno != EINTR)
 		return -errno;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/interrupt.h"
 
 /* A limit for file_read(), bytes: 100 000 endpoints as pretty-printed JSON are about 100 MiB. */
 #define FILE_SIZE_LIMIT (1024u * 1024 * 1024)
@@ -38,9 +39,9 @@ struct file_watch;
 /* Returns 0 or -errno; then file_watch_wait() must not be called. */
 int file_watch_new(const char *path, struct file_watch **ret_watch);
 
-/* Waits at most @timeout_ms. Returns 1 when the file may have changed, 0 when not, or -errno when
- * it could not wait. */
-int file_watch_wait(struct file_watch *watch, int timeout_ms);
+/* Waits at most @timeout_ms, or until @interrupt (NULL: none) is set. Returns 1 when the file may
+ * have changed, 0 when not, or -errno when it could not wait. */
+int file_watch_wait(struct file_watch *watch, int timeout_ms, const struct interrupt *interrupt);
 
 /* Ends the wait early. Any thread. */
 void file_watch_wakeup(struct file_watch *watch);

@@ -452,14 +452,18 @@ static struct http_transfer *next_lost(struct http_client *client)
 	return t;
 }
 
-int http_client_run(struct http_client *client, int timeout_ms)
+int http_client_run(struct http_client *client, int timeout_ms, const struct interrupt *interrupt)
 {
+	struct curl_waitfd also = {.events = CURL_WAIT_POLLIN};
 	struct http_transfer *lost;
 	CURLMcode result;
 	CURLMsg *message;
 	int count;
 
-	result = curl_multi_poll(client->multi, NULL, 0, add_new(client) ? 0 : timeout_ms, NULL);
+	if (add_new(client))
+		timeout_ms = 0;
+	also.fd = interrupt_fd(interrupt, &timeout_ms);
+	result = curl_multi_poll(client->multi, &also, also.fd >= 0, timeout_ms, NULL);
 	if (result == CURLM_OK) {
 		client->in_curl = true;
 		result = curl_multi_perform(client->multi, &count);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/interrupt.h"
 #include "kube/credentials.h"
 
 /*
@@ -75,10 +76,10 @@ int http_client_get(struct http_client *client, const char *path, long total_tim
  * the same transfer (return non-zero from on_data there). */
 void http_client_cancel(struct http_client *client, struct http_transfer *transfer);
 
-/* Waits at most @timeout_ms for traffic, then calls the handlers that are due. Returns 0, or
- * -ENOMEM or -EIO when libcurl itself fails; then it may not have waited. Not to be called by a
- * handler. */
-int http_client_run(struct http_client *client, int timeout_ms);
+/* Waits at most @timeout_ms for traffic, or until @interrupt (NULL: none) is set, then calls the
+ * handlers that are due. Returns 0, or -ENOMEM or -EIO when libcurl itself fails; then it may not
+ * have waited. Not to be called by a handler. */
+int http_client_run(struct http_client *client, int timeout_ms, const struct interrupt *interrupt);
 
 /* Ends the wait of http_client_run() early. Any thread, async-signal-safe is not promised. */
 void http_client_wakeup(struct http_client *client);

@@ -171,7 +171,7 @@ static void log_credentials_problem(struct api_source *api)
 		log_info(&api->logger, "the credentials can be read again");
 }
 
-static int api_run(struct source *source, int max_wait_ms)
+static int api_run(struct source *source, int max_wait_ms, const struct interrupt *interrupt)
 {
 	struct api_source *api = of(source);
 	uint64_t now_ms;
@@ -185,7 +185,7 @@ static int api_run(struct source *source, int max_wait_ms)
 		max_wait_ms = 0;
 	else if (due_ms - now_ms < (uint64_t)max_wait_ms)
 		max_wait_ms = (int)(due_ms - now_ms);
-	rc = http_client_run(api->http, max_wait_ms);
+	rc = http_client_run(api->http, max_wait_ms, interrupt);
 	/* Again: a refusal may have called for a stand-in, which must be tried before the first
 	 * table counts as complete. */
 	syncer_tick(api->syncer);

@@ -121,7 +121,7 @@ static void read_if_other(struct file_source *file)
 	}
 }
 
-static int file_run(struct source *source, int max_wait_ms)
+static int file_run(struct source *source, int max_wait_ms, const struct interrupt *interrupt)
 {
 	struct file_source *file = of(source);
 	uint64_t now_ms = clock_monotonic_ms();
@@ -132,7 +132,7 @@ static int file_run(struct source *source, int max_wait_ms)
 
 		if (left_ms < (uint64_t)max_wait_ms)
 			max_wait_ms = (int)left_ms;
-		changed = file_watch_wait(file->watch, max_wait_ms);
+		changed = file_watch_wait(file->watch, max_wait_ms, interrupt);
 	}
 	if (changed > 0)
 		read_again(file);

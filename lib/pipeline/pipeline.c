@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "pipeline/age.h"
@@ -25,6 +24,7 @@ struct pipeline {
 	uint32_t max_age_s;
 	bool (*may_publish)(void *ctx);
 	void *may_publish_ctx;
+	const struct interrupt *interrupt;
 	uint64_t publishes;
 	uint64_t lists_due_ms; /* until then nothing is asked */
 	bool lists_begun;
@@ -231,6 +231,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->lists_due_ms = clock_monotonic_ms() + options->sync.start_delay_ms;
 	pipeline->may_publish = options->may_publish;
 	pipeline->may_publish_ctx = options->may_publish_ctx;
+	pipeline->interrupt = options->interrupt;
 	rc = table_writer_new(options->table_identity, &pipeline->writer);
 	if (rc < 0 && options->table_identity) {
 		log_error(logger, "the shared table cannot be had: %s: this process has its own",
@@ -256,13 +257,11 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 
 /* poll() itself can fail for good: a sandbox that sets RLIMIT_NOFILE to 1 does that. Without a
  * pause the rounds would burn a CPU. */
-static void pause_after_failed_wait(int max_wait_ms)
+static void pause_after_failed_wait(const struct pipeline *pipeline, int max_wait_ms)
 {
-	int pause_ms = max_wait_ms < FAILED_WAIT_PAUSE_MS ? max_wait_ms : FAILED_WAIT_PAUSE_MS;
-	struct timespec pause = {.tv_sec = pause_ms / 1000,
-				 .tv_nsec = (long)(pause_ms % 1000) * 1000000};
-
-	nanosleep(&pause, NULL);
+	interrupt_pause(pipeline->interrupt, max_wait_ms < FAILED_WAIT_PAUSE_MS
+						     ? (uint32_t)max_wait_ms
+						     : FAILED_WAIT_PAUSE_MS);
 }
 
 /* A table says that it has expired when it does, whatever else is to be done then. */
@@ -280,8 +279,8 @@ void pipeline_run(struct pipeline *pipeline, int max_wait_ms)
 {
 	note_lists(pipeline);
 	max_wait_ms = until_expiry_ms(pipeline, max_wait_ms);
-	if (pipeline->source->ops->run(pipeline->source, max_wait_ms) < 0)
-		pause_after_failed_wait(max_wait_ms);
+	if (pipeline->source->ops->run(pipeline->source, max_wait_ms, pipeline->interrupt) < 0)
+		pause_after_failed_wait(pipeline, max_wait_ms);
 	update_table(pipeline);
 }
 

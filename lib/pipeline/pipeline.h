@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "kube/credentials.h"
 #include "publish/region.h"
@@ -35,6 +36,8 @@ struct pipeline_options {
 	 * NULL: yes. */
 	bool (*may_publish)(void *ctx);
 	void *may_publish_ctx;
+	const struct interrupt
+		*interrupt; /* ends the waits of pipeline_run(); NULL: nothing does */
 	uint32_t max_age_s; /* a table of which nothing was heard for so long says
 			       TABLE_EXPIRED; 0: never */
 };

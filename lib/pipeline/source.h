@@ -16,9 +16,9 @@ struct source {
 };
 
 struct source_ops {
-	/* Does what is due and waits at most @max_wait_ms for news. Returns 0, or -errno when it
-	 * could not wait and came back at once. */
-	int (*run)(struct source *source, int max_wait_ms);
+	/* Does what is due and waits at most @max_wait_ms for news, or until @interrupt is set
+	 * (NULL: never). Returns 0, or -errno when it could not wait and came back at once. */
+	int (*run)(struct source *source, int max_wait_ms, const struct interrupt *interrupt);
 	/* syncer.h: syncer_take_changed(), _touch_all(), _state(). */
 	bool (*take_changed)(struct source *source, struct service_state *ret_state);
 	void (*touch_all)(struct source *source);

@@ -42,7 +42,7 @@ static void append(const char *name, const char *text)
 /* All that was done up to here has been told. */
 static void drain(void)
 {
-	while (file_watch_wait(watch, 0) > 0)
+	while (file_watch_wait(watch, 0, NULL) > 0)
 		;
 }
 
@@ -53,7 +53,7 @@ static void changed(void)
 	int rc = 0;
 
 	while (rc == 0 && clock_monotonic_ms() < end_ms)
-		rc = file_watch_wait(watch, LONG_MS);
+		rc = file_watch_wait(watch, LONG_MS, NULL);
 	assert_int_equal(rc, 1);
 	drain();
 }
@@ -63,7 +63,7 @@ static void quiet(int ms)
 {
 	uint64_t start_ms = clock_monotonic_ms();
 
-	assert_int_equal(file_watch_wait(watch, ms), 0);
+	assert_int_equal(file_watch_wait(watch, ms, NULL), 0);
 	/* The clock goes by ticks of up to 10 ms. */
 	assert_in_range(clock_monotonic_ms() - start_ms, (uint64_t)ms - 10, UINT32_MAX);
 }

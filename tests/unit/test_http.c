@@ -99,7 +99,7 @@ static void run_until_end(struct http_client *client, const struct result *resul
 
 	while (!result->ends) {
 		assert_op(clock_monotonic_ms() - start_ms, <, DEADLINE_MS);
-		assert_int_equal(http_client_run(client, 1000), 0);
+		assert_int_equal(http_client_run(client, 1000, NULL), 0);
 	}
 }
 
@@ -432,9 +432,9 @@ static void test_a_cancelled_transfer_has_no_end(void **state)
 	client = client_of(&server, NULL);
 	get(client, "/", DEADLINE_MS, &result, &transfer);
 	while (!result.body_size)
-		assert_int_equal(http_client_run(client, 1000), 0);
+		assert_int_equal(http_client_run(client, 1000, NULL), 0);
 	http_client_cancel(client, transfer);
-	assert_int_equal(http_client_run(client, 0), 0);
+	assert_int_equal(http_client_run(client, 0, NULL), 0);
 	http_client_free(client);
 	server_stop(&server);
 	assert_int_equal(result.ends, 0);
@@ -462,7 +462,7 @@ static void test_other_transfers_can_be_cancelled_from_handlers(void **state)
 	get(client, "/second", DEADLINE_MS, &in_data, &first.cancel_in_on_data);
 	get(client, "/third", DEADLINE_MS, &in_end, &first.cancel_in_on_end);
 	run_until_end(client, &first);
-	assert_int_equal(http_client_run(client, 0), 0);
+	assert_int_equal(http_client_run(client, 0, NULL), 0);
 	http_client_free(client);
 	server_stop(&server);
 	assert_int_equal(first.error, 0);
@@ -502,7 +502,7 @@ static void test_wakeup_ends_the_wait(void **state)
 
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, wake, client), 0);
-	assert_int_equal(http_client_run(client, DEADLINE_MS), 0);
+	assert_int_equal(http_client_run(client, DEADLINE_MS, NULL), 0);
 	assert_op(clock_monotonic_ms() - start_ms, <, DEADLINE_MS);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	http_client_free(client);
@@ -601,7 +601,7 @@ static void test_sockets_are_closed_by_exec(void **state)
 	client = client_of(&server, NULL);
 	get(client, "/", DEADLINE_MS, &result, &transfer);
 	while (!result.body_size)
-		assert_int_equal(http_client_run(client, 1000), 0);
+		assert_int_equal(http_client_run(client, 1000, NULL), 0);
 	for (int fd = 0; fd < 100; fd++) {
 		struct sockaddr_in peer;
 		socklen_t size = sizeof(peer);

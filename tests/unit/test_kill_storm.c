@@ -62,7 +62,7 @@ static void write_until_killed(void)
 	uint64_t generation;
 	uint32_t bulk = 0;
 
-	if (writer_lock_open(identity, &lock) < 0 || writer_lock_wait(&lock) < 0 ||
+	if (writer_lock_open(identity, &lock) < 0 || writer_lock_wait(&lock, NULL) < 0 ||
 	    table_writer_new(identity, &writer) < 0)
 		_exit(1);
 	generation = table_writer_size(writer).generation;

@@ -57,8 +57,7 @@ static void decode_object(enum object_kind kind, const char *text)
 	struct object object = {.slice_count = 77};
 	char error[160];
 	struct json_gaps gaps;
-	int rc = json_decode_object(kind, text, strlen(text), &object, &gaps, error,
-				    sizeof(error));
+	int rc = json_decode_object(kind, text, strlen(text), &object, &gaps, error, sizeof(error));
 
 	if (rc < 0) {
 		expect_no_memory(rc);
@@ -299,7 +298,7 @@ static int get(struct http_client *client, struct result *result)
 	int rc = http_client_get(client, "/a", DEADLINE_MS, &handler, &transfer);
 
 	while (rc == 0 && !result->ends) {
-		int ran = http_client_run(client, 1000);
+		int ran = http_client_run(client, 1000, NULL);
 
 		if (ran < 0)
 			assert_int_equal(failing_memory_has_failed(), true);

@@ -2,18 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/atomic.h"
 #include "engine/writer_lock.h"
 #include "support/segments.h"
 #include "support/assert_op.h"
@@ -47,7 +51,17 @@ static struct writer_lock opened(void)
 	return lock;
 }
 
-/* A process that takes the lock, says so, and stays; its input's end is its own. */
+static void stop_later(int number)
+{
+	const struct timespec soon = {.tv_sec = 2};
+
+	(void)number;
+	nanosleep(&soon, NULL);
+	_exit(0);
+}
+
+/* A process that takes the lock, says so, and stays; its input's end is its own, and SIGUSR1 in two
+ * seconds. */
 static pid_t start_holder(int *ret_end)
 {
 	int ready[2];
@@ -63,7 +77,8 @@ static pid_t start_holder(int *ret_end)
 		struct writer_lock lock;
 
 		close(over[1]);
-		if (writer_lock_open(identity, &lock) < 0 || writer_lock_wait(&lock) < 0 ||
+		signal(SIGUSR1, stop_later);
+		if (writer_lock_open(identity, &lock) < 0 || writer_lock_wait(&lock, NULL) < 0 ||
 		    write(ready[1], &byte, 1) != 1 || read(over[0], &byte, 1) < 0)
 			_exit(1);
 		_exit(0);
@@ -101,7 +116,7 @@ static void test_a_killed_holder_hands_it_on(void **state)
 
 	(void)state;
 	assert_int_equal(kill(holder, SIGKILL), 0);
-	assert_int_equal(writer_lock_wait(&lock), 0);
+	assert_int_equal(writer_lock_wait(&lock, NULL), 0);
 	assert_int_equal(waitpid(holder, NULL, 0), holder);
 	close(over);
 	writer_lock_close(&lock);
@@ -116,10 +131,14 @@ static pid_t start_waiter(void)
 	if (pid == 0) {
 		struct writer_lock lock;
 
+		/* As the engine's thread has no descriptor of another process's. */
+		for (int fd = 3; fd < 64; fd++)
+			close(fd);
 		if (writer_lock_open(identity, &lock) < 0)
 			_exit(1);
 		writer_lock_ask_for(&lock);
-		_exit(writer_lock_wait(&lock) == 0 && writer_lock_is_wanted(&lock) == 0 ? 0 : 2);
+		_exit(writer_lock_wait(&lock, NULL) == 0 && writer_lock_is_wanted(&lock) == 0 ? 0
+											      : 2);
 	}
 	return pid;
 }
@@ -197,12 +216,106 @@ static void test_a_wait_for_a_file_that_went(void **state)
 	(void)state;
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(kill(holder, SIGKILL), 0);
-	assert_int_equal(writer_lock_wait(&lock), -ESTALE);
+	assert_int_equal(writer_lock_wait(&lock, NULL), -ESTALE);
 	assert_int_equal(waitpid(holder, NULL, 0), holder);
 	close(over);
 	writer_lock_close(&lock);
 	lock = opened();
 	writer_lock_close(&lock);
+}
+
+static uint64_t cpu_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void remove_fifo(void)
+{
+	char fifo[sizeof(path)];
+
+	snprintf(fifo, sizeof(fifo), "%s", path);
+	strcpy(strrchr(fifo, '.'), ".held");
+	assert_int_equal(unlink(fifo), 0);
+}
+
+/* What tells of the holder's end is gone, or is not the holder's: the lock alone decides. */
+static void test_a_fifo_that_went(void **state)
+{
+	struct writer_lock lock = opened();
+	uint64_t before_us;
+	int over;
+	pid_t holder = start_holder(&over);
+
+	(void)state;
+	remove_fifo();
+	writer_lock_close(&lock);
+	lock = opened();
+	assert_int_equal(writer_lock_try(&lock), -EAGAIN);
+	before_us = cpu_us();
+	assert_int_equal(kill(holder, SIGUSR1), 0);
+	assert_int_equal(writer_lock_wait(&lock, NULL), 0);
+	assert_op(cpu_us() - before_us, <, 100000u); /* of two seconds */
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
+	close(over);
+	writer_lock_close(&lock);
+}
+
+static uint32_t word;
+
+static void *say_stop(void *tid)
+{
+	usleep(20000);
+	publish_u32(&word, 1);
+	interrupt_wake(&word, (pid_t)(intptr_t)tid);
+	return NULL;
+}
+
+/* However it waits: with the line held, without one, and without a descriptor for the signal. */
+static void test_a_wait_that_is_told_to_end(void **state)
+{
+	sigset_t urgent, before;
+
+	(void)state;
+	sigemptyset(&urgent);
+	sigaddset(&urgent, SIGURG);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &urgent, &before), 0);
+	for (int how = 0; how < 3; how++) {
+		struct writer_lock lock = opened();
+		struct interrupt interrupt;
+		pthread_t thread;
+		int over;
+		pid_t holder = start_holder(&over);
+
+		publish_u32(&word, 0);
+		interrupt_open(&interrupt, &word, 0);
+		assert_op(interrupt.fd, >=, 0);
+		if (how == 1) {
+			remove_fifo();
+			writer_lock_close(&lock);
+			lock = opened();
+		}
+		if (how == 2) {
+			close(interrupt.fd);
+			interrupt.fd = -1;
+		}
+		assert_int_equal(
+			pthread_create(&thread, NULL, say_stop, (void *)(intptr_t)getpid()), 0);
+		assert_int_equal(writer_lock_wait(&lock, &interrupt), -ECANCELED);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		if (interrupt.fd >= 0)
+			close(interrupt.fd);
+		assert_int_equal(kill(holder, SIGKILL), 0);
+		assert_int_equal(waitpid(holder, NULL, 0), holder);
+		close(over);
+		writer_lock_close(&lock);
+	}
+	/* Never taken, it is gone with this. */
+	assert_int_equal(signal(SIGURG, SIG_IGN), SIG_DFL);
+	assert_int_equal(signal(SIGURG, SIG_DFL), SIG_IGN);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
 }
 
 static unsigned mode_of(const char *of)
@@ -279,6 +392,8 @@ int main(void)
 		TEST(test_a_child_does_not_hold_it),
 		TEST(test_a_file_that_went_is_no_lock),
 		TEST(test_a_wait_for_a_file_that_went),
+		TEST(test_a_fifo_that_went),
+		TEST(test_a_wait_that_is_told_to_end),
 		TEST(test_a_umask_that_takes_our_own_rights),
 		TEST(test_what_is_no_lock_file),
 	};

@@ -79,6 +79,8 @@ void segments_remove_lock(uint64_t identity)
 	writer_lock_name(identity, name);
 	snprintf(path, sizeof(path), "/dev/shm/k8slb-%u/%s", (unsigned)geteuid(), name);
 	assert_int_equal(unlink(path), 0);
+	strcpy(strrchr(path, '.'), ".held");
+	unlink(path);
 	*strrchr(path, '/') = '\0';
 	rmdir(path); /* others' files may be in it */
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/interrupt.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/raw_syscall.h"
+
+/* Waits without a descriptor, and pauses where the kernel refuses futexes. */
+#define BLIND_WAIT_MS  50
+#define BLIND_PAUSE_MS 1000u
+
+void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint32_t value)
+{
+	const uint64_t signals = UINT64_C(1) << (SIGURG - 1);
+
+	*ret_interrupt = (struct interrupt){
+		.word = word,
+		.value = value,
+		.fd = (int)raw_syscall(SYS_signalfd4, -1, &signals, sizeof(signals),
+				       SFD_CLOEXEC | SFD_NONBLOCK),
+	};
+}
+
+bool interrupt_is_set(const struct interrupt *interrupt)
+{
+	/* Pairs with the publish of whoever sets it. */
+	return interrupt && observe_u32(interrupt->word) != interrupt->value;
+}
+
+void interrupt_pause(const struct interrupt *interrupt, uint32_t ms)
+{
+	static const uint32_t never;
+	const uint32_t *word = interrupt ? interrupt->word : &never;
+	uint32_t value = interrupt ? interrupt->value : 0;
+	struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	if (raw_syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &pause, NULL, 0) == 0 ||
+	    errno == ETIMEDOUT || errno == EAGAIN || errno == EINTR)
+		return;
+	/* A sandbox's filter: without any pause callers would spin. */
+	if (ms > BLIND_PAUSE_MS)
+		pause = (struct timespec){.tv_sec = BLIND_PAUSE_MS / 1000};
+	nanosleep(&pause, NULL);
+}
+
+int interrupt_fd(const struct interrupt *interrupt, int *timeout_ms)
+{
+	struct pollfd look = {.fd = interrupt ? interrupt->fd : -1, .events = POLLIN};
+
+	if (!interrupt)
+		return -1;
+	if (interrupt_is_set(interrupt)) {
+		*timeout_ms = 0;
+		return -1;
+	}
+	if (look.fd >= 0 && poll(&look, 1, 0) == 0)
+		return look.fd;
+	if (*timeout_ms > BLIND_WAIT_MS)
+		*timeout_ms = BLIND_WAIT_MS;
+	return -1;
+}
+
+void interrupt_wake(const uint32_t *word, pid_t tid)
+{
+	raw_syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	if (tid)
+		raw_syscall(SYS_tgkill, getpid(), tid, SIGURG);
+}

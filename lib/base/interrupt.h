@@ -1,0 +1,46 @@
+/* How a thread of ours is told, while it waits, to come back: by no handler of the program's. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_BASE_INTERRUPT_H
+#define K8SLB_BASE_INTERRUPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Not pthread_cancel(3), for which glibc loads libgcc_s: in a chroot without it the program ends,
+ * and in one with its own that file's constructors run with the rights of the moment.
+ *
+ * A word says whether the thread is to go on, and a signal that it has blocked wakes it: the
+ * signalfd(2) of its own table is in each of its polls. SIGURG, which does nothing where the
+ * program has no handler, so that one which goes astray is harmless. It is never read: asked once,
+ * no poll waits again.
+ */
+struct interrupt {
+	const uint32_t *word; /* a futex word */
+	uint32_t value;	      /* it is set as soon as the word is another one */
+	int fd;		      /* -1: could not be had; waits are cut into short ones then */
+};
+
+/* Where @interrupt is a parameter, NULL is one that is never set. */
+
+/* For the calling thread, which has SIGURG blocked and a descriptor table of its own. */
+void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint32_t value);
+
+bool interrupt_is_set(const struct interrupt *interrupt);
+
+/* Sleeps @ms, less where it is set or a signal comes. */
+void interrupt_pause(const struct interrupt *interrupt, uint32_t ms);
+
+/*
+ * What a poll(2) is to wait for beside its own descriptors (POLLIN), or -1, and how long it may
+ * wait: @timeout_ms is made shorter where the descriptor would not tell. That is so without one,
+ * and where a SIGURG of the program's own is pending, which is not ours to take.
+ */
+int interrupt_fd(const struct interrupt *interrupt, int *timeout_ms);
+
+/* Wakes thread @tid (0: not known) of this process after @word was changed. Async-signal-safe;
+ * changes errno. */
+void interrupt_wake(const uint32_t *word, pid_t tid);
+
+#endif
