@@ -4,7 +4,7 @@
  *
  * The fd, its flags and the caller's socket address are never touched: the endpoint goes into a
  * copy on the stack, in the family and form that the caller used, and libc connects to that; to
- * another one when that one is dead and the socket is blocking (failover.h).
+ * another one when that one is dead, and to the caller's own address at last (failover.h).
  * An event loop that registered the fd, a program that reuses its address, and one that polls the
  * same connect() again all see what they would see without us.
  */
@@ -117,13 +117,22 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 	return take_endpoint(found_endpoint ? &found : NULL, ip, port, dial);
 }
 
-/* For the usual size without a copy of any size, which would cost more than the lookup. */
-static void copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr, socklen_t len)
+/*
+ * What the family needs of the caller's address, whatever length it gave: behind it there may be a
+ * page that cannot be read. For the usual size without a copy of any size, which would cost more
+ * than the lookup.
+ */
+static socklen_t copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr)
 {
-	if (len == sizeof(struct sockaddr_in))
+	sa_family_t family;
+
+	memcpy(&family, addr, sizeof(family));
+	if (family == AF_INET) {
 		memcpy(copy, addr, sizeof(struct sockaddr_in));
-	else
-		memcpy(copy, addr, len);
+		return sizeof(struct sockaddr_in);
+	}
+	memcpy(copy, addr, sizeof(struct sockaddr_in6));
+	return sizeof(struct sockaddr_in6);
 }
 
 static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -137,8 +146,9 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		return libc_connect(fd, addr, len);
 
 	if (finds_endpoint(fd, &ip, port, &dial)) {
-		copy_address(&dial.address, addr, len);
-		dial.length = len;
+		dial.own = addr;
+		dial.own_length = len;
+		dial.length = copy_address(&dial.address, addr);
 		if (sockaddr_rewrite(&dial.address, &dial.picked.endpoint.address,
 				     dial.picked.endpoint.port) == 0)
 			return failover_connect(&dial);

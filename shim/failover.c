@@ -3,115 +3,58 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/time.h>
 
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/keep_errno.h"
+#include "denied.h"
 #include "libc.h"
+#include "patience.h"
 #include "peer_cache.h"
 #include "pending.h"
 #include "state.h"
 #include "tcp_outcome.h"
 
-/*
- * How long the tries of one call may take, and what the program itself has set.
- *
- * A try is bounded by TCP_USER_TIMEOUT: the kernel then ends the connect() by itself, with
- * ETIMEDOUT, and the socket can connect again at once. SO_SNDTIMEO would leave the try going on,
- * and with a finite one the kernel answers EINTR even to signals of SA_RESTART handlers
- * (sock_intr_errno() in include/net/sock.h). It looks at the first retransmission, after 1 s.
- */
-struct patience {
-	int fd;
-	uint64_t cookie; /* of the socket that all this is about */
-	uint64_t began_ms;
-	uint32_t user_timeout;	     /* the program's own, 0: none */
-	bool user_timeout_changed;   /* ours is set */
-	struct timeval send_timeout; /* the program's own */
-	bool send_timeout_changed;
+/* One call's way through the endpoints, whose last one is the caller's own address. */
+struct walk {
+	struct dial *dial;
+	struct patience patience;
+	struct table_endpoint *tried; /* PICK_TRIED, of which @tries are set */
+	unsigned tries;
+	unsigned most;	  /* endpoints that it may try */
+	bool goes_on;	  /* K8SLB_ATTEMPTS lets an endpoint's failure lead to another one */
+	bool waits;	  /* the socket is blocking, and goes_on */
+	bool vip_follows; /* the last of these endpoints */
+	bool at_vip;
+	int entry_errno;
+	int last_error; /* of the endpoint before; 0: there was none */
 };
 
-static void bound_tries(struct patience *patience)
+/* Whose doing a failed connect() is. */
+enum cause {
+	CAUSE_OTHER,	/* the socket's, or no failure: for the program as it is */
+	CAUSE_ADDRESS,	/* that of the address we chose, on this host: its own would do */
+	CAUSE_ENDPOINT, /* the endpoint's: another one may do better */
+};
+
+static enum cause cause_of(int error)
 {
-	uint32_t ours = shim.config.connect_timeout_ms;
-	socklen_t size = sizeof(uint32_t);
-
-	if (getsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
-		       &size) < 0)
-		return;
-	if (!patience->user_timeout || patience->user_timeout > ours)
-		patience->user_timeout_changed =
-			setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ours, size) == 0;
-}
-
-/* A thread that waits keeps its socket while another one closes the descriptor; the number may be
- * anything's by then. */
-static bool has_its_socket(const struct patience *patience)
-{
-	return peer_cookie(patience->fd) == patience->cookie;
-}
-
-static void unbound_tries(struct patience *patience)
-{
-	if (patience->user_timeout_changed)
-		setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
-			   sizeof(uint32_t));
-	patience->user_timeout_changed = false;
-}
-
-/* A time-out would be the program's own, and says little about the endpoint. */
-static bool is_programs_limit(const struct patience *patience)
-{
-	return patience->user_timeout && !patience->user_timeout_changed;
-}
-
-/*
- * The program's SO_SNDTIMEO counts for all tries together: the next one has what is left. When
- * that is nothing it has a moment, so that it is the kernel that says EINPROGRESS, and truly.
- */
-static void keep_deadline(struct patience *patience)
-{
-	struct timeval *own = &patience->send_timeout;
-	uint64_t spent_us = (clock_coarse_ms() - patience->began_ms) * 1000;
-	struct timeval left = {.tv_usec = 1};
-	socklen_t size = sizeof(*own);
-	uint64_t own_us;
-
-	if (!patience->send_timeout_changed &&
-	    getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, own, &size) < 0)
-		return;
-	own_us = (uint64_t)own->tv_sec * 1000000 + (uint64_t)own->tv_usec;
-	if (!own_us || !spent_us)
-		return;
-	if (own_us > spent_us) {
-		left.tv_sec = (time_t)((own_us - spent_us) / 1000000);
-		left.tv_usec = (suseconds_t)((own_us - spent_us) % 1000000);
+	switch (error) {
+	case EACCES:	    /* Landlock, a supervisor, ICMPv6 "prohibited" */
+	case EPERM:	    /* a program of the cgroup, a filter */
+	case EADDRNOTAVAIL: /* the bound port, or all ports, are taken for this destination */
+	case EINVAL:	    /* a blackhole route */
+	case ENETUNREACH:
+	case EAFNOSUPPORT:
+	case ENOBUFS:
+		return CAUSE_ADDRESS;
+	case ECONNREFUSED:
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+		return CAUSE_ENDPOINT;
+	default:
+		return CAUSE_OTHER;
 	}
-	if (setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0)
-		patience->send_timeout_changed = true;
-}
-
-/* Keeps errno. */
-static void restore_options(struct patience *patience)
-{
-	KEEP_ERRNO();
-	if (!(patience->user_timeout_changed || patience->send_timeout_changed) ||
-	    !has_its_socket(patience))
-		return;
-	unbound_tries(patience);
-	if (patience->send_timeout_changed)
-		setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &patience->send_timeout,
-			   sizeof(patience->send_timeout));
-}
-
-/* Another endpoint may do better. */
-static bool is_worth_another(int error)
-{
-	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
-	       error == ETIMEDOUT;
 }
 
 /* The connection goes on in the kernel, and the program waits for its end (connect(2)). */
@@ -124,113 +67,134 @@ static void report_success(const struct dial *dial)
 {
 	struct tcp_outcome outcome;
 
-	/* TCP_FASTOPEN_CONNECT with a cookie: connect() succeeds before anything is sent. */
-	if (pick_is_quiet(&dial->state) ||
-	    (tcp_outcome_read(dial->fd, &outcome) && outcome.state == TCP_SYN_SENT))
+	if (pick_is_quiet(&dial->state) && !dial->picked.affinity_timeout_s)
 		return;
-	pick_succeeded(&dial->state, &dial->picked.endpoint);
-}
-
-/* Returns true when the failure is stale. */
-static bool report_failure(const struct dial *dial, int error, bool programs_limit)
-{
-	if (pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false))
-		return true;
-	if (dial->failed_before)
-		return true;
-	if (error != ENETUNREACH && !(error == ETIMEDOUT && programs_limit))
-		pick_failed(&dial->state, &dial->picked.endpoint);
-	return false;
+	/* TCP_FASTOPEN_CONNECT with a cookie: connect() succeeds before anything is sent. */
+	if (tcp_outcome_read(dial->fd, &outcome) && outcome.state == TCP_SYN_SENT)
+		return;
+	pick_served(&dial->state, &dial->picked);
 }
 
 /*
- * One connect(). Reports the endpoint when the failure is the endpoint's; ENETUNREACH is this
- * host's. Result and errno are libc's.
- * *@ret_stale: after a non-blocking connect() that failed, the kernel answers the next one with
- * that failure, whatever the address. Then it is the former endpoint that is reported, if it is
- * remembered.
+ * After a non-blocking connect() that failed, the kernel answers the next one with that failure,
+ * whatever the address. Then it is the former endpoint that is reported, if it is remembered.
  */
-static int attempt(const struct dial *dial, bool programs_limit, bool *ret_stale)
+static bool is_stale(struct walk *walk)
 {
-	int rc = libc_connect(dial->fd, (const struct sockaddr *)&dial->address, dial->length);
-	KEEP_ERRNO();
+	struct dial *dial = walk->dial;
+	bool settled = pending_any() && pending_settle(&dial->state, peer_cookie(dial->fd), false);
+	bool stale = settled || dial->failed_before;
 
-	*ret_stale = false;
-	if (rc == 0)
-		report_success(dial);
-	else if (is_worth_another(errno))
-		*ret_stale = report_failure(dial, errno, programs_limit);
-	return rc;
+	dial->failed_before = false;
+	return stale;
+}
+
+static void report_failure(const struct walk *walk, int error)
+{
+	const struct dial *dial = walk->dial;
+
+	if (error == EACCES || error == EPERM)
+		denied_add(&dial->picked.endpoint);
+	else if (cause_of(error) == CAUSE_ENDPOINT &&
+		 !(error == ETIMEDOUT && patience_is_programs(&walk->patience)))
+		pick_failed(&dial->state, &dial->picked.endpoint);
 }
 
 /* Turns to another endpoint; leaves *@dial as it is when there is none. */
-static bool take_other(struct dial *dial, const struct table_endpoint *tried, unsigned tried_count)
+static bool take_other(struct walk *walk)
 {
+	struct dial *dial = walk->dial;
 	struct picked other;
 
-	if (pick_other(dial->view, &dial->state, &dial->picked.vip, dial->picked.vip_port,
-		       IPPROTO_TCP, tried, tried_count, &other) != PICK_ENDPOINT ||
+	if (walk->tries >= walk->most ||
+	    pick_other(dial->view, &dial->state, &dial->picked.vip, dial->picked.vip_port,
+		       IPPROTO_TCP, walk->tried, walk->tries, &other) != PICK_ENDPOINT ||
 	    sockaddr_rewrite(&dial->address, &other.endpoint.address, other.endpoint.port) < 0)
 		return false;
 	dial->picked = other;
 	return true;
 }
 
-/*
- * At most @most endpoints. Linux lets a socket connect again after a connect() that failed. Where
- * another kernel does not, the next try says so with an errno that no first connect() has: then
- * the program gets the one before.
- */
-static int try_each(struct dial *dial, unsigned most)
+/* The caller's own address is the last endpoint, and has the time that a connection to it has. */
+static bool turn_to_vip(struct walk *walk)
 {
-	struct table_endpoint tried[PICK_TRIED];
-	struct patience patience = {
-		.fd = dial->fd,
-		.cookie = dial->cookie,
-		.began_ms = clock_coarse_ms(),
-	};
-	int entry_errno = errno;
-	int last_error = 0;
-	unsigned tries = 0;
-	bool stale;
-	int rc;
+	if (!pick_may_leave(&walk->dial->state, &walk->dial->picked))
+		return false;
+	walk->at_vip = true;
+	patience_unbound(&walk->patience);
+	return true;
+}
 
-	bound_tries(&patience);
-	for (;;) {
-		errno = entry_errno;
-		rc = attempt(dial, is_programs_limit(&patience), &stale);
-		if (rc == 0 || is_under_way(errno))
-			break;
-		if (!is_worth_another(errno)) {
-			errno = last_error && errno != EALREADY && errno != EISCONN ? last_error
-										    : errno;
-			break;
-		}
-		if (stale && !last_error) {
-			last_error = errno;
-			dial->failed_before = false;
-			continue; /* the picked endpoint was not tried at all */
-		}
-		last_error = errno;
-		tried[tries++] = dial->picked.endpoint;
-		if (tries == most)
-			break;
-		if (!has_its_socket(&patience)) {
-			errno = last_error;
-			break;
-		}
-		if (!take_other(dial, tried, tries)) {
-			/* Gone while it was tried for less time than the program gives it. */
-			if (last_error != ETIMEDOUT || !patience.user_timeout_changed)
-				break;
-			most = tries + 1;
-		}
-		if (tries + 1 == most)
-			unbound_tries(&patience);
-		keep_deadline(&patience);
+/* Another endpoint is to follow the one that failed with @error: the next, or the VIP. */
+static bool turn_to_next(struct walk *walk, int error)
+{
+	/* What only our address causes, other addresses of ours are likely to cause too. */
+	if (cause_of(error) == CAUSE_ADDRESS && shim.config.fallback == FALLBACK_VIP &&
+	    turn_to_vip(walk))
+		return true;
+	if (take_other(walk)) {
+		if (walk->tries + 1 == walk->most && !walk->vip_follows)
+			patience_unbound(&walk->patience);
+		return true;
 	}
-	restore_options(&patience);
-	return rc;
+	if (walk->vip_follows || cause_of(error) == CAUSE_ADDRESS)
+		return turn_to_vip(walk);
+	/* The others are gone while this one was tried for less time than the program gives it. */
+	if (walk->tries < walk->most && error == ETIMEDOUT && walk->patience.user_timeout_changed) {
+		walk->most = walk->tries + 1;
+		patience_unbound(&walk->patience);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The connect() of this step failed. True: another one follows. Else errno is the call's.
+ * Linux lets a socket connect again after a connect() that failed. Where another kernel does not,
+ * the next try says so with an errno that no first connect() has: then the program gets the one
+ * before.
+ */
+static bool leads_on(struct walk *walk)
+{
+	int error = errno;
+	enum cause cause = cause_of(error);
+
+	if (is_under_way(error))
+		return false;
+	if (walk->last_error && error != EALREADY && error != EISCONN &&
+	    (cause == CAUSE_OTHER || (walk->at_vip && error == EINVAL))) {
+		errno = walk->last_error;
+		return false;
+	}
+	if (walk->at_vip || cause == CAUSE_OTHER)
+		return false;
+	if (is_stale(walk)) /* the picked endpoint was not tried at all */
+		return walk->waits;
+	report_failure(walk, error);
+	walk->tried[walk->tries++] = walk->dial->picked.endpoint;
+	if (cause == CAUSE_ENDPOINT) {
+		/* A try that cannot be bounded is the only one: others would wait as long again. */
+		if (!walk->goes_on || (walk->waits && !patience_is_bounded(&walk->patience) &&
+				       patience_is_spent(&walk->patience)))
+			return false;
+		walk->last_error = error;
+	}
+	errno = error;
+	if (!patience_has_its_socket(&walk->patience) || !turn_to_next(walk, error))
+		return false;
+	if (walk->waits)
+		patience_keep_deadline(&walk->patience);
+	return true;
+}
+
+static int attempt(const struct walk *walk)
+{
+	const struct dial *dial = walk->dial;
+
+	errno = walk->entry_errno;
+	if (walk->at_vip)
+		return libc_connect(dial->fd, dial->own, dial->own_length);
+	return libc_connect(dial->fd, (const struct sockaddr *)&dial->address, dial->length);
 }
 
 static bool is_blocking(int fd)
@@ -252,24 +216,39 @@ static uint32_t count_endpoints(const struct dial *dial)
 	return found.port.endpoint_count;
 }
 
-/* How many endpoints this call may try. Keeps errno. */
-static unsigned most_tries(const struct dial *dial)
+/* How far this call may go. Keeps errno. */
+static void plan(struct walk *walk)
 {
 	KEEP_ERRNO();
+	struct dial *dial = walk->dial;
 	unsigned attempts = shim.config.attempts < PICK_TRIED ? shim.config.attempts : PICK_TRIED;
 	uint32_t endpoints;
 
-	if (attempts == 1 || !is_blocking(dial->fd))
-		return 1;
+	walk->patience.fd = dial->fd;
+	walk->most = 1;
+	walk->goes_on = attempts > 1;
+	if (denied_has(&dial->picked.endpoint) && turn_to_vip(walk))
+		return;
+	if (!walk->goes_on)
+		return;
 	endpoints = count_endpoints(dial);
-	return endpoints < attempts ? endpoints : attempts;
+	walk->most = endpoints < attempts ? endpoints : attempts;
+	walk->vip_follows =
+		shim.config.fallback == FALLBACK_VIP && pick_may_leave(&dial->state, &dial->picked);
+	if (walk->most + walk->vip_follows < 2 || !is_blocking(dial->fd))
+		return;
+	walk->waits = true;
+	walk->patience.cookie = peer_cookie(dial->fd);
+	walk->patience.began_ms = clock_coarse_ms();
+	patience_bound(&walk->patience);
 }
 
-static void remember(const struct dial *dial, bool under_way)
+static void remember(const struct walk *walk, bool under_way)
 {
+	const struct dial *dial = walk->dial;
 	const struct picked *picked = &dial->picked;
 	struct peer peer = {
-		.cookie = dial->cookie ? dial->cookie : peer_cookie(dial->fd),
+		.cookie = walk->patience.cookie ? walk->patience.cookie : peer_cookie(dial->fd),
 		.vip = picked->vip,
 		.vip_port = picked->vip_port,
 		.endpoint = picked->endpoint.address,
@@ -280,28 +259,41 @@ static void remember(const struct dial *dial, bool under_way)
 		return;
 	peer_cache_put(&peer);
 	if (under_way)
-		pending_add(dial->fd, peer.cookie, &picked->endpoint);
+		pending_add(dial->fd, peer.cookie, picked);
 }
 
 /* What became of the call. Keeps errno, which tells that. */
-static void conclude(const struct dial *dial, int rc)
+static void conclude(const struct walk *walk, int rc)
 {
 	KEEP_ERRNO();
+	const struct dial *dial = walk->dial;
+	bool begun = rc == 0 || is_under_way(errno);
 
-	if (rc == 0 || is_under_way(errno))
-		remember(dial, rc < 0);
-	else if (is_worth_another(errno))
+	if (begun && walk->at_vip) {
+		pick_left(&dial->state, &dial->picked);
+		/* What a former connection of this socket comes to, the next one does not tell. */
+		if (pending_any())
+			pending_forget(peer_cookie(dial->fd));
+	} else if (begun) {
+		if (rc == 0)
+			report_success(dial);
+		remember(walk, rc < 0);
+	} else if (walk->tries) {
 		pick_gave_up(&dial->state);
+	}
 }
 
 int failover_connect(struct dial *dial)
 {
-	unsigned most = most_tries(dial);
-	bool stale;
+	struct table_endpoint tried[PICK_TRIED];
+	struct walk walk = {.dial = dial, .tried = tried, .entry_errno = errno};
 	int rc;
 
-	dial->cookie = most > 1 ? peer_cookie(dial->fd) : 0;
-	rc = most > 1 ? try_each(dial, most) : attempt(dial, false, &stale);
-	conclude(dial, rc);
+	plan(&walk);
+	do {
+		rc = attempt(&walk);
+	} while (rc < 0 && leads_on(&walk));
+	patience_restore(&walk.patience);
+	conclude(&walk, rc);
 	return rc;
 }

@@ -12,24 +12,27 @@ struct dial {
 	int fd;
 	socklen_t length;
 	struct sockaddr_storage address; /* of the picked endpoint, in the caller's form */
+	const struct sockaddr *own;	 /* the caller's, as they came */
+	socklen_t own_length;
 	const struct table_view *view;
 	struct pick_state state;
 	struct picked picked;
 	bool failed_before; /* a connection of this socket did; the next connect() tells that */
 	uint32_t endpoint_count; /* of the port; 0: not known */
-	uint64_t cookie;	 /* of the socket; failover.c's own */
 };
 
 /*
  * Connects, and reports for all processes what became of each endpoint. docs/failover.md says what
  * happens in each case; in short:
- *   A blocking socket whose endpoint refuses, is unreachable or does not answer goes to another
- *   one, K8SLB_ATTEMPTS in all, each but the last one for K8SLB_CONNECT_TIMEOUT at most. The last
- *   one has the time that the program and the kernel give it.
- *   A non-blocking one has one endpoint (pending.h learns its outcome).
+ *   An endpoint that refuses, is unreachable or, on a blocking socket, does not answer is followed
+ *   by another one, K8SLB_ATTEMPTS in all, each for K8SLB_CONNECT_TIMEOUT at most; and the last
+ *   one by the caller's own arguments, with the time that the program and the kernel give them.
+ *   What only the endpoint's address causes, on this host, is followed by the caller's own at once.
+ *   A non-blocking socket waits for nothing: what is not known when connect() returns is left to
+ *   the program (pending.h learns it).
  * Where another thread has given the descriptor to something else meanwhile, that is left alone.
  * The socket's flags and options are as before on return. Result and errno are those of the last
- * endpoint's connect(). Writes to *@dial: another endpoint takes the place of the picked one.
+ * connect(). Writes to *@dial: another endpoint takes the place of the picked one.
  */
 int failover_connect(struct dial *dial);
 

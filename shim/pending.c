@@ -14,7 +14,7 @@
 struct entry {
 	uint64_t cookie; /* 0: none */
 	uint64_t began_ms;
-	struct table_endpoint endpoint;
+	struct picked picked;
 	int32_t fd;
 	uint32_t reported; /* as failed. Kept, because the next connect() on this socket tells this
 			      failure, and not that of the address it was given. */
@@ -121,7 +121,7 @@ static unsigned find_room(uint32_t *ret_sequence)
 	return SLOTS;
 }
 
-void pending_add(int fd, uint64_t cookie, const struct table_endpoint *endpoint)
+void pending_add(int fd, uint64_t cookie, const struct picked *picked)
 {
 	struct entry entry;
 	uint32_t sequence;
@@ -136,7 +136,7 @@ void pending_add(int fd, uint64_t cookie, const struct table_endpoint *endpoint)
 	entry = (struct entry){
 		.cookie = cookie,
 		.began_ms = clock_monotonic_ms(),
-		.endpoint = *endpoint,
+		.picked = *picked,
 		.fd = fd,
 	};
 	replace(place, sequence, &entry);
@@ -151,10 +151,20 @@ bool pending_settle(const struct pick_state *state, uint64_t cookie, bool connec
 	if (place == SLOTS || !forget(place, sequence))
 		return false;
 	if (connected)
-		pick_succeeded(state, &entry.endpoint);
+		pick_served(state, &entry.picked);
 	else if (!entry.reported)
-		pick_failed(state, &entry.endpoint);
+		pick_failed(state, &entry.picked.endpoint);
 	return true;
+}
+
+void pending_forget(uint64_t cookie)
+{
+	struct entry entry;
+	uint32_t sequence;
+	unsigned place = find(cookie, &entry, &sequence);
+
+	if (place != SLOTS)
+		forget(place, sequence);
 }
 
 /*
@@ -206,11 +216,11 @@ static void look_at(unsigned place, const struct pick_state *state, uint64_t now
 			break;
 		entry.reported = 1;
 		if (replace(place, sequence, &entry))
-			pick_failed(state, &entry.endpoint);
+			pick_failed(state, &entry.picked.endpoint);
 		break;
 	case OUTCOME_CONNECTED:
 		if (forget(place, sequence))
-			pick_succeeded(state, &entry.endpoint);
+			pick_served(state, &entry.picked);
 		break;
 	case OUTCOME_UNKNOWN:
 		forget(place, sequence);

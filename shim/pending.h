@@ -18,8 +18,8 @@
  * told apart. Fixed size, lossy, lock-free; a forked child has a copy that is as good.
  */
 
-/* The socket @cookie at @fd began to connect to @endpoint. */
-void pending_add(int fd, uint64_t cookie, const struct table_endpoint *endpoint);
+/* The socket @cookie at @fd began to connect to what was picked. */
+void pending_add(int fd, uint64_t cookie, const struct picked *picked);
 
 /* Something is remembered. One load. */
 bool pending_any(void);
@@ -36,5 +36,8 @@ void pending_look(const struct pick_state *state);
  * it was reported before, and forgets it. False when none is remembered.
  */
 bool pending_settle(const struct pick_state *state, uint64_t cookie, bool connected);
+
+/* This socket's former connection is void: nothing is to be reported of it. */
+void pending_forget(uint64_t cookie);
 
 #endif

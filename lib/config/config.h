@@ -31,6 +31,11 @@ enum mesh_mode {
 	MESH_IGNORE,
 };
 
+enum fallback_mode {
+	FALLBACK_VIP,  /* what no endpoint takes goes to the Service's own address */
+	FALLBACK_NONE, /* nothing serves that here */
+};
+
 /*
  * Strings are never NULL; "" means not set and no default. They live as long as the config. All
  * times in milliseconds. All paths are absolute: they are opened later, when the program may have
@@ -51,6 +56,7 @@ struct config {
 	enum resolve_mode resolve;
 	enum discovery_mode discovery;
 	enum mesh_mode mesh;
+	enum fallback_mode fallback;
 	uint32_t sync_timeout_ms; /* longest wait for the first table; 0: never wait */
 	uint32_t connect_timeout_ms;
 	uint32_t attempts;

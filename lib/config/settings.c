@@ -33,6 +33,11 @@ static const char *const discovery_modes[] = {
 	[DISCOVERY_ENDPOINTS] = "endpoints",
 	NULL,
 };
+static const char *const fallback_modes[] = {
+	[FALLBACK_VIP] = "vip",
+	[FALLBACK_NONE] = "none",
+	NULL,
+};
 static const char *const mesh_modes[] = {
 	[MESH_AVOID] = "avoid",
 	[MESH_IGNORE] = "ignore",
@@ -100,10 +105,14 @@ const struct config_setting config_settings[] = {
 	{"K8SLB_ZONE", SETTING_SAYS_WHAT, "", "inferred, else unknown", "its zone",
 	 .most = ZONE_LONGEST, TEXT(SETTING_OBJECT_NAME, zone)},
 	{"K8SLB_CONNECT_TIMEOUT", SETTING_OF_PROGRAM, "1000", NULL,
-	 "longest try of one endpoint while there are others, ms",
+	 "longest try of one endpoint while something follows it, ms",
 	 NUMBER(connect_timeout_ms, 1, 600000, 1)},
 	{"K8SLB_ATTEMPTS", SETTING_OF_PROGRAM, "3", NULL,
-	 "endpoints tried for one blocking connection; 1: no failover", NUMBER(attempts, 1, 16, 1)},
+	 "endpoints tried for one connection; 1: no failover", NUMBER(attempts, 1, 16, 1)},
+	{"K8SLB_FALLBACK", SETTING_OF_PROGRAM, "vip", NULL,
+	 "what follows when no endpoint takes a connection; `none`: nothing serves Services' "
+	 "addresses here",
+	 CHOICE(fallback, enum fallback_mode, fallback_modes)},
 	{"K8SLB_LOG", SETTING_OF_PROGRAM, "off", NULL,
 	 "what is told, to standard error or to a file", .kind = SETTING_LOG, .choices = log_levels,
 	 FIELD(log_level, enum log_level)},

@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "base/hash.h"
+#include "table/keys.h"
 
 /* The best endpoint of one standing. */
 struct candidate {
@@ -16,9 +17,31 @@ struct candidate {
 /* What the client took last weighs more than any hash. */
 #define WEIGHT_REMEMBERED UINT64_MAX
 
-static uint64_t endpoint_key_of(const struct table_endpoint *endpoint)
+static uint64_t port_key_of(uint64_t key)
 {
-	return hash_bytes(endpoint->port, endpoint->address.bytes, sizeof(endpoint->address.bytes));
+	return key ? key : 1;
+}
+
+static const struct affinity_slot *look(const struct affinity_slot *slots, uint64_t key)
+{
+	return &slots[port_key_of(key) & (AFFINITY_SLOTS - 1)];
+}
+
+static struct affinity_slot *slot_of(struct affinity_slot *slots, uint64_t key)
+{
+	return &slots[port_key_of(key) & (AFFINITY_SLOTS - 1)];
+}
+
+/* What stands for the VIP among the endpoints of a port. */
+static uint64_t vip_key_of(uint64_t key)
+{
+	return hash_mix(~port_key_of(key));
+}
+
+/* Not over, and no time that nobody writes. */
+static bool counts(uint64_t until_ms, uint64_t now_ms, uint32_t timeout_s)
+{
+	return until_ms > now_ms && until_ms <= now_ms + (uint64_t)timeout_s * 1000;
 }
 
 /* What the slot remembers for this port, or 0. */
@@ -33,9 +56,44 @@ static uint64_t remembered_endpoint(const struct affinity_slot *slot, uint64_t p
 static void remember(struct affinity_slot *slot, uint64_t port_key, uint64_t endpoint_key,
 		     uint64_t expires_ms)
 {
+	if (peek_u64(&slot->port_key) != port_key)
+		poke_u64(&slot->served_until_ms, 0); /* another port's */
 	poke_u64(&slot->endpoint_key, endpoint_key);
 	poke_u64(&slot->expires_ms, expires_ms);
 	poke_u64(&slot->port_key, port_key);
+}
+
+void affinity_served(struct affinity_slot *slots, uint64_t key, uint64_t now_ms, uint32_t timeout_s)
+{
+	struct affinity_slot *slot = slot_of(slots, key);
+
+	/* Not a slot that another port has taken meanwhile. */
+	if (peek_u64(&slot->port_key) == port_key_of(key))
+		poke_u64(&slot->served_until_ms, now_ms + (uint64_t)timeout_s * 1000);
+}
+
+bool affinity_has_served(const struct affinity_slot *slots, uint64_t key, uint64_t now_ms,
+			 uint32_t timeout_s)
+{
+	const struct affinity_slot *slot = look(slots, key);
+
+	return peek_u64(&slot->port_key) == port_key_of(key) &&
+	       counts(peek_u64(&slot->served_until_ms), now_ms, timeout_s);
+}
+
+void affinity_leave(struct affinity_slot *slots, uint64_t key, uint64_t now_ms, uint32_t timeout_s)
+{
+	remember(slot_of(slots, key), port_key_of(key), vip_key_of(key),
+		 now_ms + (uint64_t)timeout_s * 1000);
+}
+
+bool affinity_has_left(const struct affinity_slot *slots, uint64_t key, uint64_t now_ms,
+		       uint32_t timeout_s)
+{
+	const struct affinity_slot *slot = look(slots, key);
+
+	return remembered_endpoint(slot, port_key_of(key), now_ms) == vip_key_of(key) &&
+	       counts(peek_u64(&slot->expires_ms), now_ms, timeout_s);
 }
 
 /* Fills @best, one for each standing. Returns how many are ejected. */
@@ -53,7 +111,7 @@ static uint32_t find_best(const struct table_read *read, const struct table_port
 
 		if (table_port_endpoint(read, port, i, &endpoint) < 0)
 			break;
-		key = endpoint_key_of(&endpoint);
+		key = table_endpoint_key(&endpoint);
 		standing = avoid_look(avoid, &endpoint);
 		ejected += standing == STANDING_EJECTED;
 		weight = key == remembered ? WEIGHT_REMEMBERED : hash_mix(client ^ key) | 1;
@@ -69,8 +127,8 @@ uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
 			 const struct table_read *read, uint64_t key, const struct table_port *port,
 			 const struct avoidance *avoid)
 {
-	uint64_t port_key = key ? key : 1;
-	struct affinity_slot *slot = &slots[port_key & (AFFINITY_SLOTS - 1)];
+	uint64_t port_key = port_key_of(key);
+	struct affinity_slot *slot = slot_of(slots, key);
 	struct candidate best[STANDINGS] = {{.weight = 0}};
 	const struct candidate *taken = &best[STANDING_GOOD];
 	uint32_t ejected =
@@ -86,8 +144,9 @@ uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
 		taken = &best[STANDING_HALF_OPEN];
 	for (int i = 0; taken->weight == 0 && i < STANDINGS; i++)
 		taken = &best[i];
-	if (taken->weight)
-		remember(slot, port_key, endpoint_key_of(&taken->endpoint),
+	if (taken->weight &&
+	    !affinity_has_left(slots, key, avoid->now_ms, port->affinity_timeout_s))
+		remember(slot, port_key, table_endpoint_key(&taken->endpoint),
 			 avoid->now_ms + (uint64_t)port->affinity_timeout_s * 1000);
 	return taken->index;
 }

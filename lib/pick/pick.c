@@ -44,7 +44,14 @@ static inline int copy_endpoint(const struct found_port *found, uint32_t index,
 		return -EBADMSG;
 	ret_picked->vip = *vip;
 	ret_picked->vip_port = port;
+	ret_picked->protocol = found->protocol;
+	ret_picked->affinity_timeout_s = found->port.affinity_timeout_s;
 	return 0;
+}
+
+static uint64_t now_of(const struct pick_state *state)
+{
+	return state->now_ms ? state->now_ms : clock_monotonic_ms();
 }
 
 uint32_t pick_index(const struct pick_state *state, const struct table_read *read, uint64_t key,
@@ -53,12 +60,28 @@ uint32_t pick_index(const struct pick_state *state, const struct table_read *rea
 	return choose_next(state, read, key, port, STANDING_GOOD);
 }
 
+/* This client of a port with affinity has left for the VIP; its time there begins anew. */
+__attribute__((noinline)) static bool stays_at_vip(const struct pick_state *state, uint64_t key,
+						   uint32_t timeout_s)
+{
+	uint64_t now_ms = now_of(state);
+
+	if (!affinity_has_left(state->memory->affinity, key, now_ms, timeout_s))
+		return false;
+	affinity_leave(state->memory->affinity, key, now_ms, timeout_s);
+	return true;
+}
+
 int pick_take(const struct found_port *found, const struct pick_state *state,
 	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked)
 {
 	uint64_t key = cursor_key_of_vip(vip, port, found->protocol);
-	uint32_t index = choose_next(state, &found->read, key, &found->port, STANDING_HALF_OPEN);
+	uint32_t index;
 
+	if (found->port.affinity_timeout_s &&
+	    stays_at_vip(state, key, found->port.affinity_timeout_s))
+		return -ENOENT;
+	index = choose_next(state, &found->read, key, &found->port, STANDING_HALF_OPEN);
 	return copy_endpoint(found, index, vip, port, ret_picked);
 }
 
@@ -76,6 +99,8 @@ enum pick_result pick_by_vip(const struct table_view *view, const struct pick_st
 		rc = pick_take(&found, state, vip, port, ret_picked);
 		if (rc == 0)
 			return PICK_ENDPOINT;
+		if (rc == -ENOENT)
+			return PICK_NO_ENDPOINT;
 		if (rc != -EAGAIN)
 			return PICK_NO_TABLE;
 	}
@@ -113,10 +138,8 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
 
 void pick_failed(const struct pick_state *state, const struct table_endpoint *endpoint)
 {
-	uint64_t now_ms = state->now_ms ? state->now_ms : clock_monotonic_ms();
-
-	if (health_failure(&state->memory->health, &state->rules, health_key(endpoint), now_ms,
-			   random_u64()))
+	if (health_failure(&state->memory->health, &state->rules, health_key(endpoint),
+			   now_of(state), random_u64()))
 		pick_memory_count(state->memory, PICK_COUNT_EJECTIONS);
 }
 
@@ -129,6 +152,34 @@ void pick_succeeded(const struct pick_state *state, const struct table_endpoint 
 {
 	if (!pick_is_quiet(state))
 		health_success(&state->memory->health, health_key(endpoint));
+}
+
+static uint64_t key_of(const struct picked *picked)
+{
+	return cursor_key_of_vip(&picked->vip, picked->vip_port, picked->protocol);
+}
+
+void pick_served(const struct pick_state *state, const struct picked *picked)
+{
+	if (picked->affinity_timeout_s)
+		affinity_served(state->memory->affinity, key_of(picked), now_of(state),
+				picked->affinity_timeout_s);
+	pick_succeeded(state, &picked->endpoint);
+}
+
+bool pick_may_leave(const struct pick_state *state, const struct picked *picked)
+{
+	return !picked->affinity_timeout_s ||
+	       !affinity_has_served(state->memory->affinity, key_of(picked), now_of(state),
+				    picked->affinity_timeout_s);
+}
+
+void pick_left(const struct pick_state *state, const struct picked *picked)
+{
+	if (picked->affinity_timeout_s)
+		affinity_leave(state->memory->affinity, key_of(picked), now_of(state),
+			       picked->affinity_timeout_s);
+	pick_memory_count(state->memory, PICK_COUNT_LEFT);
 }
 
 void pick_gave_up(const struct pick_state *state)

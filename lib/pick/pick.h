@@ -37,6 +37,8 @@ struct pick_state {
 struct picked {
 	struct ip_address vip; /* of the Service port that was asked for */
 	uint16_t vip_port;
+	uint8_t protocol;
+	uint32_t affinity_timeout_s; /* of the port; 0: it has none */
 	struct table_endpoint endpoint;
 };
 
@@ -44,7 +46,8 @@ enum pick_result {
 	PICK_ENDPOINT,	  /* ret_picked is set */
 	PICK_NOT_OURS,	  /* the table does not have this address */
 	PICK_NO_TABLE,	  /* nothing published yet, or a damaged table */
-	PICK_NO_ENDPOINT, /* none that may be used from here */
+	PICK_NO_ENDPOINT, /* none that may be used from here, or a client with affinity to the VIP
+			   */
 	PICK_EXHAUSTED,	  /* of pick_other() only: each endpoint was tried */
 };
 
@@ -83,8 +86,8 @@ enum pick_result pick_find(const struct table_view *view, const struct ip_addres
 
 /*
  * Takes the next endpoint of what was found for @vip and @port. Returns 0; -EAGAIN: the writer has
- * overwritten that snapshot since, look again; -EBADMSG: damaged. Then the turn is lost and the
- * content of @ret_picked of no use.
+ * overwritten that snapshot since, look again; -EBADMSG: damaged; -ENOENT: this client has affinity
+ * to the VIP. Then the turn is lost and the content of @ret_picked of no use.
  */
 int pick_take(const struct found_port *found, const struct pick_state *state,
 	      const struct ip_address *vip, uint16_t port, struct picked *ret_picked);
@@ -119,6 +122,18 @@ void pick_succeeded(const struct pick_state *state, const struct table_endpoint 
 
 /* Nothing was ever wrong of late, and no success would tell anything new: one load. */
 bool pick_is_quiet(const struct pick_state *state);
+
+/* pick_succeeded(), and for a port with affinity: a pod has served this client. Keeps errno. */
+void pick_served(const struct pick_state *state, const struct picked *picked);
+
+/*
+ * The Service's own address, after what was picked: false where the port has affinity and a pod has
+ * served this client within its time. No system call without affinity. Keeps errno.
+ */
+bool pick_may_leave(const struct pick_state *state, const struct picked *picked);
+
+/* The connection goes to the VIP: counts it, and a client with affinity stays there. */
+void pick_left(const struct pick_state *state, const struct picked *picked);
 
 /* All attempts of one connection failed: counts it. */
 void pick_gave_up(const struct pick_state *state);

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "base/hash.h"
+#include "table/layout.h"
 
 /* What a slot of the VIP index keeps beside the address. */
 static inline uint32_t table_vip_key(uint16_t port, uint8_t protocol)
@@ -19,6 +20,15 @@ static inline uint64_t table_vip_hash(const struct ip_address *vip, uint32_t key
 
 	memcpy(words, vip->bytes, sizeof(words));
 	return hash_mix(words[0] * 0x9e3779b97f4a7c15ULL ^ words[1] ^ key * 0xc2b2ae3d27d4eb4fULL);
+}
+
+/* Where an endpoint is: another pod that gets its address and port has its key. Never 0. */
+static inline uint64_t table_endpoint_key(const struct table_endpoint *endpoint)
+{
+	uint64_t key = hash_bytes(endpoint->port, endpoint->address.bytes,
+				  sizeof(endpoint->address.bytes));
+
+	return key ? key : 1;
 }
 
 static inline uint64_t table_name_hash(const char *namespace, const char *name)

@@ -29,7 +29,7 @@ def firewall() -> "Iterator[Firewall]":
 
 
 @contextmanager
-def sysctl(name: str, value: int) -> Iterator[None]:
+def sysctl(name: str, value: object) -> Iterator[None]:
     """A setting of the tests' network namespace, net.ipv4.NAME."""
     setting = Path("/proc/sys/net/ipv4", name)
     before = setting.read_text()
@@ -90,7 +90,7 @@ def revive(*pods: Pod) -> None:
 
 
 def no_route(kind: str, pod: Pod) -> None:
-    """The node itself knows no way to the pod. kind: unreachable (EHOSTUNREACH) or throw (ENETUNREACH)."""
+    """The node itself knows no way to the pod. kind: unreachable (EHOSTUNREACH), throw (ENETUNREACH) or blackhole (EINVAL)."""
     netns.remove_address(*pod.ips)
     netns.ip("route", "add", kind, f"{pod.ip}/32")
 

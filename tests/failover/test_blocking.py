@@ -8,6 +8,7 @@ from typing import Callable, Dict, List
 import pytest
 
 from tests import shared
+from tests.e2e.common import stand_in
 from tests.failover.common import SLACK_MS, TIMEOUT_MS, Firewall, client, connections, no_route, refuse, route_again
 from tests.harness import ShimRunner, counts, expect
 from tests.kube.cluster import Cluster, Pod
@@ -82,15 +83,11 @@ def unroutable(pod: Pod, _firewall: Firewall) -> None:
     no_route("unreachable", pod)
 
 
-def no_network(pod: Pod, _firewall: Firewall) -> None:
-    no_route("throw", pod)
-
-
 def rejected(pod: Pod, firewall: Firewall) -> None:
     firewall.reject(pod)
 
 
-@pytest.mark.parametrize("kill", [unroutable, no_network, rejected])
+@pytest.mark.parametrize("kill", [unroutable, rejected])
 def test_an_unreachable_pod_is_never_seen(
     cluster: Cluster, run_shim: ShimRunner, firewall: Firewall, kill: Callable[[Pod, Firewall], None]
 ) -> None:
@@ -100,7 +97,6 @@ def test_an_unreachable_pod_is_never_seen(
         result = run_shim(client(30, service.name, service.port), env=cluster.env("web"))
     finally:
         route_again("unreachable", pods[2])
-        route_again("throw", pods[2])
 
     told = connections(result)
     expect((len(told), {one.result for one in told}), (30, {"web-0", "web-1"}), result)
@@ -117,8 +113,9 @@ def kill_all(how: str, pods: "list[Pod]", firewall: Firewall) -> None:
 
 @pytest.mark.parametrize("attempts", ["2", "3", "16"])
 def test_all_refuse(cluster: Cluster, run_shim: ShimRunner, attempts: str) -> None:
+    """The Service's own address as well: the error is that address's."""
     service, pods = web(cluster)
-    refuse(*pods)
+    refuse(*pods, stand_in(cluster, service))
 
     result = run_shim(client(10, service.name, service.port), env=cluster.env("web", K8SLB_ATTEMPTS=attempts))
 
@@ -127,7 +124,7 @@ def test_all_refuse(cluster: Cluster, run_shim: ShimRunner, attempts: str) -> No
 
 
 @pytest.mark.parametrize("how", ["refused", "dropped"])
-@pytest.mark.parametrize("pod_count, settings", [(1, {}), (3, {"K8SLB_ATTEMPTS": "1"})])
+@pytest.mark.parametrize("pod_count, settings", [(1, {"K8SLB_FALLBACK": "none"}), (3, {"K8SLB_ATTEMPTS": "1"})])
 def test_one_endpoint_or_one_attempt_is_one_plain_connect(
     cluster: Cluster, run_shim: ShimRunner, firewall: Firewall, how: str, pod_count: int, settings: Dict[str, str]
 ) -> None:

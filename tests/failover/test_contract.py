@@ -2,7 +2,8 @@
 """The errno and timing contract: what a program sees of one connect(), with the shim and without, is equal but for success.
 
 Each situation of programs/contract.c meets each state of two pods, twice: with the shim; and without it, at the pod whose turn
-it is with the shim, or at the other one where the shim is to fail over. All are warmed up first, with both pods alive; then the
+it is with the shim, or at the other one where the shim is to fail over. Behind both is the Service's own address, which does as they do
+where all are dead: the program sees that address last. All are warmed up first, with both pods alive; then the
 pods get their state, and all situations of one state run at once. The kernel's patience for a black hole, 127 s by default, is
 shortened by net.ipv4.tcp_syn_retries=1 to about 3 s, for all of them.
 """
@@ -13,9 +14,10 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import pytest
 
+from tests.e2e.common import stand_in
 from tests.failover.common import TIMEOUT_MS, Firewall, make_fifo, refuse, sysctl
 from tests.harness import Build, Result, ShimProcess, ShimRunner, expect
-from tests.kube.cluster import Cluster, Pod
+from tests.kube.cluster import Cluster
 from tests.preload.common import web
 
 pytestmark = [pytest.mark.clusters("double"), pytest.mark.usefixtures("short_patience")]
@@ -72,6 +74,7 @@ class Stage:
     ) -> None:
         service, pods = web(cluster, pods=2)
         self.dead, self.other = pods
+        self.vip = stand_in(cluster, service)
         self._waiting: List[Tuple[ShimProcess, Path]] = []
         self._runs: Dict[Tuple[str, bool], ShimProcess] = {}
         for situation in situations:
@@ -94,8 +97,9 @@ class Stage:
         return {key: process.wait() for key, process in self._runs.items()}
 
 
-def bring_about(state: str, dead: Pod, other: Pod, firewall: Firewall) -> None:
-    pods = {"first": (dead,), "all": (dead, other), "good": ()}[re.sub("refused|dropped| ", "", state)]
+def bring_about(state: str, stage: Stage, firewall: Firewall) -> None:
+    everything = (stage.dead, stage.other, stage.vip)
+    pods = {"first": everything[:1], "all": everything, "good": ()}[re.sub("refused|dropped| ", "", state)]
     if "refused" in state:
         refuse(*pods)
     elif "dropped" in state:
@@ -107,7 +111,7 @@ def test_contract(
     cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str
 ) -> None:
     stage = Stage(run_shim, build, cluster, tmp_path, state, SITUATIONS)
-    bring_about(state, stage.dead, stage.other, firewall)
+    bring_about(state, stage, firewall)
 
     expect_alike(stage.act(), state)
 
@@ -118,7 +122,7 @@ def test_contract_of_cancelled_threads(
     cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str
 ) -> None:
     stage = Stage(run_shim, build, cluster, tmp_path, state, ["cancelled"])
-    bring_about(state, stage.dead, stage.other, firewall)
+    bring_about(state, stage, firewall)
 
     expect_alike(stage.act(), state)
 
@@ -144,9 +148,10 @@ def exceptions(situation: str, state: str) -> Dict[str, str]:
 
 
 def most_longer_ms(situation: str, state: str) -> float:
-    """One bounded try more for each blocking connect(), unless the program itself says when it is to end."""
+    """A bounded try of each dead pod for each blocking connect(), unless the program itself says when it is to end."""
     if "dropped" not in state or situation in SEES_ONE_POD | ENDS_EARLY:
         return 0
     if situation == "sndtimeo_2500" and state == "all dropped":
         return 0
-    return TIMEOUT_MS * (2 if situation == "twice" and state == "all dropped" else 1)
+    dead = 2 if state == "all dropped" else 1
+    return TIMEOUT_MS * dead * (2 if situation == "twice" and state == "all dropped" else 1)

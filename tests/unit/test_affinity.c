@@ -189,6 +189,80 @@ static void test_affinity_ends_with_the_endpoint(void **state)
 	assert_int_equal(choose(world).bytes[13], 2);
 }
 
+static uint64_t vip_key(void)
+{
+	struct ip_address vip = ip_of(VIP);
+
+	return cursor_key_of_vip(&vip, 80, PROTOCOL_TCP);
+}
+
+static bool has_served(struct world *world)
+{
+	return affinity_has_served(world->slots, vip_key(), world->now_ms, TIMEOUT_S);
+}
+
+static bool has_left(struct world *world)
+{
+	return affinity_has_left(world->slots, vip_key(), world->now_ms, TIMEOUT_S);
+}
+
+static void test_a_pod_that_has_served_counts_for_the_timeout(void **state)
+{
+	struct world *world = *state;
+
+	choose(world);
+	assert_false(has_served(world)); /* taken, and nobody knows what became of it */
+	affinity_served(world->slots, vip_key(), world->now_ms, TIMEOUT_S);
+	assert_true(has_served(world));
+	choose(world);
+	assert_true(has_served(world));
+	world->now_ms += TIMEOUT_S * 1000 - 1;
+	assert_true(has_served(world));
+	world->now_ms++;
+	assert_false(has_served(world));
+}
+
+static void test_another_port_in_the_slot_has_not_served(void **state)
+{
+	struct world *world = *state;
+	uint64_t other = vip_key() + AFFINITY_SLOTS;
+
+	choose(world);
+	affinity_served(world->slots, vip_key(), world->now_ms, TIMEOUT_S);
+	affinity_served(world->slots, other, world->now_ms, TIMEOUT_S);
+	assert_false(affinity_has_served(world->slots, other, world->now_ms, TIMEOUT_S));
+	affinity_leave(world->slots, other, world->now_ms, TIMEOUT_S);
+	assert_false(affinity_has_served(world->slots, other, world->now_ms, TIMEOUT_S));
+	assert_false(has_served(world));
+}
+
+static void test_a_client_that_left_stays_at_the_vip_for_the_timeout(void **state)
+{
+	struct world *world = *state;
+
+	assert_false(has_left(world));
+	affinity_leave(world->slots, vip_key(), world->now_ms, TIMEOUT_S);
+	assert_true(has_left(world));
+	choose(world); /* a lookup that answers endpoints */
+	assert_true(has_left(world));
+	world->now_ms += TIMEOUT_S * 1000 - 1;
+	assert_true(has_left(world));
+	world->now_ms++;
+	assert_false(has_left(world));
+	choose(world);
+	assert_false(has_left(world));
+}
+
+static void test_times_that_nobody_writes_are_none(void **state)
+{
+	struct world *world = *state;
+
+	affinity_leave(world->slots, vip_key(), world->now_ms + 1000, TIMEOUT_S);
+	assert_false(has_left(world));
+	affinity_served(world->slots, vip_key(), world->now_ms + 1000, TIMEOUT_S);
+	assert_false(has_served(world));
+}
+
 static void test_garbage_in_the_slots_is_harmless(void **state)
 {
 	struct world *world = *state;
@@ -219,6 +293,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_after_the_timeout_the_choice_is_free, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_affinity_ends_with_the_endpoint, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_pod_that_has_served_counts_for_the_timeout,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_port_in_the_slot_has_not_served, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_client_that_left_stays_at_the_vip_for_the_timeout, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_times_that_nobody_writes_are_none, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_garbage_in_the_slots_is_harmless, setup,
 						teardown),

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "denied.h"
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "table/keys.h"
+
+#define SLOTS	256u /* a power of two */
+#define KEEP_MS 60000u
+
+static struct {
+	uint64_t key; /* 0: free */
+	uint64_t until_ms;
+} slots[SLOTS];
+static uint64_t last_until_ms; /* of all of them; 0: none */
+
+void denied_add(const struct table_endpoint *endpoint)
+{
+	uint64_t key = table_endpoint_key(endpoint);
+	uint64_t until_ms = clock_monotonic_ms() + KEEP_MS;
+
+	poke_u64(&slots[key % SLOTS].until_ms, until_ms);
+	poke_u64(&slots[key % SLOTS].key, key);
+	poke_u64(&last_until_ms, until_ms);
+}
+
+bool denied_has(const struct table_endpoint *endpoint)
+{
+	uint64_t last_ms = peek_u64(&last_until_ms);
+	uint64_t key;
+	uint64_t now_ms;
+
+	if (!last_ms)
+		return false;
+	now_ms = clock_monotonic_ms();
+	if (last_ms <= now_ms) {
+		claim_u64(&last_until_ms, last_ms, 0);
+		return false;
+	}
+	key = table_endpoint_key(endpoint);
+	return peek_u64(&slots[key % SLOTS].key) == key &&
+	       peek_u64(&slots[key % SLOTS].until_ms) > now_ms;
+}

@@ -1,0 +1,55 @@
+/* How long the tries of one blocking connect() may take, and what the program itself has set. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SHIM_PATIENCE_H
+#define K8SLB_SHIM_PATIENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/time.h>
+
+/*
+ * A try is bounded by TCP_USER_TIMEOUT: the kernel then ends the connect() by itself, with
+ * ETIMEDOUT, and the socket can connect again at once. SO_SNDTIMEO would leave the try going on,
+ * and with a finite one the kernel answers EINTR even to signals of SA_RESTART handlers
+ * (sock_intr_errno() in include/net/sock.h). It looks at the first retransmission, after 1 s.
+ */
+struct patience {
+	int fd;
+	uint64_t cookie; /* of the socket that all this is about; 0: not known */
+	uint64_t began_ms;
+	uint32_t user_timeout;	     /* the program's own, 0: none */
+	bool user_timeout_changed;   /* ours is set */
+	struct timeval send_timeout; /* the program's own */
+	bool send_timeout_changed;
+};
+
+/* Bounds each try that follows to K8SLB_CONNECT_TIMEOUT, where the socket lets us. Keeps errno. */
+void patience_bound(struct patience *patience);
+
+/* The next try has the time that the program gives it. Keeps errno. */
+void patience_unbound(struct patience *patience);
+
+/* Tries end by themselves, by our limit or by a shorter one of the program. MPTCP has none. */
+bool patience_is_bounded(const struct patience *patience);
+
+/* A time-out would be the program's own, and says little about the endpoint. */
+bool patience_is_programs(const struct patience *patience);
+
+/* As long as a bounded try was waited already. */
+bool patience_is_spent(const struct patience *patience);
+
+/*
+ * The program's SO_SNDTIMEO counts for all tries together: the next one has what is left. When
+ * that is nothing it has a moment, so that it is the kernel that says EINPROGRESS, and truly.
+ * Keeps errno.
+ */
+void patience_keep_deadline(struct patience *patience);
+
+/* A thread that waits keeps its socket while another one closes the descriptor; the number may be
+ * anything's by then. True where the cookie is not known. Keeps errno. */
+bool patience_has_its_socket(const struct patience *patience);
+
+/* Both options are the program's again. Keeps errno. */
+void patience_restore(struct patience *patience);
+
+#endif
