@@ -78,7 +78,7 @@ int json_decode_item(const char *text, size_t size, enum object_kind *ret_kind,
 	cJSON *root = json_parse(&decoder, text, size);
 
 	if (!root)
-		return decoder.rc == -ENOMEM ? -ENOMEM : -ENOTSUP;
+		return decoder.rc == -EBADMSG ? -ENOTSUP : decoder.rc;
 	if (!find_kind(json_get_text(&decoder, root, "kind"), &decoder.kind)) {
 		cJSON_Delete(root);
 		return -ENOTSUP;

@@ -10,11 +10,12 @@
 
 /*
  * Every function: @text need not be NUL-terminated; returns 0, -EBADMSG with the reason in @error
- * (which names the object when its name could be read, and the field), or -ENOMEM; outputs are
+ * (which names the object when its name could be read, and the field), -E2BIG with more than
+ * LIMIT_OBJECT_VALUES (base/limits.h), of which not even the name is read, or -ENOMEM; outputs are
  * untouched on failure. @error is never NULL. Unknown fields are ignored. null is as absent. A
  * wrong type of a field that decides anything is an error. Of a member that comes twice the first
- * one counts. An escaped NUL ends a string. The limits of kube/json_stream.h hold here too, so that
- * a thread with 256 KiB of stack may call.
+ * one counts. An escaped NUL is another control character, which no name and no address has. The
+ * limits of kube/json_stream.h hold here too, so that a thread with 256 KiB of stack may call.
  */
 
 /* What of an object is left out, the rest of which can be used. */

@@ -19,7 +19,7 @@ struct json_decoder {
 	char where[OBJECT_NAME_SIZE + DNS_LABEL_SIZE + 24]; /* "Service demo/web: " once known */
 	struct json_gaps gaps;
 	bool seen;   /* what is read now was read before: its gaps are known */
-	int rc;	     /* 0, -EBADMSG or -ENOMEM: of the first error */
+	int rc;	     /* 0, or of the first error -EBADMSG, -ENOMEM, -E2BIG (kube/json.h) */
 	char *error; /* never NULL */
 	size_t error_size;
 };

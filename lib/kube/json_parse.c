@@ -87,7 +87,8 @@ static int parse_object(void *ctx, const char *text, size_t size)
 	}
 	if (has_too_many_values(text, size)) {
 		json_bad(parse->decoder, "an object of more than %u values", LIMIT_OBJECT_VALUES);
-		return -EBADMSG;
+		parse->decoder->rc = -E2BIG;
+		return -E2BIG;
 	}
 	/* cJSON does not say why it failed; malloc does. */
 	errno = 0;
@@ -122,7 +123,9 @@ cJSON *json_parse(struct json_decoder *decoder, const char *text, size_t size)
 	json_stream_free(&stream);
 	if (rc == 0)
 		return parse.root;
-	decoder->rc = rc == -ENOMEM ? -ENOMEM : -EBADMSG;
+	/* A stream has a limit of depth, too; that is no object of ours. */
+	if (decoder->rc != -E2BIG)
+		decoder->rc = rc == -ENOMEM ? -ENOMEM : -EBADMSG;
 	cJSON_Delete(parse.root);
 	return NULL;
 }

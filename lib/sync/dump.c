@@ -49,6 +49,11 @@ static int take_item(void *ctx, const char *text, size_t size)
 	}
 	if (rc == -EBADMSG)
 		return keep_bad_item(reading, kind, text, size, problem);
+	if (rc == -E2BIG) {
+		log_once(&reading->dump->told, &reading->dump->logger, LOG_LEVEL_ERROR,
+			 "an item cannot be used: %s", problem);
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	gaps_log(&reading->dump->told, &reading->dump->logger, &object, &gaps);

@@ -39,6 +39,11 @@ static int take_item(void *ctx, const char *text, size_t size)
 	rc = json_decode_object(r->kind, text, size, &object, &gaps, problem, sizeof(problem));
 	if (rc == -EBADMSG)
 		return take_undecodable_item(r, text, size, problem);
+	if (rc == -E2BIG) {
+		log_once(&r->told, &r->logger, LOG_LEVEL_ERROR, "%s: an item cannot be used: %s",
+			 object_kind_name(r->kind), problem);
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	gaps_log(&r->told, &r->logger, &object, &gaps);
@@ -57,7 +62,7 @@ static int take_event(void *ctx, const char *text, size_t size)
 
 	memset(&event, 0, sizeof(event));
 	rc = json_decode_watch_event(r->kind, text, size, &event, &gaps, problem, sizeof(problem));
-	if (rc == -EBADMSG) {
+	if (rc == -EBADMSG || rc == -E2BIG) {
 		/* As client-go: one bad event costs only itself. */
 		log_once(&r->told, &r->logger, LOG_LEVEL_ERROR, "%s: an event cannot be used: %s",
 			 object_kind_name(r->kind), problem);

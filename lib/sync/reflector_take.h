@@ -9,9 +9,10 @@
 void reflector_take_begin(struct reflector *r);
 
 /*
- * Takes the next bytes. What cannot be decoded but names itself is logged and costs only itself.
- * Returns 0, or a negative value to have the request ended: @r->body says why, with @body_problem
- * or @error_event. Of an answer that is an error the body is kept in @error_body.
+ * Takes the next bytes. What cannot be decoded but names itself, or is too large, is logged and
+ * costs only itself. Returns 0, or a negative value to have the request ended: @r->body says why,
+ * with @body_problem or @error_event. Of an answer that is an error the body is kept in
+ * @error_body.
  */
 int reflector_take(struct reflector *r, const char *data, size_t size);
 

@@ -181,7 +181,7 @@ static void test_values(void **state)
 	write_many(&text, "0", LIMIT_OBJECT_VALUES, "{" META ",\"spec\":[", "]}");
 	assert_int_equal(json_decode_object(OBJECT_SERVICE, text.data, text.length, &object, NULL,
 					    error, sizeof(error)),
-			 -EBADMSG);
+			 -E2BIG);
 	assert_string_equal(error, "an object of more than 524288 values");
 	buffer_free(&text);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -37,6 +38,45 @@ static void test_a_bad_event_costs_only_itself(void **state)
 	assert_non_null(strstr(world.logged.data, "an event cannot be used"));
 	assert_int_equal(fake_data(&world.fake, text_event("MODIFIED", SLICE("b", "102"))), 0);
 	assert_string_equal(world_told(&world), "upsert:b@102 ");
+	world_free(&world);
+}
+
+/* More values than are read: not even its name is. It costs only itself in a list and in a watch.
+ */
+static void test_an_object_of_too_many_values_costs_only_itself(void **state)
+{
+	static const char head[] =
+		"{\"metadata\":{\"name\":\"b\",\"namespace\":\"demo\"},\"ports\":[";
+	char *zeros = malloc(2 * (size_t)LIMIT_OBJECT_VALUES + 1);
+	struct world world;
+
+	(void)state;
+	assert_non_null(zeros);
+	for (size_t i = 0; i < LIMIT_OBJECT_VALUES; i++)
+		memcpy(zeros + 2 * i, "0,", 2);
+	zeros[2 * (size_t)LIMIT_OBJECT_VALUES] = '\0';
+	world_init(&world);
+	fake_status(&world.fake, 200, -1);
+	assert_int_equal(fake_data(&world.fake, "{\"kind\":\"EndpointSliceList\",\"metadata\":"
+						"{\"resourceVersion\":\"100\"},\"items\":["),
+			 0);
+	assert_int_equal(fake_data(&world.fake, head), 0);
+	assert_int_equal(fake_data(&world.fake, zeros), 0);
+	assert_int_equal(fake_data(&world.fake, "0]},"), 0);
+	assert_int_equal(fake_data(&world.fake, SLICE("a", "90")), 0);
+	assert_int_equal(fake_data(&world.fake, "]}"), 0);
+	fake_end(&world.fake, 0, "");
+	assert_string_equal(world_told(&world), "begin item:a@90 commit ");
+	assert_non_null(strstr(world.logged.data, "an item cannot be used: an object of more than "
+						  "524288 values"));
+	fake_status(&world.fake, 200, -1);
+	assert_int_equal(fake_data(&world.fake, "{\"type\":\"MODIFIED\",\"object\":"), 0);
+	assert_int_equal(fake_data(&world.fake, head), 0);
+	assert_int_equal(fake_data(&world.fake, zeros), 0);
+	assert_int_equal(fake_data(&world.fake, "0]}}\n"), 0);
+	assert_int_equal(fake_data(&world.fake, text_event("MODIFIED", SLICE("a", "102"))), 0);
+	assert_string_equal(world_told(&world), "upsert:a@102 ");
+	free(zeros);
 	world_free(&world);
 }
 
@@ -460,6 +500,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_bad_event_costs_only_itself),
 		cmocka_unit_test(test_a_bad_event_is_told_once),
+		cmocka_unit_test(test_an_object_of_too_many_values_costs_only_itself),
 		cmocka_unit_test(test_a_flood),
 		cmocka_unit_test(test_a_flood_of_bytes),
 		cmocka_unit_test(test_an_event_that_the_sink_refuses_is_not_lost),
