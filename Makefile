@@ -17,6 +17,7 @@ AR := $(TOOL_PREFIX)ar
 endif
 NM ?= $(TOOL_PREFIX)nm
 OBJCOPY ?= $(TOOL_PREFIX)objcopy
+OBJDUMP ?= $(TOOL_PREFIX)objdump
 STRIP ?= $(TOOL_PREFIX)strip
 PKG_CONFIG ?= pkg-config
 
@@ -77,7 +78,7 @@ LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE -falign-functions=64 \
 	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
 LIBRARY_LDFLAGS := -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
-	-Wl,--gc-sections -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,--hash-style=gnu \
+	-Wl,--gc-sections -Wl,-z,start-stop-gc -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,--hash-style=gnu \
 	$(if $(and $(SANITIZE),$(CC_IS_CLANG)),-shared-libsan,-Wl,-z,defs)
 
 COMPILE = $(CC) $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) $(1) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -95,14 +96,13 @@ endif
 # --- third parties ---------------------------------------------------------------------------
 
 # The archives are named by everything that shapes them: the recipe and the compiler.
-THIRD_PARTY_RECIPE := $(addprefix third_party/,Cargo.lock build fetch curl.cmake \
-	mbedtls_user_config.h psa_random.c redefine.syms)
+THIRD_PARTY_RECIPE := $(addprefix third_party/,Cargo.lock parts build fetch curl.cmake \
+	guest.h guest.c verify.c bundle.c host.c redefine.syms)
 third_party_of = $(CACHE)/third_party-$(shell { cat $(THIRD_PARTY_RECIPE); echo '$(call version_of,$(1))'; \
 	$(1) -dumpmachine; } 2>/dev/null | sha256sum | cut -c1-12)
 THIRD_PARTY := $(call third_party_of,$(CC))
 THIRD_PARTY_CPPFLAGS := -isystem $(THIRD_PARTY)/include
-THIRD_PARTY_LIBS := $(patsubst %,$(THIRD_PARTY)/lib/lib%.a,curl mbedtls mbedx509 mbedcrypto \
-	everest p256m cjson)
+THIRD_PARTY_LIBS := $(addprefix $(THIRD_PARTY)/lib/,verify.o bundle.o host.o guest.o libcurl.a libssl.a libcrypto.a libcjson.a)
 
 # The system's libraries, asked for on first use only.
 SYSTEM_CPPFLAGS = $(eval SYSTEM_CPPFLAGS := $$(patsubst -I%,-isystem %,$$(shell $(PKG_CONFIG) \
@@ -400,7 +400,8 @@ VENV = $(eval VENV := $$(shell scripts/setup venv-path))$(VENV)
 # --- rules -----------------------------------------------------------------------------------
 
 $(THIRD_PARTY):
-	$(Q)CC='$(CC)' AR='$(AR)' NM='$(NM)' OBJCOPY='$(OBJCOPY)' THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' third_party/build $@
+	$(Q)CC='$(CC)' AR='$(AR)' NM='$(NM)' OBJCOPY='$(OBJCOPY)' OBJDUMP='$(OBJDUMP)' \
+		THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' third_party/build $@
 
 # Objects depend on how they are made: another compiler or other flags rebuild them.
 $(BUILD)/flags: FORCE
@@ -450,7 +451,7 @@ $(SHIM): $(SHIM_OBJECTS) shim/shim.map $(STUBS) | $(THIRD_PARTY)
 $(CLI): $(CLI_OBJECTS) | $(THIRD_PARTY)
 	$(call say,LD)
 	$(Q)$(call LINK,$(CLI_LDFLAGS)) -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
-		-Wl,--gc-sections -o $@.debug $(CLI_OBJECTS) $(THIRD_PARTY_LIBS)
+		-Wl,--gc-sections -Wl,-z,start-stop-gc -o $@.debug $(CLI_OBJECTS) $(THIRD_PARTY_LIBS)
 	$(strip_to_debug)
 
 $(ENDPOINTS): $(ENDPOINTS_OBJECTS) lib/endpoints/k8slb-endpoints.map

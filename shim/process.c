@@ -23,7 +23,6 @@
  * new process: anything it wrote would be written into its parent.
  */
 static struct {
-	struct process *page;
 	struct process fallback; /* when the page cannot be made or cannot be wiped */
 	bool wiped_on_fork;	 /* else each match compares getpid(), and a vfork() child
 				    cannot be told from a forked one: its parent would start a
@@ -31,7 +30,9 @@ static struct {
 	/* Pages of these that no Service uses are never touched. */
 	struct pick_memory private_memory; /* when the shared ones cannot be had */
 	struct cursor_slot rounds[CURSOR_SLOTS];
-} own = {.page = &own.fallback};
+} own;
+/* Not in there: a value that is not zero would put all of it into the file. */
+static struct process *own_page = &own.fallback;
 
 /*
  * One thread of the process wins; the others go on at once with what they find: at worst a pick
@@ -58,19 +59,19 @@ void process_init(void)
 
 	if (page != MAP_FAILED) {
 		if (madvise(page, size, MADV_WIPEONFORK) == 0) {
-			own.page = page;
+			own_page = page;
 			own.wiped_on_fork = true;
 		} else {
 			munmap(page, size);
 		}
 	}
 	/* Not at the first match: a vfork() child that came first would adopt it for its parent. */
-	adopt(own.page, 0, (uint32_t)getpid());
+	adopt(own_page, 0, (uint32_t)getpid());
 }
 
 struct process *process_current(void)
 {
-	struct process *process = own.page;
+	struct process *process = own_page;
 	uint32_t pid = observe_u32(&process->pid);
 
 	if (pid == 0 || !own.wiped_on_fork) {
@@ -84,7 +85,7 @@ struct process *process_current(void)
 
 bool process_has_engine(void)
 {
-	return engine_state_is_started(own.page);
+	return engine_state_is_started(own_page);
 }
 
 struct pick_state process_pick_state(const struct process *process)

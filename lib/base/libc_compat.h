@@ -15,14 +15,14 @@
 int k8slb_stat(const char *path, struct stat *ret_status);
 int k8slb_fstat(int fd, struct stat *ret_status);
 
-/* explicit_bzero(3), in glibc since 2.25; for curl and Mbed TLS (third_party/redefine.syms). */
+/* explicit_bzero(3), in glibc since 2.25; for curl and AWS-LC (third_party/redefine.syms). */
 void k8slb_explicit_bzero(void *memory, size_t size);
 
 /* strerror_r(3) as glibc has it, for curl: musl's function of that name returns an int. */
 char *k8slb_strerror_r(int number, char *text, size_t size);
 
 /*
- * gmtime_r(3), for curl and Mbed TLS: libc's takes the lock of the time zone, which a fork() of the
+ * gmtime_r(3), for curl and AWS-LC: libc's takes the lock of the time zone, which a fork() of the
  * program would leave taken in the child, and reads the environment, against the program's
  * setenv(). NULL before the year 1970.
  */
@@ -41,5 +41,15 @@ size_t k8slb_no_fwrite(const void *data, size_t size, size_t count, FILE *stream
 int k8slb_no_fseek(FILE *stream, long offset, int whence);
 long k8slb_no_ftell(FILE *stream);
 int k8slb_no_fputc(int c, FILE *stream);
+int k8slb_no_fprintf(FILE *stream, const char *format, ...);
+
+/* getenv(3), for curl and AWS-LC: the environment is the program's. Always NULL. */
+char *k8slb_no_getenv(const char *name);
+
+/*
+ * abort(3), for AWS-LC, which calls it when it finds itself in a state that cannot be: the thread
+ * rests for ever, and the program, which balances on by its last table, is not ended.
+ */
+void k8slb_no_abort(void) __attribute__((noreturn));
 
 #endif

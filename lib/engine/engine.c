@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <linux/futex.h>
 #include <unistd.h>
@@ -15,12 +16,15 @@
 #include "engine/same_rights.h"
 #include "engine/thread_setup.h"
 
+#define LINGERING_PAUSE_MS 10
+
 /* A forked child starts again with its own link; the parent's thread is not in it. */
 static const struct config *engine_config;
 static struct engine_link *engine_link;
 
 static pthread_t engine_thread;
 static uint32_t engine_tid;    /* 0: it has not begun yet, or has ended */
+static uint32_t lingering_tid; /* of an engine that did not end when it was told to, or 0 */
 static uint32_t engine_wanted; /* the number of the engine that is to run; its interrupt's word */
 
 /* How long is waited before it is woken again: it may have had no number at the first time. */
@@ -83,31 +87,52 @@ void engine_attach_memory(struct engine_link *link)
 		publish_pointer(&link->memory, memory); /* observed in process_pick_state() */
 }
 
-static void *engine_run(void *number)
+/*
+ * libcurl and AWS-LC are for one thread at a time, and the next one begins by resetting them.
+ * Whether this engine is still wanted then; else the next one may be at work.
+ */
+static bool await_lingering(void)
+{
+	while (lingering_tid && raw_syscall(SYS_tgkill, getpid(), lingering_tid, 0) == 0) {
+		if (observe_u32(&engine_wanted) != own_number)
+			return false;
+		poll(NULL, 0, LINGERING_PAUSE_MS);
+	}
+	lingering_tid = 0;
+	return observe_u32(&engine_wanted) == own_number;
+}
+
+static void work(void)
 {
 	static const struct role_sink sink = {.publish_view = show_table,
 					      .no_table_yet = no_table_yet};
 	struct logger logger = log_file_logger(engine_config);
 	struct interrupt interrupt;
-	int rc;
+	int rc = guest_thread_own_fd_table();
 
-	own_thread = true;
-	own_number = (uint32_t)(uintptr_t)number;
-	poke_u32(&engine_tid, (uint32_t)raw_syscall(SYS_gettid));
-	guest_thread_name("k8slb");
-	guest_thread_yield_priority();
-	fork_state_forget();
-	engine_attach_memory(engine_link);
-	rc = guest_thread_own_fd_table();
 	if (rc < 0) {
 		log_error(&logger,
 			  "no sync: neither close_range nor unshare is allowed here: %s; the "
 			  "program could close or reuse our descriptors",
 			  strerror(-rc));
+	} else if (fork_state_forget() < 0) {
+		log_error(&logger, "no sync: out of memory");
 	} else {
 		interrupt_open(&interrupt, &engine_wanted, own_number);
 		role_run(engine_config, &logger, &interrupt, &sink);
 	}
+}
+
+static void *engine_run(void *number)
+{
+	own_thread = true;
+	own_number = (uint32_t)(uintptr_t)number;
+	poke_u32(&engine_tid, (uint32_t)raw_syscall(SYS_gettid));
+	guest_thread_name("k8slb");
+	guest_thread_yield_priority();
+	engine_attach_memory(engine_link);
+	if (await_lingering())
+		work();
 	/* What the thread had stays: a hook may be reading the table. */
 	publish_view(NULL);
 	set_first_sync(ENGINE_SYNC_FAILED);
@@ -146,13 +171,16 @@ int engine_start(const struct config *config, struct engine_link *link)
 void engine_stop(void)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + ENGINE_LEAVE_MS;
+	bool gone;
 
 	/* Observed by interrupt_is_set(). */
 	publish_u32(&engine_wanted, ~number_of(peek_u32(&engine_link->first_sync)));
 	do {
 		interrupt_wake(&engine_wanted, (pid_t)peek_u32(&engine_tid));
-	} while (!guest_thread_join(engine_thread, WAKE_AGAIN_MS) &&
-		 clock_monotonic_ms() < deadline_ms);
+		gone = guest_thread_join(engine_thread, WAKE_AGAIN_MS);
+	} while (!gone && clock_monotonic_ms() < deadline_ms);
+	if (!gone)
+		lingering_tid = peek_u32(&engine_tid);
 	/* First: a thread that is not gone publishes nothing from here on. */
 	engine_begin(engine_link);
 	publish_pointer(&engine_link->view, NULL); /* observed by the hooks */

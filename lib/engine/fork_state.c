@@ -1,12 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/fork_state.h"
 
-/* Static variables of curl's lib/easy.c, renamed and made visible by third_party/build. */
-extern unsigned int k8slb_curl_initialized;
-extern int k8slb_curl_s_lock; /* an atomic_int; no other thread of this process knows it yet */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-void fork_state_forget(void)
+/* The ends of the two sections that third_party/build gathers curl's and AWS-LC's variables in: the
+ * linker gives them these names. */
+extern char __start_k8slb_tls_data[], __stop_k8slb_tls_data[];
+extern char __start_k8slb_tls_bss[], __stop_k8slb_tls_bss[];
+
+int fork_state_forget(void)
 {
-	k8slb_curl_initialized = 0;
-	k8slb_curl_s_lock = 0;
+	/* What was in the first of them when this process, or one that it was forked from, began.
+	 */
+	static char *first_data;
+	size_t size = (size_t)(__stop_k8slb_tls_data - __start_k8slb_tls_data);
+
+	if (!first_data) {
+		char *copy = malloc(size);
+
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, __start_k8slb_tls_data, size);
+		first_data = copy;
+		return 0;
+	}
+	memcpy(__start_k8slb_tls_data, first_data, size);
+	memset(__start_k8slb_tls_bss, 0, (size_t)(__stop_k8slb_tls_bss - __start_k8slb_tls_bss));
+	return 0;
 }

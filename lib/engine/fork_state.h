@@ -4,11 +4,12 @@
 #define K8SLB_ENGINE_FORK_STATE_H
 
 /*
- * Puts libcurl back to the state before curl_global_init(). A fork() may have come while the
- * parent's engine was in there: its lock would spin for ever, and a count above 0 says "done" of
- * what is half done (TLS without random numbers). What the parent had set up is left to itself, a
- * few hundred bytes. By the engine's thread, before its first call of libcurl.
+ * Puts the variables of libcurl and AWS-LC back to what they were before their first use. A fork()
+ * may have come at any instant of the parent's engine: a lock is taken that nobody releases, and
+ * what says "done" is half done. So may the end of an engine in this process. What they had
+ * allocated is left to itself, some ten KiB. By the engine's thread, before its first call of
+ * libcurl. Returns 0, or -ENOMEM at the first call of a process; then libcurl must not be called.
  */
-void fork_state_forget(void);
+int fork_state_forget(void);
 
 #endif

@@ -68,7 +68,7 @@ CURLcode http_set_tls(CURL *easy, struct credentials *credentials, uint64_t now_
 	SET(result, easy, CURLOPT_SSLKEYTYPE, "PEM");
 	if (result == CURLE_OK)
 		result = set_blob(easy, CURLOPT_SSLCERT_BLOB, cert, cert_size);
-	/* With its NUL: curl hands it to Mbed TLS as it is, which takes PEM text with one only. */
+	/* With its NUL: a system's libcurl on Mbed TLS hands it on as it is, and that wants one. */
 	if (result == CURLE_OK)
 		result = set_blob(easy, CURLOPT_SSLKEY_BLOB, key, key_size + 1);
 	return result;

@@ -7,11 +7,12 @@ array under it, and a thread that reads the old one crashes. Ours reads the envi
 no call that reads it again.
 """
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.harness import Build, Result, ShimProcess, ShimRunner, counts, expect
-from tests.hazards.isolation import by_point, expect_clean, library, preload_beside, target
+from tests.hazards.isolation import by_point, evenly, expect_clean, library, preload_beside, target
 from tests.kube.cluster import Cluster
 from tests.kube.double_cluster import DoubleCluster
 
@@ -60,6 +61,39 @@ def test_our_thread_reads_none_of_it(cluster: DoubleCluster, run_shim: ShimRunne
     env = cluster.env("web", LD_PRELOAD=preload, TZ="Europe/Berlin", https_proxy="http://127.0.0.1:1/", K8SLB_RETRY_DELAY="1")
 
     follow(cluster, run_shim.start([build.programs / "environment_storm", *web.arguments, "clear", 600], env=env), 2)
+
+
+def test_what_tls_libraries_and_http_clients_read_is_ignored(
+    cluster: DoubleCluster, run_shim: ShimRunner, build: Build, tmp_path: Path
+) -> None:
+    """The program's file for TLS secrets, its CAs, its OpenSSL settings, its proxies, its .netrc."""
+    web = target(cluster)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / ".netrc").write_text("default login somebody password else\n")
+    (theirs / "openssl.cnf").write_text("openssl_conf = nonsense\n")
+    (theirs / "ca.crt").write_text("no certificate\n")
+    proxy = {name: "http://127.0.0.1:1/" for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
+    files = {
+        "SSLKEYLOGFILE": f"{theirs}/keys",
+        "OPENSSL_CONF": f"{theirs}/openssl.cnf",
+        "SSL_CERT_FILE": f"{theirs}/ca.crt",
+        "SSL_CERT_DIR": str(theirs),
+        "CURL_CA_BUNDLE": f"{theirs}/ca.crt",
+        "OPENSSL_ia32cap": "0:0",
+        "NETRC": f"{theirs}/.netrc",
+        "HOME": str(theirs),
+    }
+    trace = tmp_path / "trace"
+    preload = ["-E", f"LD_PRELOAD={build.preload()}"]
+    command = ["strace", "-f", "-qq", "-e", "trace=file", "-o", trace, *preload, build.programs / "lifetime", *web.arguments, "main"]
+
+    result = run_shim(command, env=cluster.env("web", **proxy, **files), preload=False)
+
+    expect_clean(result)
+    expect(by_point(result), {"main": evenly(web.pods)}, result)
+    touched = [line for line in trace.read_text().splitlines() if str(theirs) in line and "execve(" not in line]
+    expect((touched, sorted(path.name for path in theirs.iterdir())), ([], [".netrc", "ca.crt", "openssl.cnf"]))
 
 
 def test_the_trap_works(run_shim: ShimRunner, build: Build) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.clusters("double")
 THREADS = 4
 FORKS = 5  # of each thread
 
-# The engine's calls in their order. getrandom: inside of curl's and Mbed TLS's global init, with curl's lock held.
+# The engine's calls in their order. getrandom: inside of curl's global init, with its lock held, or of a handshake.
 PAUSES = (
     "pthread_create", "prctl", "getrandom", "eventfd", "open", "socket", "send", "recv", "poll",
 )
