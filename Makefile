@@ -151,6 +151,7 @@ SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/unit/
 
 SHIM := $(BUILD)/libk8slb.so
 CLI := $(BUILD)/k8slb
+SBOM := $(BUILD)/k8slb.spdx.json
 ENDPOINTS_SONAME := libk8slb-endpoints.so.$(SOVERSION)
 ENDPOINTS_FILE := libk8slb-endpoints.so.$(VERSION)
 ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
@@ -206,7 +207,7 @@ INSTALLED := $(SHIM) $(CLI) $(ENDPOINTS) $(ENDPOINTS_ARCHIVE)
 MAKEFLAGS += --no-builtin-rules
 
 # Another machine's libcurl and cJSON are not here to link the endpoints library against.
-all: $(SHIM) $(CLI) $(if $(CROSS),,lib) ## build the preload library, the k8slb command and the endpoints library (default)
+all: $(SHIM) $(CLI) $(SBOM) $(if $(CROSS),,lib) ## build the preload library, the k8slb command and the endpoints library (default)
 
 lib: $(ENDPOINTS) $(ENDPOINTS_ARCHIVE) ## build the endpoints library for C programs
 
@@ -326,6 +327,9 @@ SANITIZED_TESTS := tests/preload tests/failover tests/agent \
 pytest-sanitized: $(SHIM) $(CLI) programs
 	@$(call run_pytest,$(SANITIZED_TESTS) --cluster=double -m 'not unsanitized')
 
+audit: ## the static parts and what has been published since (exit code: whether there is something)
+	@scripts/audit
+
 fuzz: ## run every fuzzer for FUZZ_SECONDS (needs clang)
 	@command -v clang > /dev/null || { echo "fuzz: clang is needed (scripts/setup test)" >&2; exit 1; }
 	@$(MAKE) CC=clang BUILD=$(BUILD)-fuzz SANITIZE=fuzzer-no-link,address,undefined run-fuzzers
@@ -372,7 +376,7 @@ clean: ## remove the build folders (the cache stays)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-.PHONY: all lib examples programs check unit structure documents commits test tests-that-wait tests-that-compute \
+.PHONY: all lib examples programs audit check unit structure documents commits test tests-that-wait tests-that-compute \
 	sanitized-builds sanitized-build soak demo bench test-asan test-tsan test-valgrind test-clang test-libcs \
 	libcs-programs hazards hazards-touched pytest pytest-all pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
@@ -402,6 +406,10 @@ VENV = $(eval VENV := $$(shell scripts/setup venv-path))$(VENV)
 $(THIRD_PARTY):
 	$(Q)CC='$(CC)' AR='$(AR)' NM='$(NM)' OBJCOPY='$(OBJCOPY)' OBJDUMP='$(OBJDUMP)' \
 		THIRD_PARTY_SRC='$(THIRD_PARTY_SRC)' third_party/build $@
+
+$(SBOM): scripts/audit third_party/parts third_party/Cargo.lock $(BUILD)/flags
+	$(call say,SPDX)
+	$(Q)scripts/audit --spdx $(VERSION) $@
 
 # Objects depend on how they are made: another compiler or other flags rebuild them.
 $(BUILD)/flags: FORCE
