@@ -31,17 +31,18 @@ def test_no_file_may_grow(cluster: DoubleCluster, run_shim: ShimRunner, build: B
     expect(sorted(answers.values()), [0, 0, 9] if affinity == "ClientIP" else [3, 3, 3], result)
 
 
-# How much of a CPU the process takes within a second in which it does nothing itself.
+# The part of a second, in which it does nothing itself, that the process runs or waits for a CPU. On a busy machine a thread
+# that spins runs little, and waits all the more.
 IDLE = """
 import os, resource, socket, sys, time
 socket.socket().connect_ex((sys.argv[1], 80))
+tasks = [open(f"/proc/self/task/{task}/schedstat") for task in os.listdir("/proc/self/task")]
 resource.setrlimit(resource.RLIMIT_NOFILE, (1, 1))
-def used():
-    times = os.times()
-    return times.user + times.system
-before = used()
+def busy():
+    return sum(sum(map(int, task.seek(0) or task.read().split()[:2])) for task in tasks) / 1e9
+before, began = busy(), time.monotonic()
 time.sleep(1)
-print(used() - before)
+print((busy() - before) / (time.monotonic() - began))
 """
 
 
@@ -60,4 +61,4 @@ def test_no_descriptor_may_be_opened(cluster: DoubleCluster, run_shim: ShimRunne
     result = run_shim(python(IDLE, service.vip), env=cluster.env("web", **extra))
 
     expect(result.returncode, 0, result)
-    assert float(result.stdout) < 0.3, result
+    assert float(result.stdout) < 0.5, result
