@@ -58,21 +58,15 @@ int agent_help(void)
 	return cli_finish_output(COMMAND);
 }
 
-static int wrong(const char *what, const char *value, const char *expected)
-{
-	cli_error(COMMAND, "%s \"%s\": expected %s", what, value, expected);
-	return -EINVAL;
-}
-
 static int parse_table(const char *value, struct agent_options *options)
 {
 	const char *name = strrchr(value, '/');
 
 	options->table = value;
 	if (!value_absolute_path(value) || !name[1])
-		return wrong("--table", value, "an absolute path");
+		return cli_wrong(COMMAND, "--table", value, "an absolute path");
 	if (strlen(value) + LONGEST_SUFFIX >= HANDOVER_PATH_SIZE)
-		return wrong("--table", value, "at most 103 bytes");
+		return cli_wrong(COMMAND, "--table", value, "at most 103 bytes");
 	return 0;
 }
 
@@ -82,7 +76,7 @@ static int parse_mode(const char *value, struct agent_options *options)
 
 	if (!length || length > 4 || strspn(value, "01234567") != length ||
 	    strtoul(value, NULL, 8) > 0777)
-		return wrong("--mode", value, "an octal number up to 0777");
+		return cli_wrong(COMMAND, "--mode", value, "an octal number up to 0777");
 	options->mode = (unsigned)strtoul(value, NULL, 8);
 	return 0;
 }
@@ -92,7 +86,7 @@ static int parse_log(const char *value, struct agent_options *options)
 	int choice = value_choice(value, config_setting("K8SLB_LOG")->choices);
 
 	if (choice < 0)
-		return wrong("--log", value, "off, error, info or debug");
+		return cli_wrong(COMMAND, "--log", value, "off, error, info or debug");
 	options->log_level = (enum log_level)choice;
 	return 0;
 }
@@ -110,7 +104,7 @@ static int parse_option(int option, struct agent_options *options)
 		return parse_table(optarg, options);
 	case 's':
 		*given_setting(&options->settings, "K8SLB_SERVICES") = optarg;
-		return *optarg ? 0 : wrong("--services", optarg, "a list of Services");
+		return *optarg ? 0 : cli_wrong(COMMAND, "--services", optarg, "a list of Services");
 	case OPTION_ALL:
 		*given_setting(&options->settings, "K8SLB_SERVICES") = "*/*";
 		return 0;

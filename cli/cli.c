@@ -17,6 +17,12 @@ void cli_error(const char *command, const char *format, ...)
 	fprintf(stderr, "k8slb%s%s: %s\n", *command ? " " : "", command, text);
 }
 
+int cli_wrong(const char *command, const char *option, const char *value, const char *expected)
+{
+	cli_error(command, "%s \"%s\": expected %s", option, value, expected);
+	return -EINVAL;
+}
+
 static void write_line(void *ctx, enum log_level level, const char *line)
 {
 	const char *const *command = ctx;

@@ -14,6 +14,10 @@ enum cli_status {
 /* One line on standard error: "k8slb COMMAND: ..."; @command "" for k8slb itself. */
 void cli_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Says by cli_error() that @option has the @value that is not what is @expected. Returns -EINVAL.
+ */
+int cli_wrong(const char *command, const char *option, const char *value, const char *expected);
+
 /* Writes its messages by cli_error(); @command is kept. */
 struct logger cli_logger(const char *command);
 

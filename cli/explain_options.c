@@ -38,16 +38,12 @@ int explain_help(void)
 	return cli_finish_output(COMMAND);
 }
 
-static int wrong(const char *what, const char *value, const char *expected)
-{
-	cli_error(COMMAND, "%s \"%s\": expected %s", what, value, expected);
-	return -EINVAL;
-}
-
 static int parse_location(const char *option, const char *value, size_t longest,
 			  const char *expected)
 {
-	return *value && !value_object_name(value, longest) ? wrong(option, value, expected) : 0;
+	return *value && !value_object_name(value, longest)
+		       ? cli_wrong(COMMAND, option, value, expected)
+		       : 0;
 }
 
 static int parse_option(int option, struct explain_options *options)
@@ -55,7 +51,7 @@ static int parse_option(int option, struct explain_options *options)
 	switch (option) {
 	case 'f':
 		options->from = optarg;
-		return *optarg ? 0 : wrong("--from", optarg, "a file or -");
+		return *optarg ? 0 : cli_wrong(COMMAND, "--from", optarg, "a file or -");
 	case 'n':
 		options->node = optarg;
 		return parse_location("--node", optarg, OBJECT_NAME_SIZE - 1, "the name of a Node");
@@ -66,7 +62,7 @@ static int parse_option(int option, struct explain_options *options)
 		options->json = strcmp(optarg, "json") == 0;
 		return options->json || strcmp(optarg, "text") == 0
 			       ? 0
-			       : wrong("--output", optarg, "text or json");
+			       : cli_wrong(COMMAND, "--output", optarg, "text or json");
 	case 'h':
 		options->help = true;
 		return 0;

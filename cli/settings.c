@@ -94,7 +94,7 @@ int settings_command(int argc, char **argv)
 			print = strcmp(optarg, "markdown") == 0 ? print_markdown : print_text;
 			if (print == print_markdown || strcmp(optarg, "text") == 0)
 				break;
-			cli_error(COMMAND, "--output \"%s\": expected text or markdown", optarg);
+			cli_wrong(COMMAND, "--output", optarg, "text or markdown");
 			return CLI_USAGE;
 		case 'h':
 			return print_help();
