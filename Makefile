@@ -487,7 +487,7 @@ $(BUILD)/failing/libk8slb-unit.a: $(UNIT_LIB) tests/unit/support/failing_memory.
 	@mkdir -p $(@D)
 	$(Q)$(OBJCOPY) --redefine-syms=tests/unit/support/failing_memory.syms $< $@
 
-$(BUILD)/failing/lib%.a: $(THIRD_PARTY)/lib/lib%.a tests/unit/support/failing_memory.syms
+$(BUILD)/failing/lib%.a: $(THIRD_PARTY)/lib/lib%.a tests/unit/support/failing_memory.syms $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(OBJCOPY) --redefine-syms=tests/unit/support/failing_memory.syms $< $@
 
