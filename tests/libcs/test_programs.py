@@ -32,6 +32,11 @@ PROGRAMS: Dict[str, Callable[[str, int], List[str]]] = {
 BY = {"address": lambda service: service.vip, "name": lambda service: f"{service.name}.{service.namespace}.svc"}
 
 
+def leave_table(place: Place, cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """As after a program that has just ended: see tests/programs/common.py."""
+    place.run(run_shim, ["getent", "ahosts", "web"], cluster.env("web"))
+
+
 def pods_named(text: str) -> "Counter[str]":
     return Counter(re.findall(r"web-\d", text))
 
@@ -47,6 +52,7 @@ def test_a_release_has_the_libc_that_it_is_here_for(place: Place, run_shim: Shim
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_of_a_release(place: Place, cluster: DoubleCluster, run_shim: ShimRunner, program: str, by: str) -> None:
     service, pods = web(cluster)
+    leave_table(place, cluster, run_shim)
 
     result = place.run(run_shim, PROGRAMS[program](BY[by](service), service.port), cluster.env("web"))
 
@@ -59,6 +65,7 @@ def test_a_program_of_a_release(place: Place, cluster: DoubleCluster, run_shim: 
 def test_netcat_of_a_release(place: Place, cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     service, pods = web(cluster)
     command = ["sh", "-c", 'echo WHO | nc -N -w 5 "$0" "$1"', service.vip, service.port]
+    leave_table(place, cluster, run_shim)
 
     result = place.run(run_shim, command, cluster.env("web"))
 
