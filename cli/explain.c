@@ -26,7 +26,9 @@ struct explanation {
 	struct world world;
 	struct select_location location;
 	struct location own; /* behind @location where it is this Pod's */
-	bool inferred;
+	/* How it is known. */
+	const char *node_evidence;
+	const char *zone_evidence;
 };
 
 static int parse_asked(struct explanation *e)
@@ -81,9 +83,9 @@ static void find_own_location(struct explanation *e)
 	location_init(&e->own, &e->location);
 	for (unsigned i = 0; i < e->world.count; i++)
 		location_observe(&e->own, &e->world.services[i]);
-	e->inferred = strcmp(e->own.where.node, e->location.node) != 0 ||
-		      strcmp(e->own.where.zone, e->location.zone) != 0;
 	e->location = e->own.where;
+	e->node_evidence = e->own.node_evidence;
+	e->zone_evidence = e->own.zone_evidence;
 }
 
 static void find_location(struct explanation *e)
@@ -92,6 +94,7 @@ static void find_location(struct explanation *e)
 
 	e->location.node = e->config.node;
 	e->location.zone = e->config.zone;
+	e->node_evidence = e->zone_evidence = "";
 	if (!options->from && !options->node && !options->zone) {
 		find_own_location(e);
 		return;
@@ -102,7 +105,7 @@ static void find_location(struct explanation *e)
 
 		if (zone) {
 			e->location.zone = zone;
-			e->inferred = true;
+			e->zone_evidence = "all endpoints on this node have it";
 		}
 	}
 }
@@ -209,7 +212,7 @@ static int tell(const struct explanation *e)
 	if (e->options.json)
 		explain_json_begin();
 	else
-		explain_text_begin(&e->location, e->inferred);
+		explain_text_begin(&e->location, e->node_evidence, e->zone_evidence);
 	for (unsigned i = 0; rc == 0 && i < e->world.count; i++) {
 		if (is_asked_for(e, &e->world.services[i]))
 			rc = tell_service(e, &e->world.services[i], &told);

@@ -48,8 +48,9 @@ void explain_json_begin(void);
 void explain_json(const struct explained *explained);
 void explain_json_end(void);
 
-/* @inferred: the location, or the zone alone, was found out from endpoints. */
-void explain_text_begin(const struct select_location *location, bool inferred);
+/* With how each is known; "": it was said. */
+void explain_text_begin(const struct select_location *location, const char *node_evidence,
+			const char *zone_evidence);
 int explain_text(const struct explained *explained);
 
 /* For a Service of which nothing else can be told. */

@@ -10,14 +10,24 @@ static const char *yes_no(bool yes)
 	return yes ? "yes" : "no";
 }
 
-void explain_text_begin(const struct select_location *location, bool inferred)
+/* What, and by what it is known. */
+static void print_known(const char *what, const char *name, const char *evidence)
+{
+	printf("%s %s", what, name[0] ? name : "not known");
+	if (name[0] && evidence[0])
+		printf(" (%s)", evidence);
+}
+
+void explain_text_begin(const struct select_location *location, const char *node_evidence,
+			const char *zone_evidence)
 {
 	if (!location->node[0] && !location->zone[0]) {
 		printf("Here: neither node nor zone is known (--node, --zone)\n");
 		return;
 	}
-	printf("Here: node %s, zone %s%s\n", location->node[0] ? location->node : "not known",
-	       location->zone[0] ? location->zone : "not known", inferred ? " (inferred)" : "");
+	print_known("Here: node", location->node, node_evidence);
+	print_known(", zone", location->zone, zone_evidence);
+	putchar('\n');
 }
 
 void explain_text_skipped(const struct service *service)

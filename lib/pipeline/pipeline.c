@@ -85,6 +85,17 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 	return rc < 0 && rc != -E2BIG ? rc : 0;
 }
 
+static void log_location(const struct pipeline *pipeline)
+{
+	const struct location *location = &pipeline->location;
+
+	log_info(&pipeline->logger, "this is node \"%s\" (%s), zone \"%s\" (%s)", location->node,
+		 location->node[0]     ? location->node_evidence
+		 : location->ambiguous ? "two were proved"
+				       : "unknown",
+		 location->zone, location->zone[0] ? location->zone_evidence : "unknown");
+}
+
 static void put_changed(struct pipeline *pipeline)
 {
 	const struct source_ops *ops = pipeline->source->ops;
@@ -94,8 +105,7 @@ static void put_changed(struct pipeline *pipeline)
 		int rc;
 
 		if (location_observe(&pipeline->location, &state)) {
-			log_info(&pipeline->logger, "this is node \"%s\", zone \"%s\"",
-				 pipeline->location.node, pipeline->location.zone);
+			log_location(pipeline);
 			ops->touch_all(pipeline->source);
 		}
 		rc = put_service(pipeline, &state);
@@ -227,6 +237,8 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->refs = options->sync.refs;
 	pipeline->ref_count = options->sync.ref_count;
 	location_init(&pipeline->location, &options->location);
+	if (pipeline->location.node[0] || pipeline->location.zone[0])
+		log_location(pipeline);
 	pipeline->max_age_s = options->max_age_s;
 	pipeline->lists_due_ms = clock_monotonic_ms() + options->sync.start_delay_ms;
 	pipeline->may_publish = options->may_publish;

@@ -72,7 +72,7 @@ def test_text(build: Build) -> None:
     expect(
         text_of(build, DUMP, "shop/web", "--node", "n1").splitlines(),
         [
-            "Here: node n1, zone z1 (inferred)",
+            "Here: node n1, zone z1 (all endpoints on this node have it)",
             "",
             "shop/web:http  80/TCP  VIP 10.96.0.1, policy Cluster, affinity ClientIP 600 s, topology none: no hints",
             "  USE   ADDRESS           POD         NODE  ZONE  READY  SERVING  TERMINATING  REASON",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """k8slb explain, asking an API server: what it may read, what stands in for what it may not, and where it runs."""
 import json
+import socket
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence
 
@@ -88,12 +89,13 @@ def test_endpoints_where_slices_may_not_be_read(cluster: Any, build: Build, tmp_
 
 @pytest.mark.clusters("real")
 def test_the_place_is_found_as_the_library_finds_it(cluster: Cluster, build: Build) -> None:
-    """This network has the addresses of all pods: with those of one node only, it is that node's."""
+    """This network has the addresses of all pods: the host's name says which one is here."""
     service = cluster.create_service("web")
-    pod = cluster.add_pod("a", {"app": "web"}, node="n2")
+    pod = cluster.add_pod(socket.gethostname(), {"app": "web"}, node="n2")
     cluster.wait_endpoints(service, {pod.endpoint})
     here = [
         run_cli(build, "explain", *arguments, "web", env=cluster.env("unused", **settings)).stdout.splitlines()[0]
         for arguments, settings in (([], {}), ([], {"K8SLB_NODE": "n1"}), (["--node", ""], {}))
     ]
-    expect(here, ["Here: node n2, zone z2 (inferred)", "Here: node n1, zone not known", "Here: neither node nor zone is known (--node, --zone)"])
+    found = f"node n2 (endpoint {pod.ip} is Pod default/{pod.name}, this one by its name), zone z2 (endpoint {pod.ip} on this node has it)"
+    expect(here, [f"Here: {found}", "Here: node n1 (as set), zone not known", "Here: neither node nor zone is known (--node, --zone)"])
