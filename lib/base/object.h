@@ -13,8 +13,6 @@
 
 /* A DNS subdomain is at most 253 bytes: names of EndpointSlices, Nodes and Pods. */
 #define OBJECT_NAME_SIZE 254
-/* resourceVersion is an opaque string to compare and send back; a uint64 in practice. */
-#define RESOURCE_VERSION_SIZE 64
 
 enum object_kind {
 	OBJECT_SERVICE,	       /* v1 Service */
@@ -94,7 +92,6 @@ struct object {
 	enum object_kind kind;
 	char namespace[DNS_LABEL_SIZE];
 	char name[OBJECT_NAME_SIZE];
-	char resource_version[RESOURCE_VERSION_SIZE];
 	bool truncated;		 /* an Endpoints that lists only the first 1 000 of its addresses */
 	struct service *service; /* OBJECT_SERVICE, else NULL */
 	struct endpoint_slice *slices; /* one of an EndpointSlice, any number of an Endpoints */

@@ -2,6 +2,7 @@
 #include "kube/json.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kube/json_metadata.h"
@@ -120,13 +121,14 @@ static void read_event(struct json_decoder *decoder, const cJSON *root, struct w
 	case WATCH_BOOKMARK:
 		json_check_kind(decoder, object, "");
 		event->object.kind = decoder->kind;
-		json_get_resource_version(decoder, json_get_object(decoder, object, "metadata"),
-					  event->object.resource_version);
-		json_need_resource_version(decoder, event->object.resource_version);
+		event->resource_version = json_copy_resource_version(
+			decoder, json_get_object(decoder, object, "metadata"));
 		break;
 	default:
 		read_object(decoder, object, &event->object);
-		json_need_resource_version(decoder, event->object.resource_version);
+		if (decoder->rc == 0)
+			event->resource_version = json_copy_resource_version(
+				decoder, json_get_object(decoder, object, "metadata"));
 	}
 }
 
@@ -144,12 +146,20 @@ int json_decode_watch_event(enum object_kind kind, const char *text, size_t size
 	cJSON_Delete(root);
 	if (decoder.rc < 0) {
 		object_clear(&event.object);
+		free(event.resource_version);
 		return decoder.rc;
 	}
 	*ret_event = event;
 	if (ret_gaps)
 		*ret_gaps = decoder.gaps;
 	return 0;
+}
+
+void list_envelope_free(struct list_envelope *envelope)
+{
+	free(envelope->resource_version);
+	free(envelope->continue_token);
+	*envelope = (struct list_envelope){.continue_token = NULL};
 }
 
 int json_decode_list_envelope(enum object_kind kind, const char *text, size_t size,
@@ -165,8 +175,7 @@ int json_decode_list_envelope(enum object_kind kind, const char *text, size_t si
 		return decoder.rc;
 	json_check_kind(&decoder, root, "List");
 	metadata = json_get_object(&decoder, root, "metadata");
-	json_get_resource_version(&decoder, metadata, envelope.resource_version);
-	json_need_resource_version(&decoder, envelope.resource_version);
+	envelope.resource_version = json_copy_resource_version(&decoder, metadata);
 	token = json_get_text(&decoder, metadata, "metadata.continue");
 	if (*token && decoder.rc == 0) {
 		envelope.continue_token = strdup(token);
@@ -176,6 +185,8 @@ int json_decode_list_envelope(enum object_kind kind, const char *text, size_t si
 	cJSON_Delete(root);
 	if (decoder.rc == 0)
 		*ret_envelope = envelope;
+	else
+		list_envelope_free(&envelope);
 	return decoder.rc;
 }
 

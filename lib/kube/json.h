@@ -25,14 +25,13 @@ struct json_gaps {
 };
 
 /*
- * One object of @kind. Checked: metadata.name and namespace are legal names. resourceVersion may be
- * absent (""): only who watches on needs it. Ports that are no integer of 1..65535, with an unknown
- * protocol or an illegal name, addresses that do not parse or belong to the wrong family, and what
- * is beyond a limit of base/limits.h, cost only themselves (@ret_gaps, which may be NULL). An
- * EndpointSlice of an address type that is neither IPv4 nor IPv6 has no endpoints and counts as
- * fqdn. Endpoints make one slice of each subset and family; their service_name is the object's
- * name, "" when that has dots. "kind" and "apiVersion" may be missing (items of a list have none);
- * when there, kind must be @kind's.
+ * One object of @kind. Checked: metadata.name and namespace are legal names. Ports that are no
+ * integer of 1..65535, with an unknown protocol or an illegal name, addresses that do not parse or
+ * belong to the wrong family, and what is beyond a limit of base/limits.h, cost only themselves
+ * (@ret_gaps, which may be NULL). An EndpointSlice of an address type that is neither IPv4 nor IPv6
+ * has no endpoints and counts as fqdn. Endpoints make one slice of each subset and family; their
+ * service_name is the object's name, "" when that has dots. "kind" and "apiVersion" may be missing
+ * (items of a list have none); when there, kind must be @kind's.
  */
 int json_decode_object(enum object_kind kind, const char *text, size_t size,
 		       struct object *ret_object, struct json_gaps *ret_gaps, char *error,
@@ -58,7 +57,7 @@ enum watch_event_type {
 	WATCH_ADDED,
 	WATCH_MODIFIED,
 	WATCH_DELETED,
-	WATCH_BOOKMARK, /* only object.resource_version is set, object.kind is the kind asked for */
+	WATCH_BOOKMARK, /* only resource_version is set, and object.kind, the kind asked for */
 	WATCH_ERROR,	/* status is set */
 	WATCH_UNKNOWN,	/* a type of the future: to be ignored */
 };
@@ -66,6 +65,9 @@ enum watch_event_type {
 struct watch_event {
 	enum watch_event_type type;
 	struct object object; /* the caller's: object_clear() */
+	/* metadata.resourceVersion of the object, opaque and of any length, never ""; the caller's
+	 * to free(). NULL for the last two types. */
+	char *resource_version;
 	struct kube_status status;
 };
 
@@ -75,9 +77,12 @@ int json_decode_watch_event(enum object_kind kind, const char *text, size_t size
 
 /* What stands beside the items of a list. */
 struct list_envelope {
-	char resource_version[RESOURCE_VERSION_SIZE];
-	char *continue_token; /* NULL on the last page; the caller's to free() */
+	char *resource_version; /* never NULL or "" */
+	char *continue_token;	/* NULL on the last page */
 };
+
+/* Frees both. Takes a zeroed struct. */
+void list_envelope_free(struct list_envelope *envelope);
 
 /* @kind's list kind ("ServiceList") is checked when "kind" is there. */
 int json_decode_list_envelope(enum object_kind kind, const char *text, size_t size,

@@ -20,27 +20,23 @@ void json_get_name(struct json_decoder *decoder, const cJSON *metadata, const ch
 	json_bad(decoder, "%s \"%s\" is not a legal name", field, quote);
 }
 
-void json_get_resource_version(struct json_decoder *decoder, const cJSON *metadata,
-			       char copy[RESOURCE_VERSION_SIZE])
+char *json_copy_resource_version(struct json_decoder *decoder, const cJSON *metadata)
 {
 	const char *text = json_get_text(decoder, metadata, "metadata.resourceVersion");
-	size_t length = strlen(text);
+	char *copy;
 
-	if (length >= RESOURCE_VERSION_SIZE) {
-		json_bad(decoder, "metadata.resourceVersion is too long");
-		return;
-	}
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] < 0x21 || text[i] > 0x7e)
+	if (!*text)
+		json_bad(decoder, "metadata.resourceVersion is missing");
+	for (const char *c = text; *c; c++) {
+		if (*c < 0x21 || *c > 0x7e)
 			json_bad(decoder, "metadata.resourceVersion has an illegal character");
 	}
-	memcpy(copy, text, length + 1);
-}
-
-void json_need_resource_version(struct json_decoder *decoder, const char *version)
-{
-	if (!*version)
-		json_bad(decoder, "metadata.resourceVersion is missing");
+	if (decoder->rc < 0)
+		return NULL;
+	copy = strdup(text);
+	if (!copy)
+		json_no_memory(decoder);
+	return copy;
 }
 
 void json_check_kind(struct json_decoder *decoder, const cJSON *root, const char *suffix)
@@ -69,7 +65,6 @@ const cJSON *json_read_metadata(struct json_decoder *decoder, const cJSON *root,
 		      object->name, sizeof(object->name));
 	snprintf(decoder->where, sizeof(decoder->where),
 		 "%s %s/%s: ", object_kind_name(decoder->kind), object->namespace, object->name);
-	json_get_resource_version(decoder, metadata, object->resource_version);
 	return metadata;
 }
 

@@ -10,17 +10,15 @@
 void json_get_name(struct json_decoder *decoder, const cJSON *metadata, const char *field,
 		   bool (*valid)(const char *), char *copy, size_t size);
 
-/* Opaque, but it goes into a URL and into messages. "" when it is absent. */
-void json_get_resource_version(struct json_decoder *decoder, const cJSON *metadata,
-			       char copy[RESOURCE_VERSION_SIZE]);
-
-/* For those to watch on from: "" is an error. */
-void json_need_resource_version(struct json_decoder *decoder, const char *version);
+/* metadata.resourceVersion, to watch on from: opaque and of any length, but it goes into messages,
+ * so that other than printable ASCII is an error; "" too. NULL then; else the caller's to free().
+ */
+char *json_copy_resource_version(struct json_decoder *decoder, const cJSON *metadata);
 
 /* "kind" may be missing; when there, it must be the decoder's with @suffix ("" or "List"). */
 void json_check_kind(struct json_decoder *decoder, const cJSON *root, const char *suffix);
 
-/* Checks the kind, fills the names and the version of @object; returns metadata. */
+/* Checks the kind, fills the names of @object; returns metadata. */
 const cJSON *json_read_metadata(struct json_decoder *decoder, const cJSON *root,
 				struct object *object);
 

@@ -213,7 +213,7 @@ static bool is_lower_version(const char *version, const char *than)
 
 static void probe_complete(struct reflector *r, const char *version)
 {
-	if (!is_lower_version(version, r->resource_version)) {
+	if (!r->resource_version || !is_lower_version(version, r->resource_version)) {
 		start_watch(r);
 		return;
 	}
@@ -222,10 +222,11 @@ static void probe_complete(struct reflector *r, const char *version)
 	start_list(r, REFLECTOR_LIST_QUORUM);
 }
 
-/* The last page is in. */
-static void list_complete(struct reflector *r, const char *version)
+/* The last page is in. Takes @version over. */
+static void list_complete(struct reflector *r, char *version)
 {
-	snprintf(r->resource_version, sizeof(r->resource_version), "%s", version);
+	free(r->resource_version);
+	r->resource_version = version;
 	r->sink.replace_commit(r->sink.ctx);
 	r->retried_at_once = false;
 	r->synced = true;
@@ -238,7 +239,7 @@ static void list_complete(struct reflector *r, const char *version)
 static void page_complete(struct reflector *r)
 {
 	bool is_empty = r->stream.objects == 0;
-	struct list_envelope envelope = {{0}, NULL};
+	struct list_envelope envelope = {.continue_token = NULL};
 	const char *text = NULL;
 	size_t size = 0;
 	char problem[160];
@@ -255,22 +256,24 @@ static void page_complete(struct reflector *r)
 	}
 	token = envelope.continue_token;
 	if (r->request == REFLECTOR_PROBE) {
-		free(token);
 		probe_complete(r, envelope.resource_version);
+		list_envelope_free(&envelope);
 		return;
 	}
 	if (token && (is_empty || (r->continue_token && strcmp(r->continue_token, token) == 0))) {
 		/* Else a broken server would be asked for page after page for ever. */
-		free(token);
+		list_envelope_free(&envelope);
 		list_failed(r, "a page of the list leads nowhere");
 		return;
 	}
 	free(r->continue_token);
 	r->continue_token = token;
-	if (token)
+	if (token) {
+		free(envelope.resource_version);
 		start_list(r, r->request);
-	else
+	} else {
 		list_complete(r, envelope.resource_version);
+	}
 }
 
 static void watch_refused(struct reflector *r)
@@ -467,6 +470,8 @@ void reflector_stop(struct reflector *r)
 	buffer_free(&r->error_body);
 	free(r->collection_path);
 	free(r->selector);
+	free(r->resource_version);
 	r->collection_path = NULL;
 	r->selector = NULL;
+	r->resource_version = NULL;
 }

@@ -146,9 +146,9 @@ struct reflector {
 	uint32_t list_items;  /* of all its pages so far */
 	uint64_t list_bytes;
 	uint64_t watch_bytes;
-	uint32_t watch_events;			      /* that were applied */
-	char resource_version[RESOURCE_VERSION_SIZE]; /* all up to this one was taken in */
-	int status;				      /* of the answer; 0: none yet */
+	uint32_t watch_events;	/* that were applied */
+	char *resource_version; /* all up to this one was taken in; NULL: nothing yet */
+	int status;		/* of the answer; 0: none yet */
 	long retry_after_s;
 	struct json_stream stream;
 	struct buffer error_body;

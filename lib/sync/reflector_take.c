@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -75,7 +76,7 @@ static int take_event(void *ctx, const char *text, size_t size)
 	case WATCH_MODIFIED:
 		log_debug(&r->logger, "%s %s/%s changed, resourceVersion %s",
 			  object_kind_name(r->kind), event.object.namespace, event.object.name,
-			  event.object.resource_version);
+			  event.resource_version);
 		gaps_log(&r->told, &r->logger, &event.object, &gaps);
 		rc = r->sink.upsert(r->sink.ctx, &event.object);
 		break;
@@ -98,10 +99,12 @@ static int take_event(void *ctx, const char *text, size_t size)
 	/* The version moves only past what was applied: a lost event would be lost for good. */
 	if (rc == 0) {
 		r->watch_events++;
-		memcpy(r->resource_version, event.object.resource_version,
-		       sizeof(r->resource_version));
+		free(r->resource_version);
+		r->resource_version = event.resource_version;
+		event.resource_version = NULL;
 	}
 	object_clear(&event.object);
+	free(event.resource_version);
 	return rc;
 }
 

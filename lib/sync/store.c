@@ -159,8 +159,7 @@ static void drop_stored(struct store_scope *scope, struct stored_object *stored)
 	free(stored);
 }
 
-/* Takes over the content of @object, which is empty then but for its version: the reflector still
- * wants to know how far it has come. */
+/* Takes over the content of @object, which is empty then. */
 static int stage(struct store_scope *scope, struct object *object,
 		 struct stored_object **ret_stored)
 {
@@ -179,7 +178,6 @@ static int stage(struct store_scope *scope, struct object *object,
 	stored->next = next;
 	amount_add(&scope->staged, next);
 	memset(object, 0, sizeof(*object));
-	memcpy(object->resource_version, next->resource_version, sizeof(object->resource_version));
 	*ret_stored = stored;
 	return 0;
 }

@@ -35,7 +35,35 @@ static void test_events_carry_the_object(void **state)
 		assert_int_equal(event.type, i);
 		assert_string_equal(event.object.name, "web");
 		object_clear(&event.object);
+		free(event.resource_version);
 	}
+}
+
+/* It is opaque (API conventions, "Concurrency Control and Consistency"). */
+static void test_a_resource_version_has_any_length(void **state)
+{
+	static char version[20001], text[20200];
+	struct list_envelope envelope;
+	struct watch_event event;
+
+	(void)state;
+	memset(version, 'v', sizeof(version) - 1);
+	snprintf(text, sizeof(text),
+		 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"namespace\":\"demo\",\"name\":"
+		 "\"a\","
+		 "\"resourceVersion\":\"%s\"},\"spec\":{}}}",
+		 version);
+	assert_int_equal(decode_event(text, &event), 0);
+	assert_string_equal(event.resource_version, version);
+	object_clear(&event.object);
+	free(event.resource_version);
+	snprintf(text, sizeof(text), "{\"metadata\":{\"resourceVersion\":\"%s\"},\"items\":[]}",
+		 version);
+	assert_int_equal(json_decode_list_envelope(OBJECT_SERVICE, text, strlen(text), &envelope,
+						   error, sizeof(error)),
+			 0);
+	assert_string_equal(envelope.resource_version, version);
+	list_envelope_free(&envelope);
 }
 
 static void test_a_bookmark_carries_only_the_version(void **state)
@@ -49,8 +77,9 @@ static void test_a_bookmark_carries_only_the_version(void **state)
 			 0);
 	assert_int_equal(event.type, WATCH_BOOKMARK);
 	assert_int_equal(event.object.kind, OBJECT_SERVICE);
-	assert_string_equal(event.object.resource_version, "9");
+	assert_string_equal(event.resource_version, "9");
 	assert_null(event.object.service);
+	free(event.resource_version);
 }
 
 static void test_an_error_event_carries_the_status(void **state)
@@ -161,7 +190,7 @@ static void test_a_list_envelope_has_version_and_continue_token(void **state)
 		0);
 	assert_string_equal(envelope.resource_version, "9");
 	assert_string_equal(envelope.continue_token, "abc");
-	free(envelope.continue_token);
+	list_envelope_free(&envelope);
 	assert_int_equal(
 		decode_envelope("{\"metadata\":{\"resourceVersion\":\"9\",\"continue\":\"\"}}",
 				&envelope),
@@ -212,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_events_carry_the_object),
+		cmocka_unit_test(test_a_resource_version_has_any_length),
 		cmocka_unit_test(test_a_bookmark_carries_only_the_version),
 		cmocka_unit_test(test_an_error_event_carries_the_status),
 		cmocka_unit_test(test_an_unknown_event_type_is_no_error),

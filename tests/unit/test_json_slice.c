@@ -35,7 +35,6 @@ static void test_every_field_of_a_slice_is_read(void **state)
 	decoded(OBJECT_ENDPOINT_SLICE, full_slice, &object);
 	assert_string_equal(object.namespace, "demo");
 	assert_string_equal(object.name, "web-abc");
-	assert_string_equal(object.resource_version, "1234");
 	assert_int_equal(object.slice_count, 1);
 	slice = object.slices;
 	assert_string_equal(slice->service_name, "web");
@@ -329,29 +328,6 @@ static void test_illegal_names_are_refused(void **state)
 	}
 }
 
-static void test_a_resource_version_is_bounded(void **state)
-{
-	char version[65], text[256];
-	struct object object;
-
-	(void)state;
-	decoded(OBJECT_SERVICE,
-		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\"},\"spec\":{}}", &object);
-	assert_string_equal(object.resource_version, "");
-	object_clear(&object);
-	memset(version, '1', 64);
-	version[64] = '\0';
-	snprintf(
-		text, sizeof(text),
-		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\",\"resourceVersion\":\"%s\"}}",
-		version);
-	refused(OBJECT_SERVICE, text, "too long");
-	refused(OBJECT_SERVICE,
-		"{\"metadata\":{\"namespace\":\"demo\",\"name\":\"a\",\"resourceVersion\":\"1\\n\"}"
-		"}",
-		"illegal character");
-}
-
 static void test_a_slice_cut_at_any_byte_is_refused(void **state)
 {
 	struct object object;
@@ -419,7 +395,6 @@ int main(void)
 		cmocka_unit_test(test_members_differ_by_case),
 		cmocka_unit_test(test_a_name_of_300_bytes_is_refused),
 		cmocka_unit_test(test_illegal_names_are_refused),
-		cmocka_unit_test(test_a_resource_version_is_bounded),
 		cmocka_unit_test(test_a_slice_cut_at_any_byte_is_refused),
 		cmocka_unit_test(test_an_escaped_nul_does_not_end_a_string),
 		cmocka_unit_test(test_nul_depth_and_garbage_are_refused),

@@ -86,10 +86,12 @@ static void decode_the_rest(void)
 	snprintf(text, sizeof(text), "{\"type\":\"MODIFIED\",\"object\":%s}", slice);
 	rc = json_decode_watch_event(OBJECT_ENDPOINT_SLICE, text, strlen(text), &event, NULL, error,
 				     sizeof(error));
-	if (rc == 0)
+	if (rc == 0) {
 		object_clear(&event.object);
-	else
+		failing_free(event.resource_version);
+	} else {
 		expect_no_memory(rc);
+	}
 
 	snprintf(text, sizeof(text), "{\"kind\":\"Service\",%s", service + 1);
 	rc = json_decode_item(text, strlen(text), &kind, &object, NULL, error, sizeof(error));
@@ -105,7 +107,7 @@ static void decode_the_rest(void)
 				       sizeof(error));
 	if (rc == 0) {
 		assert_string_equal(envelope.continue_token, "next");
-		failing_free(envelope.continue_token);
+		list_envelope_free(&envelope);
 	} else {
 		expect_no_memory(rc);
 	}

@@ -338,22 +338,6 @@ static void test_a_service_may_come_back(void **state)
 	store_free(f.store);
 }
 
-/* The version of an object that was taken over is left with the caller, who watches on from it. */
-static void test_upsert_leaves_the_version(void **state)
-{
-	struct object object;
-	struct fixture f;
-
-	(void)state;
-	setup(&f);
-	decode(text_slice("a", "web", "4711", "10.1.0.1"), &object);
-	assert_int_equal(f.sink.upsert(f.sink.ctx, &object), 0);
-	assert_string_equal(object.resource_version, "4711");
-	assert_null(object.slices);
-	object_clear(&object);
-	store_free(f.store);
-}
-
 /* One Endpoints object with two subsets is two slices of the Service of its name. */
 static void test_endpoints_are_slices(void **state)
 {
@@ -385,7 +369,6 @@ int main(void)
 		cmocka_unit_test(test_only_wanted_objects_are_kept),
 		cmocka_unit_test(test_changes_come_in_order_and_once),
 		cmocka_unit_test(test_a_service_may_come_back),
-		cmocka_unit_test(test_upsert_leaves_the_version),
 		cmocka_unit_test(test_endpoints_are_slices),
 	};
 

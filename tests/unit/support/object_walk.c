@@ -65,8 +65,8 @@ void object_describe(const struct object *object, char *text, size_t size)
 	struct text out = {text, size};
 
 	object_walk(object);
-	say(&out, "%s %s/%s@%s truncated %d\n", object_kind_name(object->kind), object->namespace,
-	    object->name, object->resource_version, object->truncated);
+	say(&out, "%s %s/%s truncated %d\n", object_kind_name(object->kind), object->namespace,
+	    object->name, object->truncated);
 	if (object->service)
 		say_service(&out, object->service);
 	for (unsigned i = 0; i < object->slice_count; i++) {

@@ -43,7 +43,7 @@ static inline size_t object_walk_slice(const struct endpoint_slice *slice)
 
 static inline size_t object_walk(const struct object *object)
 {
-	size_t sum = strlen(object->resource_version);
+	size_t sum = strlen(object->name);
 
 	object_must(dns_label_valid(object->namespace) && object_name_valid(object->name));
 	object_must((object->kind == OBJECT_SERVICE) == (object->service != NULL));

@@ -17,7 +17,7 @@
 struct world {
 	struct fake_io fake;
 	struct reflector reflector;
-	struct buffer told;   /* "begin item:a@5 keep:b commit abort upsert:a@6 remove:a " */
+	struct buffer told;   /* "begin item:a keep:b commit abort upsert:a remove:a " */
 	struct buffer logged; /* lines of level error */
 	int refuse; /* what the sink returns instead of taking an object; 0: it takes it */
 };
