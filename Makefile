@@ -138,7 +138,7 @@ CLI_SOURCES := $(sort $(wildcard cli/*.c)) \
 	$(filter-out lib/base/raw_getaddrinfo.c,$(call stage_sources,$(SHIM_STAGES)))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
 # Of the shim what stands by itself.
-UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c cluster_domain.c)
+UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c resolv_conf.c)
 ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
 
 # Two sets of objects from the same sources: obj/static sees the headers of the static parts,
@@ -182,7 +182,7 @@ CLI_LDFLAGS := -static-libgcc -Wl,--as-needed
 endif
 
 # The C programs that tests/libcs runs on another libc: by the cross compiler, or on musl by its own.
-LIBCS_PROGRAM_NAMES := connect_loop lookup guest
+LIBCS_PROGRAM_NAMES := connect_loop lookup lookups guest
 LIBCS_PROGRAMS := $(addprefix $(BUILD)/tests/$(if $(CROSS),libcs,musl)/,$(LIBCS_PROGRAM_NAMES))
 ARM64 := aarch64-linux-gnu
 

@@ -22,6 +22,9 @@ static bool has_family(const struct service *service, enum ip_family family)
 static bool is_told(const struct service *service, const struct selected_port *port,
 		    const struct service_ref *ref)
 {
+	/* Of a Service with ports the same endpoints are told with each. */
+	if (port->addresses && service->port_count)
+		return false;
 	if (ref && !service_ref_covers_port(ref, port->name, port->port))
 		return false;
 	return port->has_vip || port->endpoint_count || has_family(service, port->family);

@@ -3,7 +3,6 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <strings.h>
 
 #define READ_TRIES 8
 
@@ -89,68 +88,60 @@ bool asked_covers_vip(const struct config *config, const struct table_view *view
 
 /* ---- Names ---- */
 
-/* Writes @length bytes in lower case; false when they are not a DNS label. */
+/* Writes @length bytes; false when they are not a DNS label. */
 static bool copy_label(char *label, const char *text, size_t length)
 {
 	if (length >= DNS_LABEL_SIZE)
 		return false;
-	for (size_t i = 0; i < length; i++)
-		label[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+	memcpy(label, text, length);
 	label[length] = '\0';
 	return dns_label_valid(label);
 }
 
-/* @text is "svc" or "svc.<cluster_domain>", with or without a trailing dot. */
-static bool is_service_suffix(const char *text, const char *cluster_domain)
+/* @name ends in ".svc.@cluster_domain": how long it is without that, else 0. */
+static size_t length_in_zone(const char *name, const char *cluster_domain)
 {
-	size_t length = strlen(text);
+	static const char svc[] = ".svc.";
+	size_t length = strlen(name);
 	size_t domain_length = strlen(cluster_domain);
+	size_t zone_length = strlen(svc) + domain_length;
 
-	if (length > 0 && text[length - 1] == '.')
-		length--;
-	if (length < 3 || strncasecmp(text, "svc", 3) != 0)
-		return false;
-	if (length == 3)
-		return true;
-	return text[3] == '.' && length == 4 + domain_length &&
-	       strncasecmp(text + 4, cluster_domain, domain_length) == 0;
+	if (length <= zone_length || strcmp(name + length - domain_length, cluster_domain) != 0 ||
+	    strncmp(name + length - zone_length, svc, strlen(svc)) != 0)
+		return 0;
+	return length - zone_length;
 }
 
-bool asked_service(const struct config *config, const char *cluster_domain, const char *host,
-		   struct asked_name *ret_name)
+enum asked_kind asked_kind_of(const char *name, const char *cluster_domain,
+			      struct asked_name *ret_name)
 {
-	struct asked_name name = {.pod = ""};
-	size_t length = strcspn(host, ".");
+	struct asked_name asked = {.pod = ""};
+	/* As the labels stand: of a pod's name its first three, of a Service's two. */
+	char *const labels[] = {asked.pod, asked.name, asked.namespace};
+	size_t left = length_in_zone(name, cluster_domain);
+	unsigned count = 1;
+	unsigned first;
 
-	if (!copy_label(name.name, host, length))
-		return false;
-	host += length;
-	if (!*host || !host[1]) {
-		strcpy(name.namespace, config->namespace);
-	} else {
-		host++;
-		length = strcspn(host, ".");
-		if (!copy_label(name.namespace, host, length))
-			return false;
-		host += length;
-		if (*host && host[1] && !is_service_suffix(host + 1, cluster_domain))
-			return false;
+	if (left == 0)
+		return ASKED_OTHER;
+	for (size_t i = 0; i < left; i++)
+		count += name[i] == '.';
+	if (count == 1 || count > 3)
+		return ASKED_NOTHING;
+	first = 3 - count;
+	for (unsigned i = first; i < 3; i++) {
+		size_t length = strcspn(name, ".");
+
+		if (!copy_label(labels[i], name, length))
+			return ASKED_OTHER;
+		name += length + 1;
 	}
-	if (!service_refs_cover(config->services, config->service_count, name.namespace, name.name))
-		return false;
-	*ret_name = name;
-	return true;
+	*ret_name = asked;
+	return count == 3 ? ASKED_POD : ASKED_SERVICE;
 }
 
-bool asked_pod(const struct config *config, const char *cluster_domain, const char *host,
-	       struct asked_name *ret_name)
+bool asked_covers(const struct config *config, const struct asked_name *name)
 {
-	size_t length = strcspn(host, ".");
-	char pod[DNS_LABEL_SIZE];
-
-	if (!host[length] || !copy_label(pod, host, length) ||
-	    !asked_service(config, cluster_domain, host + length + 1, ret_name))
-		return false;
-	strcpy(ret_name->pod, pod);
-	return true;
+	return service_refs_cover(config->services, config->service_count, name->namespace,
+				  name->name);
 }

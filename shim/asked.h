@@ -24,28 +24,29 @@ bool asked_covers_vip(const struct config *config, const struct table_view *view
 bool asked_covers_port(const struct config *config, const struct table_read *read,
 		       const char *namespace, const char *name, const struct table_port *port);
 
-/* What a host name may mean: a Service or, with @pod not "", one pod of it. */
+/* What a name of the cluster's domain means: a Service or, with @pod not "", one pod of it. */
 struct asked_name {
 	char namespace[DNS_LABEL_SIZE];
 	char name[DNS_LABEL_SIZE];
 	char pod[DNS_LABEL_SIZE];
 };
 
-/*
- * Takes "svc", "svc.ns", "svc.ns.svc" and "svc.ns.svc.<cluster_domain>" (Kubernetes "DNS for
- * Services and Pods"), any case, one trailing dot allowed on the full form and the others, when an
- * entry covers the result; writes it in lower case. A name of another form, too long, or of another
- * domain is not ours.
- * @cluster_domain: without dots at its ends, "cluster.local" as a rule.
- */
-bool asked_service(const struct config *config, const char *cluster_domain, const char *host,
-		   struct asked_name *ret_name);
+enum asked_kind {
+	ASKED_OTHER,   /* anybody may have this name */
+	ASKED_NOTHING, /* within ".svc.DOMAIN", of a form that no address has there */
+	ASKED_SERVICE, /* NAME.NAMESPACE.svc.DOMAIN */
+	ASKED_POD,     /* POD.NAME.NAMESPACE.svc.DOMAIN, for a headless Service */
+};
 
 /*
- * The same for a pod of a headless Service: "pod.svc", "pod.svc.ns" and so on, where what follows
- * the first dot is a name for asked_service(). Whether there is such a pod, the table knows.
+ * The forms of the Kubernetes DNS specification (kubernetes/dns, docs/specification.md, 2.3 and
+ * 2.4). @name and @cluster_domain: whole names in lower case, without dots at their ends.
+ * @ret_name is written for the last two kinds.
  */
-bool asked_pod(const struct config *config, const char *cluster_domain, const char *host,
-	       struct asked_name *ret_name);
+enum asked_kind asked_kind_of(const char *name, const char *cluster_domain,
+			      struct asked_name *ret_name);
+
+/* An entry asks for the Service that the name is of. */
+bool asked_covers(const struct config *config, const struct asked_name *name);
 
 #endif

@@ -37,6 +37,7 @@ static bool make_query(const char *node, const char *service, const struct addri
 	ret_query->family = hints->ai_family;
 	ret_query->addr_config = hints->ai_flags & AI_ADDRCONFIG;
 	ret_query->v4_mapped = hints->ai_flags & AI_V4MAPPED;
+	ret_query->all = hints->ai_flags & AI_ALL;
 	if (hints->ai_socktype && hints->ai_socktype != SOCK_STREAM)
 		ret_query->port = NULL;
 	return hints->ai_family == AF_UNSPEC || hints->ai_family == AF_INET ||
@@ -110,25 +111,50 @@ static int answer(const struct resolved *resolved, const char *service,
 	return 0;
 }
 
+/*
+ * musl's lists cannot be joined, so of several addresses ours would be one. DNS has them all; where
+ * it has nothing, outside of a cluster, one is better than none. An endpoint with its own port is
+ * not DNS's to tell.
+ */
+static bool is_for_libc(const struct resolved *resolved)
+{
+	return !libc_is_glibc() && resolved->count > 1 && !resolved->addresses[0].port;
+}
+
+/* False when libc is to answer. A function of its own, so that libc's lookup, which is deep, does
+ * not stand on its memory. */
+__attribute__((noinline)) static bool look_up(const struct resolve_query *query,
+					      const char *service, const struct addrinfo *hints,
+					      struct addrinfo **ret_list, int *ret_rc)
+{
+	struct resolved resolved;
+	enum resolve_result result;
+	int rc = no_data();
+
+	resolved_init(&resolved);
+	result = resolve(query, &resolved);
+	if (result == RESOLVE_FOUND) {
+		rc = is_for_libc(&resolved)
+			     ? libc_getaddrinfo(query->host, service, hints, ret_list)
+			     : EAI_FAIL;
+		if (rc != 0)
+			rc = answer(&resolved, service, hints, ret_list);
+	}
+	resolved_free(&resolved);
+	*ret_rc = rc;
+	/* A failure is the caller's (bad service, bad flags): libc says which. */
+	return result == RESOLVE_NO_DATA || (result == RESOLVE_FOUND && rc == 0);
+}
+
 static int shim_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 			    struct addrinfo **ret_list)
 {
 	struct resolve_query query;
-	struct resolved resolved;
+	int rc;
 
-	if (make_query(node, service, hints, &query)) {
-		switch (resolve(&query, &resolved)) {
-		case RESOLVE_FOUND:
-			/* A failure is the caller's (bad service, bad flags): libc says which. */
-			if (answer(&resolved, service, hints, ret_list) == 0)
-				return 0;
-			break;
-		case RESOLVE_NO_DATA:
-			return no_data();
-		case RESOLVE_LEAVE:
-			break;
-		}
-	}
+	if (make_query(node, service, hints, &query) &&
+	    look_up(&query, service, hints, ret_list, &rc))
+		return rc;
 	return libc_getaddrinfo(node, service, hints, ret_list);
 }
 

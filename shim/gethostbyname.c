@@ -13,17 +13,19 @@
 
 /* A number that lacks the last 12 bytes of the v4-mapped form is the IPv4 address. */
 #define V4_OFFSET 12
+/* Of the forms without _r, whose memory is static. */
+#define MOST_ADDRESSES 1024u
 
 /* What a struct hostent points to, in the caller's buffer. */
 struct hostent_memory {
 	char *aliases[1];
-	char *addresses[RESOLVE_ADDRESSES + 1];
+	char *addresses[MOST_ADDRESSES + 1];
 };
 
 static struct {
 	struct hostent host;
 	_Alignas(struct hostent_memory) char buffer[sizeof(struct hostent_memory) +
-						    RESOLVE_ADDRESSES * 16 + RESOLVE_HOST_SIZE];
+						    MOST_ADDRESSES * 16 + RESOLV_NAME_SIZE];
 } answer; /* of the forms without _r */
 
 /*
@@ -67,7 +69,8 @@ static enum resolve_result query(const char *name, int family, struct resolved *
 {
 	struct resolve_query by_name = {.host = name, .family = family};
 
-	if (!shim_active() || (family != AF_INET && family != AF_INET6))
+	resolved_init(ret_resolved);
+	if (family != AF_INET && family != AF_INET6)
 		return RESOLVE_LEAVE;
 	return resolve(&by_name, ret_resolved);
 }
@@ -77,55 +80,47 @@ static enum resolve_result query(const char *name, int family, struct resolved *
  * AF_INET6. Else *@ret_host points into memory that the next such call overwrites, as POSIX allows,
  * or is NULL with h_errno set.
  */
-static bool look_up(const char *name, int family, struct hostent **ret_host)
+__attribute__((noinline)) static bool look_up(const char *name, int family,
+					      struct hostent **ret_host)
 {
 	struct resolved resolved;
+	enum resolve_result result;
+	bool filled;
 
-	switch (query(name, family, &resolved)) {
-	case RESOLVE_LEAVE:
-		return false;
-	case RESOLVE_NO_DATA:
+	result = query(name, family, &resolved);
+	filled = result == RESOLVE_FOUND &&
+		 fill(&resolved, family, &answer.host, answer.buffer, sizeof(answer.buffer)) == 0;
+	resolved_free(&resolved);
+	*ret_host = filled ? &answer.host : NULL;
+	if (result == RESOLVE_NO_DATA)
 		h_errno = NO_DATA;
-		*ret_host = NULL;
-		return true;
-	case RESOLVE_FOUND:
-		break;
-	}
-	/* The buffer holds the largest answer. */
-	*ret_host = fill(&resolved, family, &answer.host, answer.buffer, sizeof(answer.buffer)) == 0
-			    ? &answer.host
-			    : NULL;
-	return *ret_host != NULL;
+	return filled || result == RESOLVE_NO_DATA;
 }
 
 /* For the _r forms; *@ret_rc is what they return: 0, or ERANGE when @buffer is too small. */
-static bool look_up_r(const char *name, int family, struct hostent *host, char *buffer, size_t size,
-		      struct hostent **ret_host, int *ret_h_errno, int *ret_rc)
+__attribute__((noinline)) static bool look_up_r(const char *name, int family, struct hostent *host,
+						char *buffer, size_t size,
+						struct hostent **ret_host, int *ret_h_errno,
+						int *ret_rc)
 {
 	struct resolved resolved;
+	enum resolve_result result;
+	bool filled;
 
-	switch (query(name, family, &resolved)) {
-	case RESOLVE_LEAVE:
+	result = query(name, family, &resolved);
+	filled = result == RESOLVE_FOUND && fill(&resolved, family, host, buffer, size) == 0;
+	resolved_free(&resolved);
+	if (result == RESOLVE_LEAVE)
 		return false;
-	case RESOLVE_NO_DATA:
-		/* glibc returns 0 for "no such host"; *ret_host tells. */
-		*ret_host = NULL;
-		*ret_h_errno = NO_DATA;
-		*ret_rc = 0;
-		return true;
-	case RESOLVE_FOUND:
-		break;
-	}
-	if (fill(&resolved, family, host, buffer, size) < 0) {
-		/* glibc sets all three; callers double the buffer on any of them. */
-		*ret_host = NULL;
-		*ret_h_errno = NETDB_INTERNAL;
-		*ret_rc = errno = ERANGE;
-		return true;
-	}
-	*ret_host = host;
-	*ret_h_errno = NETDB_SUCCESS;
-	*ret_rc = 0;
+	/* glibc returns 0 for "no such host"; *ret_host tells. Where the buffer is too small it
+	 * sets all three; callers double it on any of them. */
+	*ret_host = filled ? host : NULL;
+	*ret_h_errno = filled			   ? NETDB_SUCCESS
+		       : result == RESOLVE_NO_DATA ? NO_DATA
+						   : NETDB_INTERNAL;
+	*ret_rc = filled || result == RESOLVE_NO_DATA ? 0 : ERANGE;
+	if (*ret_rc)
+		errno = ERANGE;
 	return true;
 }
 
@@ -135,14 +130,15 @@ HOOK struct hostent *gethostbyname(const char *name)
 {
 	struct hostent *host;
 
-	return look_up(name, AF_INET, &host) ? host : libc_gethostbyname(name);
+	return shim_active() && look_up(name, AF_INET, &host) ? host : libc_gethostbyname(name);
 }
 
 HOOK struct hostent *gethostbyname2(const char *name, int family)
 {
 	struct hostent *host;
 
-	return look_up(name, family, &host) ? host : libc_gethostbyname2(name, family);
+	return shim_active() && look_up(name, family, &host) ? host
+							     : libc_gethostbyname2(name, family);
 }
 
 HOOK int gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t size,
@@ -150,7 +146,8 @@ HOOK int gethostbyname_r(const char *name, struct hostent *host, char *buffer, s
 {
 	int rc;
 
-	if (look_up_r(name, AF_INET, host, buffer, size, ret_host, ret_h_errno, &rc))
+	if (shim_active() &&
+	    look_up_r(name, AF_INET, host, buffer, size, ret_host, ret_h_errno, &rc))
 		return rc;
 	return libc_gethostbyname_r(name, host, buffer, size, ret_host, ret_h_errno);
 }
@@ -160,7 +157,8 @@ HOOK int gethostbyname2_r(const char *name, int family, struct hostent *host, ch
 {
 	int rc;
 
-	if (look_up_r(name, family, host, buffer, size, ret_host, ret_h_errno, &rc))
+	if (shim_active() &&
+	    look_up_r(name, family, host, buffer, size, ret_host, ret_h_errno, &rc))
 		return rc;
 	return libc_gethostbyname2_r(name, family, host, buffer, size, ret_host, ret_h_errno);
 }

@@ -9,6 +9,7 @@
 #include "engine/log_file.h"
 #include "libc.h"
 #include "process.h"
+#include "resolver.h"
 
 struct shim shim;
 
@@ -69,8 +70,10 @@ bool shim_start(void)
 		active = shim.config.service_count > 0 && !shim.config.program_excluded;
 		log_messages(&shim.config, &messages);
 	}
-	if (active)
+	if (active) {
+		resolver_init(&source);
 		process_init();
+	}
 	publish_u32(&shim.phase, active ? SHIM_ACTIVE : SHIM_INERT);
 	return active;
 }

@@ -20,6 +20,11 @@ enum resolve_mode {
 	RESOLVE_ENDPOINT,
 };
 
+enum names_mode {
+	NAMES_RESOLVER, /* a name is ours where the host's resolver would have asked the cluster */
+	NAMES_ALWAYS,	/* as in a Pod, wherever this is */
+};
+
 enum discovery_mode {
 	DISCOVERY_AUTO, /* EndpointSlices; Endpoints where slices are forbidden or absent */
 	DISCOVERY_ENDPOINT_SLICES,
@@ -54,6 +59,7 @@ struct config {
 	char namespace[DNS_LABEL_SIZE]; /* of bare names */
 	enum balance_policy policy;
 	enum resolve_mode resolve;
+	enum names_mode names;
 	enum discovery_mode discovery;
 	enum mesh_mode mesh;
 	enum fallback_mode fallback;

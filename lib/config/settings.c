@@ -27,6 +27,11 @@ static const char *const resolve_modes[] = {
 	[RESOLVE_ENDPOINT] = "endpoint",
 	NULL,
 };
+static const char *const names_modes[] = {
+	[NAMES_RESOLVER] = "resolver",
+	[NAMES_ALWAYS] = "always",
+	NULL,
+};
 static const char *const discovery_modes[] = {
 	[DISCOVERY_AUTO] = "auto",
 	[DISCOVERY_ENDPOINT_SLICES] = "endpointslices",
@@ -99,6 +104,11 @@ const struct config_setting config_settings[] = {
 	{"K8SLB_RESOLVE", SETTING_OF_PROGRAM, "vip", NULL,
 	 "what a lookup of a Service's name answers",
 	 CHOICE(resolve, enum resolve_mode, resolve_modes)},
+	{"K8SLB_NAMES", SETTING_OF_PROGRAM, "resolver", NULL,
+	 "which names are Services: those that the host's resolver asks the cluster for, or "
+	 "`always` "
+	 "all forms",
+	 CHOICE(names, enum names_mode, names_modes)},
 	{"K8SLB_NODE", SETTING_SAYS_WHAT, "", "inferred, else unknown",
 	 "name of the Node that this Pod runs on", .most = NODE_LONGEST,
 	 TEXT(SETTING_OBJECT_NAME, node)},

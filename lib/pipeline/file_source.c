@@ -161,6 +161,7 @@ static struct sync_state file_state(const struct source *source)
 		.settled = file->attempted,
 		.live = file->good,
 		.hears = file->good,
+		.services_known = !file->made_up,
 		.last_heard_ms = file->last_read_ms,
 		.due_ms = file->read_again_ms,
 		.problem = file->problem,

@@ -33,11 +33,29 @@ struct pipeline {
 	bool published; /* by us: a shared table may have been there before */
 	bool unpublished;
 	bool expired;
+	bool incomplete; /* a Service had no room in the table once */
 	/* What failed in the last round, -errno: the same is told once, not in every round. */
 	int put_failure;
 	int publish_failure;
 	struct log_once told;
 };
+
+/* The addresses of a headless Service go with any port of it. */
+static bool covers_port(const struct pipeline *pipeline, const struct service_state *state,
+			const struct selected_port *port)
+{
+	const struct service *service = state->service;
+
+	for (unsigned i = 0; port->addresses && i < service->port_count; i++) {
+		if (service_refs_cover_port(pipeline->refs, pipeline->ref_count, state->namespace,
+					    state->name, service->ports[i].name,
+					    service->ports[i].port))
+			return true;
+	}
+	return !(port->addresses && service->port_count) &&
+	       service_refs_cover_port(pipeline->refs, pipeline->ref_count, state->namespace,
+				       state->name, port->name, port->port);
+}
 
 /* Ports that no entry asks for are kube-proxy's. A made-up Service has only what its entries say.
  */
@@ -51,8 +69,7 @@ static void drop_other_ports(const struct pipeline *pipeline, const struct servi
 	for (unsigned i = 0; i < selection->port_count; i++) {
 		struct selected_port *port = &selection->ports[i];
 
-		if (service_refs_cover_port(pipeline->refs, pipeline->ref_count, state->namespace,
-					    state->name, port->name, port->port))
+		if (covers_port(pipeline, state, port))
 			selection->ports[kept++] = *port;
 		else
 			free(port->endpoints);
@@ -80,6 +97,7 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 		log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
 			 "Service %s/%s: the table is full: its connections are left to kube-proxy",
 			 state->namespace, state->name);
+	pipeline->incomplete |= rc == -E2BIG;
 	if (rc > 0 || rc == -E2BIG)
 		pipeline->unpublished = true;
 	return rc < 0 && rc != -E2BIG ? rc : 0;
@@ -120,6 +138,22 @@ static void put_changed(struct pipeline *pipeline)
 		}
 	}
 	pipeline->put_failure = 0;
+}
+
+/* Says in the table of which namespaces it has every Service, ports and all. */
+static void put_whole(struct pipeline *pipeline, bool services_known)
+{
+	for (unsigned i = 0; i < pipeline->ref_count; i++) {
+		const struct service_ref *ref = &pipeline->refs[i];
+		int rc;
+
+		if (strcmp(ref->name, "*") != 0 || ref->port || ref->port_name[0])
+			continue;
+		rc = table_writer_put_whole(pipeline->writer, ref->namespace,
+					    services_known && !pipeline->incomplete);
+		if (rc > 0)
+			pipeline->unpublished = true;
+	}
 }
 
 static void publish(struct pipeline *pipeline)
@@ -202,6 +236,7 @@ static void update_table(struct pipeline *pipeline)
 		return;
 	}
 	put_changed(pipeline);
+	put_whole(pipeline, sync.services_known);
 	/* "Not live" before the publish and "live" after it: nobody may take an old snapshot for a
 	 * fresh one. */
 	if (!sync.live)

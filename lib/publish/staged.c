@@ -48,7 +48,8 @@ static int fill_port(struct staged_port *staged, const struct selection *selecti
 	staged->record.protocol = (uint8_t)port->protocol;
 	staged->record.family = (uint8_t)port->family;
 	staged->record.affinity_timeout_s = selection->affinity_timeout_s;
-	if (port->used_count == 0)
+	/* A headless Service's name stands for addresses: nobody looks for those of one port. */
+	if (port->used_count == 0 || (selection->headless && !port->addresses))
 		return 0;
 	staged->endpoints = calloc(port->used_count, sizeof(staged->endpoints[0]));
 	if (!staged->endpoints)

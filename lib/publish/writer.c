@@ -46,6 +46,7 @@ struct table_memory {
 struct table_writer {
 	struct written_service *services;
 	struct written_service *changes;
+	unsigned wholes;	  /* of them that only say that a namespace is whole */
 	struct arena_needs needs; /* of all Services */
 	struct arena_plan plan;
 	uint64_t plan_number; /* 0: there is none yet */
@@ -287,6 +288,17 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 	return 1;
 }
 
+int table_writer_put_whole(struct table_writer *writer, const char *namespace, bool whole)
+{
+	/* One that has no port is taken out unless it is headless. */
+	struct selection mark = {.headless = whole};
+	int rc = table_writer_put(writer, namespace, "*", &mark);
+
+	if (rc > 0)
+		writer->wholes += whole ? 1 : -1u;
+	return rc;
+}
+
 /* ---- publish ---- */
 
 static int new_private(const struct table_writer *writer, uint64_t needed,
@@ -509,7 +521,7 @@ struct table_writer_size table_writer_size(const struct table_writer *writer)
 {
 	return (struct table_writer_size){
 		.generation = writer->generation,
-		.services = HASH_COUNT(writer->services),
+		.services = HASH_COUNT(writer->services) - writer->wholes,
 		.ports = writer->needs.ports,
 		.endpoints = writer->needs.endpoints,
 		.bytes = writer->bytes,

@@ -44,6 +44,13 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 		     const struct selection *selection);
 
 /*
+ * The table has every Service of @namespace ("*": of the cluster), or has them no more. Readers
+ * find that as a Service called "*", which no lookup of a name can mean. Not among the Services
+ * that table_writer_size() counts. Returns as table_writer_put().
+ */
+int table_writer_put_whole(struct table_writer *writer, const char *namespace, bool whole);
+
+/*
  * Makes all that was put visible at once. When the snapshot does not fit, a larger table takes the
  * place of the old one, which keeps its last content and says "moved".
  * Returns 0, -E2BIG when it would not fit the largest table, or -errno; the last snapshot stays.

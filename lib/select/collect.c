@@ -146,19 +146,18 @@ static bool second_wins(const struct candidate *first, const struct candidate *s
 
 /* Returns 0 or -E2BIG: a product of two counts from outside, summed up. */
 static int count_candidates(const struct service_state *state, const struct service *service,
-			    const struct selected_port *wanted, bool any_port, size_t room,
-			    size_t *ret_count)
+			    const struct selected_port *wanted, size_t room, size_t *ret_count)
 {
 	size_t count = 0;
 
 	for (unsigned s = 0; s < state->slice_count; s++) {
 		const struct endpoint_slice *slice = state->slices[s];
-		size_t ports = any_port;
+		size_t ports = wanted->addresses;
 		size_t more;
 
 		if (!slice_counts(slice, service, wanted->family))
 			continue;
-		for (unsigned p = 0; !any_port && p < slice->port_count; p++)
+		for (unsigned p = 0; !wanted->addresses && p < slice->port_count; p++)
 			ports += counts_port(slice, p, service, wanted);
 		if (__builtin_mul_overflow(ports, (size_t)slice->endpoint_count, &more) ||
 		    more > room - count)
@@ -188,8 +187,7 @@ static void add_slice_port(const struct endpoint_slice *slice, unsigned slice_in
 }
 
 static void find_candidates(const struct service_state *state, const struct service *service,
-			    const struct selected_port *wanted, bool any_port,
-			    struct candidate *found)
+			    const struct selected_port *wanted, struct candidate *found)
 {
 	size_t count = 0;
 
@@ -198,9 +196,9 @@ static void find_candidates(const struct service_state *state, const struct serv
 
 		if (!slice_counts(slice, service, wanted->family))
 			continue;
-		if (any_port)
+		if (wanted->addresses)
 			add_slice_port(slice, s, 0, found, &count);
-		for (unsigned p = 0; !any_port && p < slice->port_count; p++) {
+		for (unsigned p = 0; !wanted->addresses && p < slice->port_count; p++) {
 			if (counts_port(slice, p, service, wanted))
 				add_slice_port(slice, s, slice->ports[p].port, found, &count);
 		}
@@ -238,11 +236,9 @@ static void keep_winners(const struct candidate *found, size_t count, const char
 int collect_endpoints(const struct service_state *state, const struct service *service,
 		      const char *node, size_t room, struct selected_port *port)
 {
-	/* A headless Service may have no ports at all; its addresses count then. */
-	bool any_port = service->headless && !service->made_up && service->port_count == 0;
 	struct candidate *found;
 	size_t count;
-	int rc = count_candidates(state, service, port, any_port, room, &count);
+	int rc = count_candidates(state, service, port, room, &count);
 
 	if (rc < 0 || count == 0)
 		return rc;
@@ -254,7 +250,7 @@ int collect_endpoints(const struct service_state *state, const struct service *s
 		port->endpoints = NULL;
 		return -ENOMEM;
 	}
-	find_candidates(state, service, port, any_port, found);
+	find_candidates(state, service, port, found);
 	qsort(found, count, sizeof(*found), compare_candidates);
 	keep_winners(found, count, node, port);
 	free(found);

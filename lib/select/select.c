@@ -44,25 +44,13 @@ static struct selected_port *add_port(struct selection *selection)
 	return &grown[selection->port_count++];
 }
 
-static int add_service_port(const struct service_state *state,
-			    const struct select_location *location,
-			    const struct service_port *service_port, enum ip_family family,
-			    const struct ip_address *vip, struct selection *selection)
+/* Fills in the endpoints of the port that was added last. */
+static int add_endpoints(const struct service_state *state, const struct select_location *location,
+			 struct selection *selection)
 {
-	struct selected_port *port = add_port(selection);
-	int rc;
+	struct selected_port *port = &selection->ports[selection->port_count - 1];
+	int rc = collect_endpoints(state, state->service, location->node, selection->room, port);
 
-	if (!port)
-		return -ENOMEM;
-	strcpy(port->name, service_port->name);
-	port->port = service_port->port;
-	port->protocol = service_port->protocol;
-	port->family = family;
-	port->has_vip = vip != NULL;
-	if (vip)
-		port->vip = *vip;
-	port->local_only = vip && state->service->internal_traffic_local;
-	rc = collect_endpoints(state, state->service, location->node, selection->room, port);
 	if (rc == -E2BIG) {
 		selection->port_count--;
 		selection->left_out++;
@@ -76,9 +64,29 @@ static int add_service_port(const struct service_state *state,
 		categorize_headless(port);
 	else
 		categorize_endpoints(port, location);
-	if (port->port == 0 && port->endpoint_count)
+	if (port->port == 0 && port->endpoint_count && !port->addresses)
 		port->port = port->endpoints[0].port;
 	return 0;
+}
+
+static int add_service_port(const struct service_state *state,
+			    const struct select_location *location,
+			    const struct service_port *service_port, enum ip_family family,
+			    const struct ip_address *vip, struct selection *selection)
+{
+	struct selected_port *port = add_port(selection);
+
+	if (!port)
+		return -ENOMEM;
+	strcpy(port->name, service_port->name);
+	port->port = service_port->port;
+	port->protocol = service_port->protocol;
+	port->family = family;
+	port->has_vip = vip != NULL;
+	if (vip)
+		port->vip = *vip;
+	port->local_only = vip && state->service->internal_traffic_local;
+	return add_endpoints(state, location, selection);
 }
 
 static bool has_port_named(const struct selection *selection, const struct slice_port *slice_port,
@@ -124,13 +132,18 @@ static int add_ports_of_slices(const struct service_state *state,
 	return 0;
 }
 
-/* Slices of a headless Service without ports name none; the addresses are what counts. */
-static int add_portless(const struct service_state *state, const struct select_location *location,
-			enum ip_family family, struct selection *selection)
+/* What DNS answers: it knows no ports, and a headless Service may have none. */
+static int add_addresses(const struct service_state *state, const struct select_location *location,
+			 enum ip_family family, struct selection *selection)
 {
-	static const struct service_port none = {.protocol = PROTOCOL_TCP};
+	struct selected_port *port = add_port(selection);
 
-	return add_service_port(state, location, &none, family, NULL, selection);
+	if (!port)
+		return -ENOMEM;
+	port->addresses = true;
+	port->protocol = PROTOCOL_TCP;
+	port->family = family;
+	return add_endpoints(state, location, selection);
 }
 
 static int add_headless(const struct service_state *state, const struct select_location *location,
@@ -144,13 +157,14 @@ static int add_headless(const struct service_state *state, const struct select_l
 	 * bare pod addresses. */
 	selection->headless = !service->made_up;
 	for (unsigned f = 0; rc == 0 && f < 2; f++) {
+		/* First, so that there is room for what names need. */
+		if (!service->made_up)
+			rc = add_addresses(state, location, families[f], selection);
 		for (unsigned p = 0; rc == 0 && p < service->port_count; p++)
 			rc = add_service_port(state, location, &service->ports[p], families[f],
 					      NULL, selection);
 		if (rc == 0 && service->port_count == 0 && service->made_up)
 			rc = add_ports_of_slices(state, location, families[f], selection);
-		else if (rc == 0 && service->port_count == 0)
-			rc = add_portless(state, location, families[f], selection);
 	}
 	return rc;
 }

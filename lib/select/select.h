@@ -45,6 +45,7 @@ struct selected_port {
 	uint16_t port; /* of the Service; where that is not known, the first endpoint's */
 	enum protocol protocol;
 	enum ip_family family;
+	bool addresses; /* of a headless Service: all there are, whatever their ports; @port is 0 */
 	bool has_vip;
 	struct ip_address vip;
 	enum select_topology topology;

@@ -216,6 +216,7 @@ struct sync_state namespace_sync_state(const struct namespace_sync *ns)
 		.synced = true,
 		.attempted = true,
 		.live = true,
+		.services_known = ns->options->follow_services && !ns->made_up,
 		.due_ms = UINT64_MAX,
 		.problem = "",
 	};
@@ -224,6 +225,7 @@ struct sync_state namespace_sync_state(const struct namespace_sync *ns)
 	add_collection(&state, &ns->slices, ns->endpoints != NULL);
 	for (unsigned i = 0; i < ns->endpoints_count; i++)
 		add_collection(&state, &ns->endpoints[i], false);
+	state.services_known &= state.synced;
 	state.settled = state.attempted;
 	return state;
 }

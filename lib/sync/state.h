@@ -13,6 +13,7 @@ struct sync_state {
 	 * is attempted, or SYNCER_LONGEST_LIST_MS have passed since the first list was due. */
 	bool settled;
 	bool live;		/* all synced namespaces are heard now: what was taken is fresh */
+	bool services_known;	/* all namespaces are synced, and none by stand-ins for Services */
 	bool hears;		/* at least one collection is heard now */
 	uint64_t last_heard_ms; /* monotonic, the last good byte of any collection; 0: none yet */
 	uint64_t due_ms;	/* monotonic, of the next tick; UINT64_MAX: never by itself */

@@ -105,6 +105,7 @@ static void add_namespace(struct sync_state *sum, const struct sync_state *one)
 	sum->attempted &= one->attempted;
 	/* One that was never synced has nothing in the table that could be stale. */
 	sum->live &= one->live || !one->synced;
+	sum->services_known &= one->services_known;
 	sum->hears |= one->hears;
 	if (one->last_heard_ms > sum->last_heard_ms)
 		sum->last_heard_ms = one->last_heard_ms;
@@ -117,7 +118,12 @@ static void add_namespace(struct sync_state *sum, const struct sync_state *one)
 struct sync_state syncer_state(const struct syncer *syncer)
 {
 	struct sync_state sum = {
-		.attempted = true, .live = true, .due_ms = UINT64_MAX, .problem = ""};
+		.attempted = true,
+		.live = true,
+		.services_known = true,
+		.due_ms = UINT64_MAX,
+		.problem = "",
+	};
 
 	for (unsigned n = 0; n < syncer->namespace_count; n++) {
 		struct sync_state one = namespace_sync_state(&syncer->namespaces[n]);

@@ -92,7 +92,8 @@ struct table_port {
 	uint32_t service;
 	uint32_t first_endpoint; /* the usable ones are one run, sorted by address and port */
 	uint32_t endpoint_count;
-	uint16_t port;		     /* of the Service; of a headless one the endpoints' port */
+	uint16_t port;		     /* of the Service; 0: a headless one's addresses, all of them.
+					Its other ports have no endpoints here */
 	uint8_t protocol;	     /* IANA number */
 	uint8_t family;		     /* enum ip_family */
 	uint32_t name_at;	     /* port name in the text */

@@ -32,7 +32,7 @@ def test_preloaded(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, n
             result = run_shim(command, env=env)
             expect_clean(result)
             expect(by_point(result)["main"], evenly(web.pods), result)
-    result = run_shim(client("web.default", web.service.port, 9), env=env)
+    result = run_shim(client("web.default.svc", web.service.port, 9), env=env)
     expect_clean(result)
     expect(tally(result.stdout), evenly(web.pods, 3), result)
 

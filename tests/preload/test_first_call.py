@@ -30,7 +30,7 @@ for how in sys.argv[2:]:
         start = time.monotonic()
         if how.endswith("lookup"):
             try:
-                result = socket.getaddrinfo("nobody.example.", 80)
+                result = socket.getaddrinfo("nobody.example", 80)
             except socket.gaierror:
                 result = "unknown"
         else:

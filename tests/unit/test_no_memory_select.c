@@ -68,7 +68,7 @@ static void select_all(const char *vip, unsigned ports)
 static void scenario(void)
 {
 	select_all("10.96.0.1", 2);
-	select_all(NULL, 4); /* headless: in both families */
+	select_all(NULL, 6); /* headless: in both families, and all addresses */
 }
 
 static void all_or_nothing(void **state)

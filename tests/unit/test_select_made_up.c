@@ -97,7 +97,13 @@ static void test_headless(void **state)
 	assert_true(selection.headless);
 	assert_int_equal(selection.vip_count, 0);
 	assert_false(selection.ports[0].has_vip);
-	assert_string_equal(describe(&selection), "http/80: 10.1.0.1:8080; ");
+	assert_string_equal(describe(&selection), "/0: 10.1.0.1:0; http/80: 10.1.0.1:8080; ");
+	assert_true(selection.ports[0].addresses);
+	selection_clear(&selection);
+	/* What a slice's port is called does not matter to DNS. */
+	strcpy(slices[0].slice.ports[0].name, "grpc");
+	select_all(&selection);
+	assert_string_equal(describe(&selection), "/0: 10.1.0.1:0; ");
 	selection_clear(&selection);
 }
 

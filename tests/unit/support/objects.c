@@ -216,6 +216,7 @@ void test_selection(struct selection *selection, const char *vip, uint16_t port,
 	selected->port = port;
 	selected->protocol = PROTOCOL_TCP;
 	selected->family = ip_family_of(&first);
+	selected->addresses = vip == NULL;
 	if (vip) {
 		selected->has_vip = true;
 		selected->vip = ip_of(vip);
