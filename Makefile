@@ -77,6 +77,13 @@ LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 # Functions begin with a cache line: else a change anywhere moves hooks by up to 1.5 of 15 ns.
 SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE -falign-functions=64 \
 	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
+# The command has its libc with it, so it has what the shim cannot: stack protector, fortified calls (which want
+# an optimizing compiler), and marks for where a call or a jump may lead (CET, BTI).
+CC_MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+COMMAND_CFLAGS := -fPIE -fstack-protector-strong \
+	$(if $(SANITIZE),,$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)) \
+	$(if $(findstring x86_64,$(CC_MACHINE)),-fcf-protection=full) \
+	$(if $(findstring aarch64,$(CC_MACHINE)),-mbranch-protection=standard)
 LIBRARY_LDFLAGS := -shared -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
 	-Wl,--gc-sections -Wl,-z,start-stop-gc -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,--hash-style=gnu \
 	$(if $(and $(SANITIZE),$(CC_IS_CLANG)),-shared-libsan,-Wl,-z,defs)
@@ -141,10 +148,10 @@ SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES)
 UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c resolv_conf.c)
 ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
 
-# Two sets of objects from the same sources: obj/static sees the headers of the static parts,
-# obj/system the system's.
+# Three sets of objects from the same sources: obj/static sees the headers of the static parts, as does
+# obj/command, which is hardened; obj/system the system's.
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/static/%.o)
-CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/obj/static/%.o)
+CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/obj/command/%.o)
 UNIT_LIB_OBJECTS := $(UNIT_LIB_SOURCES:%.c=$(BUILD)/obj/static/%.o)
 ENDPOINTS_OBJECTS := $(ENDPOINTS_SOURCES:%.c=$(BUILD)/obj/system/%.o)
 SUPPORT_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/unit/support/*.c)))
@@ -257,8 +264,13 @@ sanitized-builds:
 
 sanitized-build: $(SHIM) $(CLI) programs $(UNIT_TESTS)
 
-soak: ## the same tests with every count raised
+soak: ## the same tests with every count raised, and static analysis
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
+	@$(MAKE) analysis
+
+analysis: | $(THIRD_PARTY) ## gcc's and clang's static analysis; scripts/analysis-accepted names what may be found
+	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup analysis
+	@scripts/analyse -std=gnu11 $(OUR_CPPFLAGS) $(THIRD_PARTY_CPPFLAGS)
 
 demo: ## watch an unmodified curl follow pods that come and go
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup demo
@@ -415,13 +427,18 @@ $(SBOM): scripts/audit third_party/parts third_party/Cargo.lock $(BUILD)/flags
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(foreach word,$(CC) $(CC_VERSION) $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) \
-		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.$$$$; \
+		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(COMMAND_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.$$$$; \
 		cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
 $(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(THIRD_PARTY_CPPFLAGS))
+
+$(BUILD)/obj/command/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(COMMAND_CFLAGS) $(THIRD_PARTY_CPPFLAGS))
 
 $(BUILD)/obj/system/%.o: %.c $(BUILD)/flags
 	$(call say,CC)
