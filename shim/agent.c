@@ -13,24 +13,27 @@
 #include "base/clock.h"
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
+#include "claim.h"
 #include "engine/log_file.h"
 #include "engine/mesh.h"
 #include "state.h"
 #include "table/handover.h"
 
+/* By now whoever looks for a table has one or none, or a handler has left the hook for good. */
+#define CLAIM_MS (2 * AGENT_LIMIT_MS)
+
 static struct {
-	uint32_t attaching; /* pid of the process whose thread is at it; 0: nobody. A futex word */
+	struct claim claim; /* of whoever looks for a table; a futex word */
 	uint64_t next_try_ms;
 	struct mesh_watch mesh;
 	const struct table_view *moved;	       /* that a larger one was looked for already */
-	struct handover_table *table;	       /* by the thread that attaches */
+	struct handover_table *table;	       /* in use */
 	struct handover_table *previous_table; /* somebody may just be reading it */
-	bool logged;
-	int logged_rc;
+	uint32_t logged;		       /* 1 and the error above it; 0: nothing yet */
 } own;
 
-/* A handler must not wait for the thread that it interrupts. */
-static __thread bool attaching_here;
+/* The last claim of this thread. A handler must not wait for the thread that it interrupts. */
+static __thread uint64_t claimed_here;
 
 /* Another table is wanted than @view. */
 static bool is_wanting(const struct table_view *view, uint64_t now_ms)
@@ -79,14 +82,25 @@ static bool is_expired(const struct table_view *view)
 	       (heard_s > now_s || now_s - heard_s > shim.config.max_age_s);
 }
 
-static void take_table(struct handover_table *table)
+/*
+ * Puts @table in the place of @before. False when another one has done so meanwhile; then nobody
+ * has seen this one. What was in use before the last time is nobody's any more, and is blanked, not
+ * unmapped: a reader may be as slow as that.
+ */
+static bool take_table(struct handover_table *before, struct handover_table *table)
 {
-	if (table == own.table)
-		return;
-	if (own.previous_table)
-		handover_blank(own.previous_table);
-	own.previous_table = own.table;
-	own.table = table;
+	struct handover_table *old;
+
+	if (table == before)
+		return true;
+	if (!claim_pointer(&own.table, before, table)) {
+		handover_discard(table);
+		return false;
+	}
+	old = swap_pointer(&own.previous_table, before);
+	if (old)
+		handover_blank(old);
+	return true;
 }
 
 /* Not strerror(), which takes a lock of libc's and reads files where the program has a language. */
@@ -114,10 +128,9 @@ static void log_result(int rc)
 {
 	char line[LOG_LINE_SIZE];
 
-	if (own.logged && rc == own.logged_rc)
+	if (peek_u32(&own.logged) == 1 + (uint32_t)-rc)
 		return;
-	own.logged = true;
-	own.logged_rc = rc;
+	poke_u32(&own.logged, 1 + (uint32_t)-rc);
 	if (rc == 0)
 		snprintf(line, sizeof(line), "the agent at %s keeps the table",
 			 shim.config.table_path);
@@ -128,9 +141,10 @@ static void log_result(int rc)
 	log_file_write(&shim.config, rc == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, line);
 }
 
-/* The table to use from now on. */
+/* The table to use in the place of @view. */
 static const struct table_view *find_table(const struct table_view *view, uint64_t now_ms)
 {
+	struct handover_table *before = observe_pointer(&own.table); /* claimed in take_table() */
 	struct handover_table *table;
 	int rc;
 
@@ -141,48 +155,61 @@ static const struct table_view *find_table(const struct table_view *view, uint64
 	poke_u64(&own.next_try_ms, now_ms + AGENT_RETRY_MS);
 	if (view && table_has_moved(view))
 		poke_pointer(&own.moved, view);
-	rc = handover_receive(shim.config.table_path, AGENT_LIMIT_MS, own.table, &table);
+	rc = handover_receive(shim.config.table_path, AGENT_LIMIT_MS, before, &table);
 	log_result(rc);
-	if (rc == 0) {
-		take_table(table);
-		return &table->view;
-	}
-	return view && !is_expired(view) ? view : NULL;
+	return rc == 0 && take_table(before, table) ? &table->view : view;
 }
 
-static void wait_for_other(uint32_t attacher)
+/* The lower half of the claim: who takes it over changes it. */
+static const void *futex_of(const struct claim *claim)
 {
-	struct timespec limit = {.tv_nsec = AGENT_LIMIT_MS * 1000000L};
+	return &claim->word;
+}
 
-	raw_syscall(SYS_futex, &own.attaching, FUTEX_WAIT_PRIVATE, attacher, &limit, NULL, 0);
+static void wait_for_other(void)
+{
+	const struct timespec limit = {.tv_nsec = AGENT_LIMIT_MS * 1000000L};
+	uint64_t word = peek_u64(&own.claim.word);
+
+	if (word && word != claimed_here)
+		raw_syscall(SYS_futex, futex_of(&own.claim), FUTEX_WAIT_PRIVATE, (uint32_t)word,
+			    &limit, NULL, 0);
+}
+
+/* By whoever comes, and not by the one who looks for another table: that may be for ever. */
+static void drop_expired(uint64_t now_ms)
+{
+	const struct table_view *view = observe_pointer(&shim.link.view); /* published below */
+
+	if (view && is_wanting(view, now_ms) && is_expired(view))
+		claim_pointer(&shim.link.view, view, NULL);
 }
 
 const struct table_view *agent_table(void)
 {
 	KEEP_ERRNO();
-	const struct table_view *view = observe_pointer(&shim.link.view); /* published below */
-	uint32_t pid = (uint32_t)getpid();
-	uint32_t attacher = peek_u32(&own.attaching);
+	const struct table_view *view = observe_pointer(&shim.link.view); /* claimed below */
 	uint64_t now_ms = clock_coarse_ms();
+	uint64_t claimed;
 
 	if (!is_due_at(view, now_ms))
 		return view;
-	/* Another number than ours: this process was forked while its parent's thread was at it. */
-	if (attacher == pid || !claim_u32(&own.attaching, attacher, pid)) {
-		if (!view && !attaching_here)
-			wait_for_other(pid);
-	} else {
+	claimed = claim_take(&own.claim, (uint32_t)getpid(), now_ms, CLAIM_MS);
+	if (claimed) {
 		const struct table_view *found;
 
-		attaching_here = true;
+		claimed_here = claimed;
 		found = find_table(view, now_ms);
-		attaching_here = false;
 		if (found != view) {
 			engine_attach_memory(&shim.link);
-			publish_pointer(&shim.link.view, found); /* observed by the hooks */
+			claim_pointer(&shim.link.view, view, found); /* observed by the hooks */
 		}
-		publish_u32(&own.attaching, 0);
-		raw_syscall(SYS_futex, &own.attaching, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+		claim_give_back(&own.claim, claimed);
+		raw_syscall(SYS_futex, futex_of(&own.claim), FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
+			    NULL, 0);
+	} else if (!view) {
+		wait_for_other();
 	}
+	drop_expired(now_ms);
 	return observe_pointer(&shim.link.view);
 }

@@ -40,15 +40,11 @@ static struct process *own_page = &own.fallback;
  */
 static void adopt(struct process *process, uint32_t old_pid, uint32_t pid)
 {
-	struct undisturbed before;
-
-	undisturbed_begin(&before);
-	if (claim_u32(&process->pid, old_pid, pid)) {
-		poke_u64(&process->seed, random_u64());
-		poke_u64(&own.private_memory.seed, peek_u64(&process->seed));
-		engine_state_adopt(process);
-	}
-	undisturbed_end(&before);
+	if (!claim_u32(&process->pid, old_pid, pid))
+		return;
+	poke_u64(&process->seed, random_u64());
+	poke_u64(&own.private_memory.seed, peek_u64(&process->seed));
+	engine_state_adopt(process);
 }
 
 void process_init(void)
@@ -76,9 +72,13 @@ struct process *process_current(void)
 
 	if (pid == 0 || !own.wiped_on_fork) {
 		uint32_t actual = (uint32_t)getpid();
+		struct undisturbed before;
 
-		if (pid != actual)
+		if (pid != actual) {
+			undisturbed_begin(&before);
 			adopt(process, pid, actual);
+			undisturbed_end(&before);
+		}
 	}
 	return process;
 }

@@ -96,6 +96,17 @@ static inline bool claim_u64(uint64_t *word, uint64_t from, uint64_t to)
 					   __ATOMIC_ACQUIRE);
 }
 
+/* The same for what a pointer points to. */
+#define claim_pointer(slot, from, to)                                                             \
+	__extension__({                                                                           \
+		__typeof__(*(slot)) claimed_from = (from);                                        \
+		__atomic_compare_exchange_n((slot), &claimed_from, (to), false, __ATOMIC_ACQ_REL, \
+					    __ATOMIC_ACQUIRE);                                    \
+	})
+
+/* Puts another one into the slot and takes what was there. */
+#define swap_pointer(slot, to) __atomic_exchange_n((slot), (to), __ATOMIC_ACQ_REL)
+
 /*
  * The two fences of a seqlock (Boehm, "Can seqlocks get along with programming language memory
  * models?", MSPC 2012).

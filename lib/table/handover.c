@@ -287,6 +287,13 @@ void handover_blank(struct handover_table *table)
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
+void handover_discard(struct handover_table *table)
+{
+	KEEP_ERRNO();
+
+	munmap(table, (size_t)sysconf(_SC_PAGESIZE) + table->size);
+}
+
 bool handover_is_fresh(const struct table_view *view, uint64_t now_ms)
 {
 	uint64_t alive_ms = peek_u64(&view->header->agent_alive_ms);

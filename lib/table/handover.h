@@ -61,6 +61,9 @@ int handover_receive(const char *path, uint32_t limit_ms, struct handover_table 
  */
 void handover_blank(struct handover_table *table);
 
+/* Unmaps a table that no reader has seen yet. */
+void handover_discard(struct handover_table *table);
+
 /* The agent's heart has beaten lately. @now_ms: CLOCK_MONOTONIC. */
 bool handover_is_fresh(const struct table_view *view, uint64_t now_ms);
 

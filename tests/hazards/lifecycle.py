@@ -61,9 +61,9 @@ def answers(output: str, tag: str) -> Dict[str, int]:
 
 
 def shared_memory() -> List[str]:
-    """What is below /dev/shm but for the one lock of each table, which is meant to stay. The tests'
+    """What is below /dev/shm but for the lock and the FIFO of each table, which are meant to stay. The tests'
     own namespace has the folder to itself."""
-    meant = re.compile(r"/dev/shm/k8slb-\d+(/[0-9a-f]{16}\.lock)?")
+    meant = re.compile(r"/dev/shm/k8slb-\d+(/[0-9a-f]{16}\.(lock|held))?")
     return sorted(str(path) for path in Path("/dev/shm").rglob("*") if not meant.fullmatch(str(path)))
 
 
