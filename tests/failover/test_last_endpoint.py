@@ -282,10 +282,11 @@ def sticky(cluster: Cluster, pods: int = 2) -> Tuple[Service, List[Pod]]:
     return web(cluster, pods=pods, sessionAffinity="ClientIP")
 
 
-def test_a_client_with_affinity_that_was_served_gets_no_vip(cluster: Cluster, run_shim: ShimRunner) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_client_with_affinity_that_was_served_gets_no_vip(cluster: Cluster, run_shim: ShimRunner, way: str) -> None:
     service, pods = sticky(cluster)
     stand_in(cluster, service)
-    served = run_shim(reach(80, [service.vip], "--way", "blocking"), env=cluster.env("web"))
+    served = run_shim(reach(80, [service.vip], "--way", way), env=cluster.env("web"))
     refuse(*pods)
 
     result = run_shim(reach(80, [service.vip], "--count", 3), env=cluster.env("web"))
