@@ -62,6 +62,19 @@ static int finish(struct world *world, int rc, struct world *ret_world)
 	return rc;
 }
 
+/* Endpoints without their Services, or other things altogether, can explain nothing. */
+static int check_counts(const struct dump_counts *counts, char *problem, size_t problem_size)
+{
+	unsigned slices = counts->slices + counts->endpoints;
+
+	if (counts->services || (!slices && !counts->others))
+		return 0;
+	snprintf(problem, problem_size,
+		 "no Services, but %u EndpointSlices or Endpoints, and %u other objects", slices,
+		 counts->others);
+	return -EINVAL;
+}
+
 int world_read(const char *path, const struct logger *logger, struct world *ret_world, char *error,
 	       size_t error_size)
 {
@@ -85,6 +98,8 @@ int world_read(const char *path, const struct logger *logger, struct world *ret_
 		rc = dump_read(&dump, content.data ? content.data : "", content.length, &counts,
 			       problem, sizeof(problem));
 	buffer_free(&content);
+	if (rc == 0)
+		rc = check_counts(&counts, problem, sizeof(problem));
 	rc = finish(&world, rc, ret_world);
 	if (rc < 0)
 		snprintf(error, error_size, "%s: %s", name, problem);

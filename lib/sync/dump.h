@@ -1,4 +1,4 @@
-/* Objects out of a `kubectl get services,endpointslices -o json` document. */
+/* Objects out of what `kubectl get services,endpointslices -o json` or the API server writes. */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_SYNC_DUMP_H
 #define K8SLB_SYNC_DUMP_H
@@ -31,10 +31,11 @@ int dump_init(struct dump *dump, struct store *store,
 	      const struct logger *logger);
 
 /*
- * Replaces the objects with those of a List document. Where it has EndpointSlices its Endpoints
- * are left out: they say the same and less. A bad item is told to the logger and keeps its last
- * good version.
- * Returns 0 or -errno with the reason in @error; the objects are as they were then.
+ * Replaces the objects with those of the documents: Lists, ServiceLists, EndpointSliceLists,
+ * EndpointsLists or single objects, one after the other. Where they have EndpointSlices its
+ * Endpoints are left out: they say the same and less. A bad item is told to the logger and keeps
+ * its last good version. Returns 0 or -errno with the reason in @error; the objects are as they
+ * were then.
  */
 int dump_read(struct dump *dump, const char *text, size_t size, struct dump_counts *ret_counts,
 	      char *error, size_t error_size);

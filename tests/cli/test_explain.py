@@ -68,6 +68,35 @@ def test_a_file_is_read_as_standard_input_is(build: Build, tmp_path: Path) -> No
     expect(json.loads(run_cli(build, "explain", "-o", "json", env={"K8SLB_API": f"file:{path}"}).stdout), [WEB])
 
 
+def listed(kind: str) -> Object:
+    """A list as the API server writes it: its items do not say what they are."""
+    items = [{name: part for name, part in item.items() if name not in ("kind", "apiVersion")} for item in DUMP["items"] if item["kind"] == kind]
+    return {"kind": f"{kind}List", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": items}
+
+
+@pytest.mark.parametrize("between", ["", "\n", " \n\t"])
+def test_other_documents(build: Build, between: str) -> None:
+    """Lists of one kind, single objects, and several of them one after the other."""
+    lists = [json.dumps(listed("EndpointSlice")), json.dumps(listed("Service"), indent=2)]
+    single = [json.dumps(item) for item in DUMP["items"]]
+    halves = [json.dumps(document(*DUMP["items"][:1])), json.dumps(document(*DUMP["items"][1:]))]
+    for documents in (lists, single, halves):
+        result = run_cli(build, "explain", "--from", "-", "-o", "json", stdin=between.join(documents))
+        assert result.returncode == 0, result
+        expect(json.loads(result.stdout), [WEB])
+
+
+def test_documents_that_explain_nothing(build: Build) -> None:
+    pod = {"kind": "Pod", "metadata": {"name": "a", "namespace": "shop"}}
+    for documents, words in (
+        ([listed("EndpointSlice")], "no Services, but 1 EndpointSlices or Endpoints, and 0 other objects"),
+        ([{"kind": "PodList", "items": [pod, pod]}], "no Services, but 0 EndpointSlices or Endpoints, and 2 other objects"),
+        ([document(pod)], "no Services, but 0 EndpointSlices or Endpoints, and 1 other objects"),
+        ([DUMP, pod], 'kind is "Pod": no list, and neither Service nor EndpointSlice'),
+    ):
+        assert f"standard input: {words}" in said(build, 1, "explain", "--from", "-", stdin="\n".join(map(json.dumps, documents)))
+
+
 def test_text(build: Build) -> None:
     expect(
         text_of(build, DUMP, "shop/web", "--node", "n1").splitlines(),
@@ -319,6 +348,17 @@ def test_where(build: Build, arguments: List[str], env: Dict[str, str], expected
     expect(used(explain(build, HINTED, *arguments, env=env)[0]), expected)
 
 
+def test_labels_that_leave_out(build: Build) -> None:
+    """As kube-proxy 1.37: of Services service-proxy-name alone, of slices headless alone."""
+    called, other = service(), slice_of("web", endpoint("10.0.0.1"))
+    called["metadata"]["labels"] = {"service.kubernetes.io/headless": ""}
+    other["metadata"]["labels"]["service.kubernetes.io/service-proxy-name"] = "mine"
+    expect(used(explain(build, document(called, other))[0]), ["10.0.0.1"])
+    called["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": "mine"}
+    expect(explain(build, document(called, other)), [])
+    expect(used(explain(build, document(service(), slice_of("web", endpoint("10.0.0.1"), headless=True)))[0]), [])
+
+
 def test_the_zone_is_found_in_other_services_as_well(build: Build) -> None:
     more = slice_of("other", endpoint("10.0.0.9", nodeName="n9", zone="z1"))
     dump = document(*HINTED["items"], service("other"), more)
@@ -332,7 +372,7 @@ def test_files_that_cannot_be_read(build: Build, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     assert f"{path}: No such file or directory" in said(build, 1, "explain", "--from", path)
     assert "Is a directory" in said(build, 1, "explain", "--from", tmp_path)
-    for text in ("", "{", "nonsense", "[]", '{"kind":"List"}', json.dumps(service()), json.dumps(DUMP)[:-20]):
+    for text in ("", "{", "nonsense", "[]", '{"kind":"List"}', json.dumps(DUMP)[:-20], json.dumps(DUMP) + "{"):
         path.write_text(text)
         assert f"k8slb explain: {path}: " in said(build, 1, "explain", "--from", path)
     assert "standard input: " in said(build, 1, "explain", "--from", "-", stdin="nonsense")
@@ -346,7 +386,7 @@ def test_names_that_are_not_there(build: Build) -> None:
     assert "Service shop/web: no such port (it has http:80)" in said(build, 1, *ask, "shop/web:81")
     assert "Service shop/web: no such port (it has http:80)" in said(build, 1, *ask, "shop/web:https")
     slices_only = json.dumps(document(slice_of("web", endpoint("10.0.0.1"))))
-    assert "Service shop/web: not found" in said(build, 1, *ask, "shop/web", stdin=slices_only)
+    assert "standard input: no Services, but 1 EndpointSlices" in said(build, 1, *ask, "shop/web", stdin=slices_only)
 
 
 @pytest.mark.parametrize(

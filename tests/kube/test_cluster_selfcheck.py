@@ -222,3 +222,19 @@ def test_kube_proxy_serves_the_vip(cluster: RealCluster) -> None:
     cluster.stop_proxy()
     rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True)
     expect((rules.returncode, "kube-proxy" in rules.stdout), (0, False), rules)
+
+
+def test_whether_a_slice_is_headless_is_the_services_nature(cluster: Cluster) -> None:
+    """Not its label, which it may have whatever it is."""
+    label = "service.kubernetes.io/headless"
+    for name, cluster_ip in (("proxied", None), ("bare", "None")):
+        service = cluster.create_service(name, cluster_ip=cluster_ip)
+        for labels in ({label: "x", "mine": "1"}, {label: None, "mine": "2"}):
+            cluster.request("PATCH", f"/api/v1/namespaces/default/services/{name}", {"metadata": {"labels": labels}})
+            cluster.add_pod(f"{name}-{labels['mine']}", {"app": name}, listen=False)
+            cluster.wait_endpoints(service, int(labels["mine"] or 0))
+            _status, answer = cluster.request("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices")
+            told = [item["metadata"]["labels"] for item in answer["items"]]
+            told = [found for found in told if found.get("kubernetes.io/service-name") == name]
+            expect([found.get(label) for found in told], [None if cluster_ip is None else ""], told)
+            expect([found.get("mine") for found in told], [labels["mine"]], told)

@@ -166,6 +166,7 @@ class Controller:
     def _put_slice(self, key: Key, service: Object, name: str, group: Group, endpoints: List[Object]) -> None:
         meta = service["metadata"]
         labels = dict(meta.get("labels") or {})
+        labels.pop(HEADLESS, None)  # reserved: only what the Service is counts (setEndpointSliceLabels())
         if service["spec"].get("clusterIP") in (None, "", "None"):
             labels[HEADLESS] = ""
         labels.update({SERVICE_NAME: key[1], MANAGED_BY: CONTROLLER})
