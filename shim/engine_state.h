@@ -12,9 +12,8 @@ struct process;
  *            adopted          a call could match            the thread is there
  *    UNSET ----------> NONE ---------------------> STARTING -------------------> STARTED
  *                       ^                             |                             |
- *                       |                             | no thread to be had         | it ends, for
- *                       |                             v                             v a change of
- * ids
+ *                       |                             | no thread to be had         | ids change
+ *                       |                             v                             v
  *                       +------------------------- STOPPING <-----------------------+
  *
  *    NONE ----> LEFT: for good, the first thread has ended

@@ -52,7 +52,7 @@ void engine_begin(struct engine_link *link);
 void engine_wake(struct engine_link *link);
 
 /*
- * Starts the thread: detached, all signals blocked, own stack, own file descriptor table. Both
+ * Starts the thread: all signals blocked, own stack, own file descriptor table. Both
  * pointers are kept for the life of the process. Once after engine_begin() and each engine_stop();
  * it never touches what the thread of a parent owned.
  * Returns 0 or -errno (EAGAIN: RLIMIT_NPROC); nothing was started then.

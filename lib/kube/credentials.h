@@ -40,8 +40,8 @@ int credentials_new(const struct credentials_options *options,
  */
 const char *credentials_token(struct credentials *credentials, uint64_t now_ms);
 
-/* Overwrites in @text with '*' the pieces of the token and of the one before it (kube/conceal.h), of
- * which requests may still be under way; reads no file. */
+/* Overwrites in @text with '*' the pieces of the token and of the one before it (kube/conceal.h),
+ * of which requests may still be under way; reads no file. */
 void credentials_conceal(const struct credentials *credentials, char *text);
 
 /* The server said 401: the next credentials_token() reads the file again. */

@@ -11,12 +11,11 @@
 
 /*
  * Found by the name of what they count, not by a number of the table: two writers number their
- * ports differently. A slot once taken stays so; with 16384 of them the first 4000 Services of a Pod
- * find one as a rule. Others take random turns: a slot that two ports shared would go round with
- * neither.
- * One word, so that a ticket is one fetch-and-add, which neither fails nor loses a turn however
- * many threads take one at once, and so that a round that begins elsewhere than at 0 does so for
- * all.
+ * ports differently. A slot once taken stays so; with 16384 of them the first 4000 Services of a
+ * Pod find one as a rule. Others take random turns: a slot that two ports shared would go round
+ * with neither. One word, so that a ticket is one fetch-and-add, which neither fails nor loses a
+ * turn however many threads take one at once, and so that a round that begins elsewhere than at 0
+ * does so for all.
  */
 #define CURSOR_SLOTS  16384u /* a power of two */
 #define CURSOR_PROBES 4u

@@ -1,4 +1,5 @@
-/* The pick memory: the shared segment, whose it may be, the rounds that processes share, garbage. */
+/* The pick memory: the shared segment, whose it may be, the rounds that processes share, garbage.
+ */
 // SPDX-License-Identifier: Apache-2.0
 #include "pick/memory.h"
 

@@ -112,7 +112,8 @@ static void test_a_bad_event_is_told_once(void **state)
 	world_free(&world);
 }
 
-/* The end of a flood: the rest counts as come already, as all of it takes a minute under valgrind. */
+/* The end of a flood: the rest counts as come already, as all of it takes a minute under valgrind.
+ */
 #define LAST_EVENTS 1000u
 #define LAST_BYTES  (4u * 1024 * 1024)
 

@@ -8,10 +8,10 @@
  *
  *	step=RC/ERRNO	each call in turn; "step=cancelled" where the thread was
  *	ms		the time that the steps took
- *	so_error	what SO_ERROR says afterwards; of the poll() of a non-blocking socket if there
- *is one served		1: a pod answers on the socket now nonblock, user_timeout, sndtimeo (ms),
- *linger, keepalive, nodelay, syncnt: the socket's, afterwards
- *	port_kept	1: the local port is the one that the program had bound
+ *	so_error	what SO_ERROR says afterwards; of the poll() of a non-blocking socket if
+ *there is one served		1: a pod answers on the socket now nonblock, user_timeout, sndtimeo
+ *(ms), linger, keepalive, nodelay, syncnt: the socket's, afterwards port_kept	1: the local port is
+ *the one that the program had bound
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -22,8 +22,7 @@ void *dlsym(void *restrict handle, const char *restrict name)
 {
 	Dl_info caller;
 
-	if (dladdr(__builtin_return_address(0), &caller) &&
-	    strstr(caller.dli_fname, "libk8slb.so"))
+	if (dladdr(__builtin_return_address(0), &caller) && strstr(caller.dli_fname, "libk8slb.so"))
 		return NULL;
 	return real_dlsym(handle, name);
 }

@@ -5,10 +5,9 @@
  *   exec:          fork(), and the child becomes "spawn HOST PORT ask".
  *   vfork-exec:    the same by vfork(). posix_spawn: by that.
  *   vfork-first:   a vfork() child asks before its parent ever did. vfork-later: after it.
- *   clone:         a child by the bare system call, without what libc does around fork(). "threads N"
- *                  says how many it has when it has asked.
- *   exec-load:     this program becomes itself COUNT times while 4 threads connect.
- *   ask:           only asks, as "program".
+ *   clone:         a child by the bare system call, without what libc does around fork(). "threads
+ * N" says how many it has when it has asked. exec-load:     this program becomes itself COUNT times
+ * while 4 threads connect. ask:           only asks, as "program".
  */
 #include <pthread.h>
 #include <sched.h>

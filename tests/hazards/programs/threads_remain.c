@@ -2,8 +2,8 @@
 /*
  * threads_remain HOST PORT COUNT WHO: main asks, starts two threads that ask COUNT times each, and
  * ends by pthread_exit(). WHO is the last: "thread", they begin when main is gone; "unasked", the
- * same and main asks nothing; or "main", which joins them, as the examples in textbooks do. With its
- * last thread the process ends with status 0, after what atexit() was told and the flush of its
+ * same and main asks nothing; or "main", which joins them, as the examples in textbooks do. With
+ * its last thread the process ends with status 0, after what atexit() was told and the flush of its
  * output.
  */
 #include <fcntl.h>
