@@ -36,6 +36,8 @@
 	      struct hostent **ret_host, int *ret_h_errno),                                       \
 	     (name, family, host, buffer, size, ret_host, ret_h_errno),                           \
 	     no_such_lookup_r(ret_host, ret_h_errno))                                             \
+	CALL(int, setns, (int fd, int type), (fd, type), no_such_call(-1))                        \
+	CALL(int, unshare, (int flags), (flags), no_such_call(-1))                                \
 	LIBC_ID_CALLS(CALL)
 
 /* Those that change the user and group ids of a process. */

@@ -53,7 +53,8 @@ bool shim_start(void)
 {
 	KEEP_ERRNO();
 	struct config_source source;
-	struct messages messages = {.length = 0};
+	/* One thread comes that far, once; too much for a small stack of main()'s. */
+	static struct messages messages;
 	bool active = false;
 
 	/* A call out of .preinit_array: libc has no environment yet, and "no settings" would be the

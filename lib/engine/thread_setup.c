@@ -114,7 +114,8 @@ int guest_thread_own_fd_table(void)
 	 */
 	if (raw_syscall(SYS_close_range, 0u, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) < 0) {
 		/* Without /proc the copies could not be found. */
-		if (access("/proc/thread-self/fd", X_OK) < 0 || unshare(CLONE_FILES) < 0)
+		if (access("/proc/thread-self/fd", X_OK) < 0 ||
+		    raw_syscall(SYS_unshare, CLONE_FILES) < 0)
 			return -errno;
 		close_copies();
 	}

@@ -30,6 +30,8 @@ for name in ("setresuid", "setresgid"):
     tell(name, 4711, 4711, 4711)
 tell("setgroups", 0, None)
 tell("initgroups", b"nobody", 4711)
+tell("setns", -1, 0)
+tell("unshare", 0)
 list_ = ctypes.c_void_p()
 tell("getaddrinfo", b"127.0.0.1", None, None, ctypes.byref(list_))
 def host_told():
@@ -64,6 +66,8 @@ setresuid -1 ENOSYS
 setresgid -1 ENOSYS
 setgroups -1 ENOSYS
 initgroups -1 ENOSYS
+setns -1 ENOSYS
+unshare -1 ENOSYS
 getaddrinfo -11 ENOSYS
 gethostbyname None ENOSYS -1
 gethostbyname2 None ENOSYS -1
