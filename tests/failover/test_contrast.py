@@ -7,7 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from tests.failover.common import SLACK_MS, TIMEOUT_MS, Firewall, client, connections, sysctl
+from tests.failover.common import TIMEOUT_MS, Firewall, client, connections, sysctl
 from tests.harness import ShimRunner, expect, wait_until
 from tests.kube.real_cluster import RealCluster
 from tests.preload.common import web
@@ -47,7 +47,7 @@ def test_a_black_hole_behind_kube_proxy(
     expect(all(one.ms >= PATIENCE_MS for one in lost), True, without)
     told = connections(shimmed)
     expect({one.result for one in told}, {"web-1", "web-2"}, shimmed, cluster.logs())
-    expect([one.ms < TIMEOUT_MS + SLACK_MS for one in told], [True] * COUNT, shimmed)
+    expect([one for one in told if one.ms >= PATIENCE_MS], [], shimmed)
     expect(sum(one.ms > TIMEOUT_MS * 0.9 for one in told) <= 1, True, shimmed)
     print(f"\nwithout: {len(lost)} of {COUNT} connections failed after {min(one.ms for one in lost):.0f} ms; "
           f"with: none, the longest took {max(one.ms for one in told):.0f} ms")
