@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 0:
 		if (json_decode_list_envelope(kind, text, size, &envelope, error, sizeof(error)) ==
 		    0)
-			free(envelope.continue_token);
+			list_envelope_free(&envelope);
 		break;
 	case 1:
 		json_decode_status(text, size, &status, error, sizeof(error));

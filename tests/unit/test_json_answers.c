@@ -196,6 +196,7 @@ static void test_a_list_envelope_has_version_and_continue_token(void **state)
 				&envelope),
 		0);
 	assert_null(envelope.continue_token);
+	list_envelope_free(&envelope);
 }
 
 static void test_an_envelope_of_another_kind_is_refused(void **state)
