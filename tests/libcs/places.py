@@ -116,6 +116,12 @@ def _bind_into(root: Path, folders: Sequence[Path]) -> None:
         _mount("--bind", str(folder), str(target))
     for name in ("proc", "dev"):
         _mount("--rbind", f"/{name}", str(root / name))
+    # A resolver that would ask the cluster, as a Pod's: a copy, for the test's own may be a file that was unlinked.
+    descriptor, resolver = tempfile.mkstemp(prefix="k8slb-resolv-")
+    with open(descriptor, "w") as file:
+        file.write(Path("/etc/resolv.conf").read_text())
+    Path(resolver).chmod(0o644)
+    _mount("--bind", resolver, str(root / "etc/resolv.conf"))
 
 
 def _mount(*arguments: str) -> None:
