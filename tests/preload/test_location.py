@@ -48,16 +48,16 @@ def node(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -
     return Node(cluster, run_shim, build, tmp_path)
 
 
-def local_service(cluster: Cluster) -> Tuple[Service, List[Pod]]:
+def local_service(cluster: Cluster, *numbers: int) -> Tuple[Service, List[Pod]]:
     """Pod web-0 on worker-0, web-1 on worker-1; a connection uses that of its own node alone."""
     service = cluster.create_service("web", internalTrafficPolicy="Local")
-    pods = [cluster.add_pod(f"web-{i}", {"app": "web"}, node=f"worker-{i}") for i in range(2)]
-    cluster.wait_endpoints(service, 2)
+    pods = [cluster.add_pod(f"web-{i}", {"app": "web"}, node=f"worker-{i}") for i in numbers or (0, 1)]
+    cluster.wait_endpoints(service, len(pods))
     return service, pods
 
 
 def test_a_pod_that_is_called_as_another_node(cluster: Cluster, node: Node) -> None:
-    service, _pods = local_service(cluster)
+    service, _pods = local_service(cluster, 0)
     here, log, answer = node.look(service, "worker-0")
     expect((here, log), (UNKNOWN, ""))
     assert not answer.startswith("web"), answer
@@ -85,9 +85,9 @@ def test_an_endpoint_of_our_address_and_uid(cluster: Cluster, node: Node) -> Non
 
 def test_a_former_pod_of_our_address(cluster: Cluster, node: Node) -> None:
     """It terminates, and we have its name: that of a StatefulSet's Pod which was moved to another node."""
-    service, pods = local_service(cluster)
-    cluster.terminate(pods[1])
-    cluster.wait_endpoints(service, 1)
+    service, pods = local_service(cluster, 1)
+    cluster.terminate(pods[0])
+    cluster.wait_endpoints(service, 0)
     here, log, answer = node.look(service, "web-1")
     expect((here, log), (UNKNOWN, ""))
     assert not answer.startswith("web"), answer
