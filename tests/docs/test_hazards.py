@@ -63,7 +63,7 @@ def test_every_naive_build_is_in_the_row_of_its_test() -> None:
 @pytest.mark.parametrize("name", sorted(naive_builds()))
 def test_a_naive_build_names_a_test_that_exists(name: str) -> None:
     patch = (NAIVE / f"{name}.patch").read_text(encoding="utf-8")
-    match = re.search(r"^Test: (?:link|(tests/[\w/]+\.py)(?:::(\w+))?)$", patch, re.MULTILINE)
+    match = re.search(r"^Test: (?:link|(tests/[\w/]+\.py)(?:::(\w+)(?:\[[^\n]*\])?)?)$", patch, re.MULTILINE)
     assert match, patch
     if match.group(1):
         text = (ROOT / match.group(1)).read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def tree(build: Build, tmp_path: Path) -> Path:
-    """What the rules are about, without objects: a test compiles the one that it has changed."""
-    for folder in ("lib", "shim"):
+    """What the rules are about, without objects but the command's: a test compiles the one that it has changed."""
+    for folder in ("lib", "shim", "cli"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/check-structure", tmp_path / "scripts")
@@ -24,6 +24,8 @@ def tree(build: Build, tmp_path: Path) -> Path:
     copy.mkdir()
     for name in ("libk8slb.so", "k8slb"):
         (copy / name).symlink_to(build.directory / name)
+    (copy / "obj").mkdir()
+    (copy / "obj/command").symlink_to(build.directory / "obj/command")
     return tmp_path
 
 
@@ -95,3 +97,10 @@ def test_no_room_includes_what_it_may_not(tree: Path, name: str, header: str, ma
     append(tree, name, f'#include "{header}"\n')
 
     expect(violations(tree), [f'{name}:{line}: {folder} must not include "{header}" (it may include: {may})'])
+
+
+def test_a_command_without_its_hardening(tree: Path) -> None:
+    """Of objects that were compiled as another command's would be."""
+    (build_of(tree) / "obj/command").unlink()
+    wanted = [f"command/{folder}: imports no {name}: not hardened" for folder in ("lib", "cli") for name in ("__stack_chk_fail", "__snprintf_chk")]
+    expect(violations(tree), wanted)
