@@ -25,7 +25,7 @@ QUESTIONS = 9
 BALANCED: List[List[str]] = [
     ["--nofile=1024:1024"],
     ["--nofile=16:16"],
-    ["--nofile=8:8"],
+    ["--nofile=12:12"],
     [f"--as={64 * MIB}"],
     [f"--data={16 * MIB}"],
     ["--stack=65536"],
@@ -36,6 +36,7 @@ BALANCED: List[List[str]] = [
 ]
 # Not enough for a thread, its memory or its descriptors.
 TOO_LITTLE: List[List[str]] = [
+    ["--nofile=8:8"],
     ["--nofile=6:6"],
     ["--nofile=5:5"],
     ["--nofile=4:4"],
