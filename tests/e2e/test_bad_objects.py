@@ -49,7 +49,6 @@ WRONG: Dict[str, List[Any]] = {
     "metadata.name": [5, "", "n" * 300, "a/b", "../x", None],
     "metadata.namespace": [5, "N" * 300, "a b"],
     "metadata.labels": ["x", [], 7],
-    "metadata.resourceVersion": [5, "9" * 300],
     "addressType": ["IPv5", "FQDN", 4, None, {}],
     "endpoints": ["x", {}, 5, [5], ["x"], [[]]],
     "endpoints.0.addresses": ["10.244.250.1", {}, [5], [None], [[]]],
@@ -99,7 +98,9 @@ def test_a_bad_event_costs_only_itself(cluster: DoubleCluster, run_shim: ShimRun
     follower.wait_results(names(pods))
     cluster.server.wait(lambda: cluster.server.open_watches() == 2)
     silent: List[str] = []
-    for number, (what, body) in enumerate(OBJECTS.items()):
+    # An item's own version is of no use in a list, and an event's is what the watch goes on from.
+    objects = {**OBJECTS, "metadata.resourceVersion=5": changed("metadata.resourceVersion", 5)}
+    for number, (what, body) in enumerate(objects.items()):
         before = complaints(follower)
         # Each under its own name, where it names itself: the same line is not written twice.
         bad = f"bad-{number}"
@@ -245,7 +246,6 @@ SERVICES: Dict[str, Callable[[Dict[str, Any]], None]] = {
     "ports-wrong-type": lambda s: s["spec"].update(ports={"port": 80}),
     "spec-missing": lambda s: s.pop("spec"),
     "spec-wrong-type": lambda s: s.update(spec=[]),
-    "version-wrong-type": lambda s: s["metadata"].update(resourceVersion=5),
 }
 
 
