@@ -111,6 +111,7 @@ def test_a_refusing_api_server_holds_up_nobody(cluster: Cluster, run_shim: ShimR
     assert first <= SLACK_MS and second <= SLACK_MS, (first, second)
 
 
+@pytest.mark.unsanitized("a sanitizer's pthread_create() comes before the one that fails")
 def test_nobody_waits_for_an_engine_that_cannot_be_started(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
     """Four threads come while a fifth is starting it, which fails after 300 ms: all of them go on then."""
     code = (
