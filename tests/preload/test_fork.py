@@ -27,6 +27,7 @@ def test_parent_and_child_both_balance(cluster: Cluster, run_shim: ShimRunner) -
     expect(tally(result.stdout), Counter({pod.name: 12 for pod in pods}), result)
 
 
+@pytest.mark.unsanitized("the child of a program with threads may find a lock of the sanitizer's taken")
 def test_a_child_outlives_its_parent_and_follows_changes(cluster: Cluster, run_shim: ShimRunner) -> None:
     service, pods = web(cluster)
     code = ASK + (
