@@ -289,7 +289,7 @@ test-tsan: ## unit tests under ThreadSanitizer
 	@$(MAKE) SANITIZE=thread unit
 
 test-valgrind: ## unit tests under valgrind
-	@$(MAKE) unit UNIT_RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes' UNIT_TIMEOUT=600
+	@$(MAKE) unit UNIT_RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes'
 
 test-clang: ## build with clang, and run every fuzzer for a moment
 	@$(MAKE) CC=clang BUILD=$(BUILD)-clang all structure
@@ -396,7 +396,7 @@ help: ## this list
 # --- running the unit tests ------------------------------------------------------------------
 
 UNIT_RUNNER ?=
-UNIT_TIMEOUT ?= 300
+UNIT_TIMEOUT ?= $(if $(filter full,$(K8SLB_TEST_COUNTS)),3600,600)
 
 # One line per program; the output of a failed one follows it.
 define run_unit

@@ -25,7 +25,8 @@ def table(place: Path) -> Path:
 
 
 @pytest.fixture
-def agents(build: Build, tmp_path: Path) -> Iterator[Agents]:
+def agents(build: Build, place: Path, tmp_path: Path) -> Iterator[Agents]:
+    """They end before the place goes, in which they make files."""
     result = Agents(build, tmp_path)
     try:
         yield result
