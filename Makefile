@@ -202,7 +202,7 @@ BENCHES := $(call programs,tests/bench,bench) \
 FUZZERS := $(call programs,tests/fuzz,fuzz,fuzz_)
 # What they run that is in no stage.
 FUZZED_OBJECTS := $(addprefix $(BUILD)/obj/static/,cli/agent_http.o cli/agent_metrics.o cli/cli.o \
-	shim/cluster_domain.o shim/hosts_file.o)
+	shim/hosts_file.o shim/resolv_conf.o)
 MAN_PAGES := $(wildcard docs/man/*.[1357])
 INSTALLED := $(SHIM) $(CLI) $(ENDPOINTS) $(ENDPOINTS_ARCHIVE)
 

@@ -105,9 +105,13 @@ static void take_member(struct document *document, const char *name, size_t leng
 	if (length == strlen("items") && strncmp(name, "items", length) == 0)
 		document->is_list = true;
 	if (length == strlen("kind") && strncmp(name, "kind", length) == 0 && value < end &&
-	    *value == '"')
+	    *value == '"') {
+		size_t quoted = (size_t)(after_string(value, end) - value);
+
+		/* The document may end with the opening quote. */
 		json_printable(document->kind, sizeof(document->kind), value + 1,
-			       (size_t)(after_string(value, end) - value) - 2);
+			       quoted < 2 ? 0 : quoted - 2);
+	}
 }
 
 /* Finds where the document that begins at @at ends, by its braces alone: what is wrong within, the

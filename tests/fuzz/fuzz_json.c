@@ -68,6 +68,7 @@ static void try_event(enum object_kind kind, const char *text, size_t size)
 		return;
 	walk(&event.object);
 	object_clear(&event.object);
+	free(event.resource_version);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

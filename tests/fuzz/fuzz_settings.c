@@ -3,14 +3,15 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/service_ref.h"
-#include "cluster_domain.h"
 #include "config/config.h"
 #include "hosts_file.h"
+#include "resolv_conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -104,13 +105,35 @@ static void try_hosts(const char *text)
 		abort();
 }
 
-static void try_resolv_conf(const char *text)
+static void must_be_name(const char name[RESOLV_NAME_SIZE])
 {
-	char domain[CLUSTER_DOMAIN_SIZE];
-
-	if (cluster_domain_from_resolv_conf(text, domain, sizeof(domain)) &&
-	    (!domain[0] || strlen(domain) >= sizeof(domain)))
+	if (!name[0] || !memchr(name, '\0', RESOLV_NAME_SIZE))
 		abort();
+}
+
+/* Whatever the file says, its list has an end and its names are names. */
+static void try_resolv_conf(const char *text, enum resolv_libc libc)
+{
+	struct resolv_walk walk = {.host = "Web.shop"};
+	struct resolv_conf conf;
+	char name[RESOLV_NAME_SIZE];
+	char line[1024];
+	unsigned names = 0;
+
+	resolv_conf_init(&conf);
+	for (size_t length; *text; text += length + (text[length] == '\n')) {
+		length = strcspn(text, "\n");
+		snprintf(line, sizeof(line), "%.*s", (int)length, text);
+		resolv_conf_line(&conf, libc, line, length >= sizeof(line));
+		(void)nsswitch_asks_dns(line);
+	}
+	if (resolv_conf_domain(&conf, name))
+		must_be_name(name);
+	while (resolv_walk_next(&walk, &conf, name)) {
+		must_be_name(name);
+		if (++names > RESOLV_SEARCH_SIZE)
+			abort();
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -128,8 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (content)
 		try_hosts(content);
 	content = find(&input, "/etc/resolv.conf", '\n');
-	if (content)
-		try_resolv_conf(content);
+	if (content) {
+		try_resolv_conf(content, RESOLV_GLIBC);
+		try_resolv_conf(content, RESOLV_MUSL);
+	}
 	free(copy);
 	return 0;
 }
