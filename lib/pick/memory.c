@@ -37,11 +37,15 @@ static int find_or_make(key_t key)
 
 static int attach(int id, struct pick_memory **ret_memory)
 {
-	struct pick_memory *memory = shmat(id, NULL, 0);
+	struct pick_memory *memory;
+	void *address;
 	uint64_t magic;
+	/* The size goes with the version in the key. */
+	int rc = sysv_attach(id, sizeof(*memory), sizeof(*memory), 0, &address);
 
-	if (memory == SYSV_ATTACH_FAILED)
-		return -errno;
+	if (rc < 0)
+		return rc;
+	memory = address;
 	magic = peek_u64(&memory->magic);
 	if (magic != 0 && magic != PICK_MEMORY_MAGIC) {
 		shmdt(memory);
@@ -58,13 +62,8 @@ int pick_memory_attach_key(key_t key, struct pick_memory **ret_memory)
 {
 	KEEP_ERRNO();
 	int id = find_or_make(key);
-	size_t size = 0;
-	int rc = id < 0 ? id : sysv_check(id, &size);
 
-	/* The size goes with the version in the key. */
-	if (rc == 0)
-		rc = size == sizeof(struct pick_memory) ? attach(id, ret_memory) : -EPERM;
-	return rc;
+	return id < 0 ? id : attach(id, ret_memory);
 }
 
 int pick_memory_attach(struct pick_memory **ret_memory)

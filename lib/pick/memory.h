@@ -52,8 +52,9 @@ _Static_assert(PICK_COUNTERS <= 8, "one cache line");
 /*
  * Attaches the segment of the effective user, making it when it is missing. For the life of the
  * process; forked children have it too. System calls only: no malloc, no lock, keeps errno.
- * Returns 0; -EPERM: it is another user's, others have rights to it, or its size is wrong; -EPROTO:
- * it holds something else; or another -errno. On success the seed is set.
+ * Returns 0; -EPERM: it is another user's, or others have rights to it; -EBADMSG: its size is
+ * wrong, or it is on huge pages; -EPROTO: it holds something else; or another -errno. On success
+ * the seed is set.
  */
 int pick_memory_attach(struct pick_memory **ret_memory);
 

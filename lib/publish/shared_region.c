@@ -23,15 +23,14 @@ bool region_is_removed(const struct region *region)
 static int map_both(int id, unsigned class, struct region *ret_region)
 {
 	struct region region = {.size = segment_size(class), .segment = id};
-	void *writable = shmat(id, NULL, 0);
+	void *writable;
 	void *readable;
+	int rc = sysv_attach(id, region.size, SIZE_MAX, 0, &writable);
 
-	if (writable == SYSV_ATTACH_FAILED)
-		return -errno;
-	readable = shmat(id, NULL, SHM_RDONLY);
-	if (readable == SYSV_ATTACH_FAILED) {
-		int rc = -errno;
-
+	if (rc < 0)
+		return rc;
+	rc = sysv_attach(id, region.size, SIZE_MAX, SHM_RDONLY, &readable);
+	if (rc < 0) {
 		shmdt(writable);
 		return rc;
 	}
@@ -74,9 +73,7 @@ int region_own(uint64_t identity, unsigned class, struct region *ret_region)
 			id = shmget(segment_key(identity, class), 0, 0);
 		if (id < 0)
 			return -errno;
-		rc = segment_check(id, class);
-		if (rc == 0)
-			rc = own_segment(id, identity, class, ret_region);
+		rc = own_segment(id, identity, class, ret_region);
 		if (rc != -EBADMSG)
 			return rc;
 		/* Gone for new processes; those that have it mapped keep it. */

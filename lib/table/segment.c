@@ -31,16 +31,6 @@ key_t segment_key(uint64_t identity, unsigned class)
 	return sysv_key(hash_mix(identity ^ hash_mix(owner)));
 }
 
-int segment_check(int id, unsigned class)
-{
-	size_t size;
-	int rc = sysv_check(id, &size);
-
-	if (rc < 0)
-		return rc;
-	return size >= segment_size(class) ? 0 : -EBADMSG;
-}
-
 int segment_view(const void *mapping, uint64_t identity, unsigned class,
 		 struct table_view *ret_view)
 {
@@ -62,12 +52,9 @@ int segment_attach(uint64_t identity, unsigned class, struct table_view *ret_vie
 
 	if (id < 0)
 		return -errno;
-	rc = segment_check(id, class);
+	rc = sysv_attach(id, segment_size(class), SIZE_MAX, SHM_RDONLY, &mapping);
 	if (rc < 0)
 		return rc;
-	mapping = shmat(id, NULL, SHM_RDONLY);
-	if (mapping == SYSV_ATTACH_FAILED)
-		return -errno;
 	rc = segment_view(mapping, identity, class, ret_view);
 	if (rc < 0)
 		shmdt(mapping);

@@ -34,17 +34,13 @@ size_t segment_size(unsigned class);
  * depends on); never IPC_PRIVATE. */
 key_t segment_key(uint64_t identity, unsigned class);
 
-/* -EPERM: another user made it or may write to it; -EBADMSG: too small. */
-int segment_check(int id, unsigned class);
-
-/* The table in a mapping of a segment that was checked. -EBADMSG: none of this layout and identity.
- */
+/* The table in a mapping of a segment. -EBADMSG: none of this layout and identity. */
 int segment_view(const void *mapping, uint64_t identity, unsigned class,
 		 struct table_view *ret_view);
 
 /*
  * Maps the table of @identity in segment @class to read, for the life of the process, forked
- * children included. -ENOENT where there is none; as segment_check() and segment_view(); or another
+ * children included. -ENOENT where there is none; as sysv_attach() and segment_view(); or another
  * -errno.
  */
 int segment_attach(uint64_t identity, unsigned class, struct table_view *ret_view);

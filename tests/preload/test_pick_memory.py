@@ -8,6 +8,7 @@ import pytest
 from tests.harness import Result, ShimRunner, counts, expect
 from tests.pick_memory import PICK_MEMORY_MAGIC, pick_memories, make_segment, remove_segments
 from tests.preload.common import client, tally, web
+from tests.shared_table import sysv
 
 pytestmark = pytest.mark.clusters("double")
 PODS = 10
@@ -54,6 +55,17 @@ def test_what_cannot_match_makes_no_segment(cluster: Any, run_shim: ShimRunner) 
     web(cluster)
     result = run_shim(client("127.0.0.1", 9, 3), env=cluster.env("web"))
     expect((result.returncode, pick_memories()), (0, []), result)
+
+
+def test_huge_pages_are_left_alone(cluster: Any, run_shim: ShimRunner) -> None:
+    """A load from them may be SIGBUS."""
+    service, _ = web(cluster)
+    expect(len(numbers([run_shim(client(service.vip, 80, 3), env=cluster.env("web"))])), 3)
+    (made,) = pick_memories()
+    remove_segments()
+    sysv.make_huge(made["key"], made["size"])
+    result = run_shim(client(service.vip, 80, 30), env=cluster.env("web"))
+    expect(numbers([result]), [10, 10, 10], result)
 
 
 @pytest.mark.parametrize("fill", ["noise", "ones", "other rights", "short", "long"])

@@ -54,6 +54,11 @@ def noise_behind_the_header(segment: Dict[str, int]) -> None:
     sysv.write(segment["shmid"], sysv.HEADER_SIZE, os.urandom(segment["size"] - sysv.HEADER_SIZE))
 
 
+def huge_pages(segment: Dict[str, int]) -> None:
+    sysv.remove(segment["shmid"])
+    sysv.make_huge(segment["key"], segment["size"])
+
+
 def next_version(segment: Dict[str, int]) -> None:
     sysv.write(segment["shmid"], 8, b"\x02")
 
@@ -74,6 +79,7 @@ PLACES: Dict[str, Callable[[Dict[str, int]], Any]] = {
     "noise behind the header": noise_behind_the_header,
     "ones": ones,
     "another layout": next_version,
+    "huge pages": huge_pages,
     "removed": lambda segment: sysv.remove(segment["shmid"]),
 }
 NOT_SHARED = ("another owner", "rights of all", "rights of others to read")
@@ -187,6 +193,29 @@ def test_the_last_segment_of_a_chain_is_removed(cluster: DoubleCluster, run_shim
     expect(ticks < 50, True, f"{ticks} ticks of CPU time", second.process.result())
     pods.append(cluster.add_pod("late", {"app": "web"}))
     for guest in (first, second):
+        guest.wait_asked(names(pods), cluster.logs)
+
+
+def test_moved_to_huge_pages(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """The next segment's key can be known before, and whoever may write to a table may say "moved": nobody goes there."""
+    service, pods, segment = left_by_a_program(cluster, run_shim)
+    env = cluster.env("web")
+    first = Guest(run_shim, service, env)
+    first.wait_asked(names(pods))
+    sysv.remove(segment["shmid"])
+    pods.append(cluster.add_pod("late", {"app": "web"}))
+    first.wait_asked(names(pods), cluster.logs)
+    first.end()
+    smaller, larger = sysv.tables()
+    sysv.remove(larger["shmid"])
+    sysv.make_huge(larger["key"], larger["size"])
+    guests = [Guest(run_shim, service, env) for _ in range(2)]
+    for guest in guests:
+        guest.wait_asked(names(pods), cluster.logs)
+    sysv.write(smaller["shmid"], MOVED_AT, b"\x01")
+    guests.append(Guest(run_shim, service, env))
+    pods.append(cluster.add_pod("later", {"app": "web"}))
+    for guest in guests:
         guest.wait_asked(names(pods), cluster.logs)
 
 

@@ -158,9 +158,9 @@ static void test_what_is_refused(void **state)
 	} cases[] = {
 		{sizeof(struct pick_memory), prepare_foreign_owner, -EPERM},
 		{sizeof(struct pick_memory), prepare_rights_for_others, -EPERM},
-		{sizeof(struct pick_memory) - 8, prepare_nothing, -EPERM},
-		{sizeof(struct pick_memory) + 8, prepare_nothing, -EPERM},
-		{1, prepare_nothing, -EPERM},
+		{sizeof(struct pick_memory) - 8, prepare_nothing, -EBADMSG},
+		{sizeof(struct pick_memory) + 8, prepare_nothing, -EBADMSG},
+		{1, prepare_nothing, -EBADMSG},
 		{sizeof(struct pick_memory), prepare_other_content, -EPROTO},
 	};
 
