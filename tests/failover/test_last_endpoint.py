@@ -154,7 +154,7 @@ def test_more_connections_than_local_ports(cluster: Cluster, run_shim: ShimRunne
     stand_in(cluster, service)
 
     # Outside of the range as it was: a listener of this test may have been given any port in that one.
-    with sysctl("ip_local_port_range", "20000 20059"):
+    with sysctl("ip_local_port_range", "10000 10059"):
         command = reach(80, [service.vip], "--count", 70, "--hold", "--way", way)
         result = run_shim(command, env=cluster.env("web"))
 
