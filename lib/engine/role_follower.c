@@ -114,6 +114,8 @@ static bool await_table(struct role *role, enum role_end *ret_end)
 		rc = writer_lock_try(&role->lock);
 		if (rc == -EAGAIN && interrupt_is_set(role->interrupt))
 			rc = -ECANCELED;
+		if (rc == -EAGAIN && writer_lock_is_private(&role->lock))
+			rc = -ENODATA;
 		if (rc == -EAGAIN && !is_stuck(view, started_ms)) {
 			wait_for_publish(role, view);
 			continue;

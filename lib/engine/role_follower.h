@@ -7,8 +7,8 @@
 
 /*
  * Waits until there is a table, shows it, and sleeps until the lock is this process's. Returns
- * ROLE_PROMOTED then; ROLE_LOCK_LOST; ROLE_NOTHING_SHARED: the lock cannot be waited for, or its
- * holder stands still and has nothing to show.
+ * ROLE_PROMOTED then; ROLE_LOCK_LOST; ROLE_NOTHING_SHARED: the lock cannot be waited for, its
+ * holder stands still and has nothing to show, or shares no table.
  */
 enum role_end role_follow(struct role *role);
 

@@ -45,6 +45,9 @@ enum role_end role_end_of_lock(const struct role *role, int rc)
 		return ROLE_LOCK_LOST;
 	if (rc == -ECANCELED)
 		return ROLE_LEFT;
-	log_info(role->logger, "no lock for the shared table: %s", strerror(-rc));
+	if (rc == -ENODATA)
+		log_info(role->logger, "the process that writes has a table of its own");
+	else
+		log_info(role->logger, "no lock for the shared table: %s", strerror(-rc));
 	return ROLE_NOTHING_SHARED;
 }

@@ -146,6 +146,10 @@ static enum role_end run(const struct writer *writer, bool shared)
 	for (;;) {
 		if (role_stays_out(role))
 			return ROLE_MESH;
+		if (shared && pipeline_is_private(writer->pipeline)) {
+			writer_lock_say_private(&role->lock);
+			shared = false;
+		}
 		run_round(writer);
 		if (interrupt_is_set(role->interrupt) || pipeline_was_refused(writer->pipeline)) {
 			pipeline_abandon(writer->pipeline);

@@ -15,7 +15,7 @@
 
 /* Each is locked by the ones who do it, the second by all of them together. The file stays empty:
  * a record lock may lie behind the end. */
-enum byte { WRITES, WAITS };
+enum byte { WRITES, WAITS, IS_PRIVATE };
 
 /* While the lock is taken and nobody holds the line. */
 #define FIRST_PAUSE_MS	 1u
@@ -141,13 +141,30 @@ void writer_lock_ask_for(const struct writer_lock *lock)
 	set_byte(lock, F_SETLK, F_RDLCK, WAITS);
 }
 
-int writer_lock_is_wanted(const struct writer_lock *lock)
+/* By another process. Returns 1, 0 or -errno. */
+static int is_taken(const struct writer_lock *lock, enum byte byte)
 {
-	struct flock one = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = WAITS, .l_len = 1};
+	struct flock one = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
 	if (fcntl(lock->fd, F_GETLK, &one) < 0)
 		return -errno;
 	return one.l_type != F_UNLCK;
+}
+
+int writer_lock_is_wanted(const struct writer_lock *lock)
+{
+	return is_taken(lock, WAITS);
+}
+
+void writer_lock_say_private(struct writer_lock *lock)
+{
+	if (set_byte(lock, F_SETLK, F_WRLCK, IS_PRIVATE) == 0)
+		lifeline_let_go(&lock->line);
+}
+
+bool writer_lock_is_private(const struct writer_lock *lock)
+{
+	return is_taken(lock, IS_PRIVATE) > 0;
 }
 
 int writer_lock_release(struct writer_lock *lock)
@@ -188,6 +205,8 @@ int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt
 			pause_ms = FIRST_PAUSE_MS;
 			continue;
 		}
+		if (writer_lock_is_private(lock))
+			return -ENODATA;
 		interrupt_pause(interrupt, pause_ms);
 		pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
 	}

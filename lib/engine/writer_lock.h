@@ -49,7 +49,8 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock);
 int writer_lock_try(struct writer_lock *lock);
 
 /* Waits until it is ours, however long: a process that dies hands it on at once. Returns 0,
- * -ESTALE, -ECANCELED when @interrupt (NULL: nothing) was set, or -errno. */
+ * -ESTALE, -ENODATA: writer_lock_is_private(); -ECANCELED when @interrupt (NULL: nothing) was set,
+ * or -errno. */
 int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt);
 
 /*
@@ -64,6 +65,16 @@ int writer_lock_is_wanted(const struct writer_lock *lock);
 
 /* The holder gives it to whoever waits. Returns 0 or -errno: it is held on. */
 int writer_lock_release(struct writer_lock *lock);
+
+/*
+ * The holder: no table can be shared, and it has one of its own. A third byte of the file says so
+ * as long as it holds the lock, and all who wait for it hear of it at once: what failed for good is
+ * not waited for. Where that cannot be said, nothing changes.
+ */
+void writer_lock_say_private(struct writer_lock *lock);
+
+/* The holder has said so. */
+bool writer_lock_is_private(const struct writer_lock *lock);
 
 /* Nobody has removed the file. */
 bool writer_lock_is_valid(const struct writer_lock *lock);

@@ -33,6 +33,7 @@ struct pipeline {
 	bool published; /* by us: a shared table may have been there before */
 	bool unpublished;
 	bool expired;
+	bool is_private; /* pipeline_is_private() */
 	bool incomplete; /* a Service had no room in the table once */
 	/* What failed in the last round, -errno: the same is told once, not in every round. */
 	int put_failure;
@@ -156,6 +157,13 @@ static void put_whole(struct pipeline *pipeline, bool services_known)
 	}
 }
 
+static void tell_private(struct pipeline *pipeline, int rc)
+{
+	log_error(&pipeline->logger, "the shared table cannot be had: %s: this process has its own",
+		  strerror(-rc));
+	pipeline->is_private = true;
+}
+
 static void publish(struct pipeline *pipeline)
 {
 	struct table_writer_size size;
@@ -166,6 +174,8 @@ static void publish(struct pipeline *pipeline)
 		return;
 	}
 	rc = table_writer_publish(pipeline->writer);
+	if (!pipeline->is_private && table_writer_not_shared(pipeline->writer) < 0)
+		tell_private(pipeline, table_writer_not_shared(pipeline->writer));
 	if (rc < 0) {
 		/* Tried again in each round; the last snapshot goes on to serve. */
 		if (rc != pipeline->publish_failure)
@@ -281,8 +291,7 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	pipeline->interrupt = options->interrupt;
 	rc = table_writer_new(options->table_identity, &pipeline->writer);
 	if (rc < 0 && options->table_identity) {
-		log_error(logger, "the shared table cannot be had: %s: this process has its own",
-			  strerror(-rc));
+		tell_private(pipeline, rc);
 		rc = table_writer_new(0, &pipeline->writer);
 	}
 	if (rc == 0 && options->new_region)
@@ -335,6 +344,11 @@ const struct table_view *pipeline_view(const struct pipeline *pipeline)
 {
 	return pipeline->expired && !pipeline->published ? NULL
 							 : table_writer_view(pipeline->writer);
+}
+
+bool pipeline_is_private(const struct pipeline *pipeline)
+{
+	return pipeline->is_private;
 }
 
 bool pipeline_attempted(const struct pipeline *pipeline)

@@ -60,6 +60,9 @@ void pipeline_run(struct pipeline *pipeline, int max_wait_ms);
 /* The newest table, or NULL. It stays mapped until pipeline_free(). */
 const struct table_view *pipeline_view(const struct pipeline *pipeline);
 
+/* The table was to be shared and cannot be: it is this process's own, for good. */
+bool pipeline_is_private(const struct pipeline *pipeline);
+
 /* Every collection was tried at least once: without a table by now, there is none to wait for. */
 bool pipeline_attempted(const struct pipeline *pipeline);
 

@@ -52,6 +52,7 @@ struct table_writer {
 	uint64_t plan_number; /* 0: there is none yet */
 	bool plan_fits;	      /* every Service has its place in it */
 	uint64_t identity;    /* 0: the table is this process's own */
+	int not_shared;	      /* table_writer_not_shared() */
 	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
 	void *new_region_ctx;
 	unsigned class; /* of the newest shared segment */
@@ -353,6 +354,7 @@ static int next_shared(struct table_writer *writer, uint64_t needed, struct regi
 static int make_room(struct table_writer *writer, uint64_t needed)
 {
 	struct region region;
+	int not_shared = 0;
 	int rc;
 
 	if (writer->memory && needed <= writer->memory->region.view.arena_size &&
@@ -360,13 +362,20 @@ static int make_room(struct table_writer *writer, uint64_t needed)
 		return 0;
 	if (needed > TABLE_ARENA_MAX)
 		return -E2BIG;
-	rc = writer->identity ? next_shared(writer, needed, &region)
-			      : new_private(writer, needed, &region);
+	rc = writer->identity ? next_shared(writer, needed, &region) : -ENOTSUP;
+	if (rc < 0 && writer->identity)
+		not_shared = rc;
+	if (rc < 0)
+		rc = new_private(writer, needed, &region);
 	if (rc < 0)
 		return rc;
 	rc = add_memory(writer, &region);
-	if (rc < 0)
+	if (rc < 0) {
 		region_free(&region);
+	} else if (not_shared < 0) {
+		writer->identity = 0;
+		writer->not_shared = not_shared;
+	}
 	return rc;
 }
 
@@ -484,6 +493,11 @@ int table_writer_publish(struct table_writer *writer)
 const struct table_view *table_writer_view(const struct table_writer *writer)
 {
 	return writer->generation ? &writer->memory->region.view : NULL;
+}
+
+int table_writer_not_shared(const struct table_writer *writer)
+{
+	return writer->not_shared;
 }
 
 uint64_t table_writer_heard_s(const struct table_writer *writer)

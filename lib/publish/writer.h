@@ -52,10 +52,14 @@ int table_writer_put_whole(struct table_writer *writer, const char *namespace, b
 
 /*
  * Makes all that was put visible at once. When the snapshot does not fit, a larger table takes the
- * place of the old one, which keeps its last content and says "moved".
+ * place of the old one, which keeps its last content and says "moved". Where no larger segment can
+ * be had, that is this process's own.
  * Returns 0, -E2BIG when it would not fit the largest table, or -errno; the last snapshot stays.
  */
 int table_writer_publish(struct table_writer *writer);
+
+/* The -errno for which a table that was shared is this process's own by now; 0: none. */
+int table_writer_not_shared(const struct table_writer *writer);
 
 /* The newest table; NULL before the first publish. Valid until table_writer_free(). */
 const struct table_view *table_writer_view(const struct table_writer *writer);

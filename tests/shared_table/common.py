@@ -93,6 +93,20 @@ def target(cluster: DoubleCluster, pods: int = 3, name: str = "web") -> "tuple[S
     return service, made
 
 
+def bulk(cluster: DoubleCluster, endpoints: int) -> None:
+    """So many endpoints of another Service, in slices of a thousand as the controllers make them."""
+    slices, labels = [], {"kubernetes.io/service-name": "bulk"}
+    for first in range(0, endpoints, 1000):
+        addresses = [f"10.{100 + at // 65536}.{at // 256 % 256}.{at % 256}" for at in range(first, min(first + 1000, endpoints))]
+        slices.append({
+            "metadata": {"namespace": "default", "name": f"bulk-{endpoints}-{first}", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        })
+    cluster.server.load("endpointslices", slices)
+
+
 def names(pods: Sequence[Pod]) -> Set[str]:
     return {pod.name for pod in pods}
 

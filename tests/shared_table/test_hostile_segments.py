@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever stands in the place of the table's segment, or is written into it: no crash, and pods or the VIP answer."""
+import contextlib
 import os
 import random
+import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Set
+from typing import Any, Callable, Dict, Iterator, List, Set
 
 import pytest
 
@@ -11,13 +13,14 @@ from tests.harness import ShimRunner, counts, expect
 from tests.hazards.guests import ASK, needs_root
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared_table import sysv
-from tests.shared_table.common import Guest, cpu_ticks, names, target, wait_writer
+from tests.shared_table.common import Guest, bulk, cpu_ticks, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 
 VIP = {"vip"}
 MOVED_AT = 36  # in the header
 ROUNDS, WRITES = counts(100, 2000), 50
+NOT_WAITED_S = 1.0  # a process that waits for another one's table waits 2 s
 
 
 def expect_some(answers: List[str], allowed: Set[str], *logs: Any) -> None:
@@ -92,6 +95,9 @@ def test_in_the_place_of_the_table(cluster: DoubleCluster, run_shim: ShimRunner,
     PLACES[what](segment)
     guests = [Guest(run_shim, service, cluster.env("web")) for _ in range(2)]
     for guest in guests:
+        if what in NOT_SHARED:
+            took = first_answer(guest)
+            expect(took < NOT_WAITED_S, True, f"{took:.3f} s", guest.log())
         expect_some(guest.ask(3), names(pods) | VIP, guest.process.result())
     for guest in guests:
         guest.wait_asked(names(pods), cluster.logs)
@@ -160,23 +166,77 @@ def test_removed_while_in_use(cluster: DoubleCluster, run_shim: ShimRunner) -> N
         guest.wait_asked(names(pods), cluster.logs)
 
 
-@pytest.mark.parametrize("setting", ["kernel.shmmni", "kernel.shmall", "kernel.shmmax"])
-def test_no_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunner, setting: str) -> None:
-    """The limits of the Pod's IPC namespace: each process then has a table of its own, and says so."""
+@contextlib.contextmanager
+def limited(setting: str, value: int) -> Iterator[None]:
+    """A limit of the IPC namespace."""
     path = Path("/proc/sys") / setting.replace(".", "/")
     before = path.read_text()
-    service, pods = target(cluster)
-    path.write_text("0")
+    path.write_text(str(value))
     try:
-        guests = [Guest(run_shim, service, cluster.env("web")) for _ in range(2)]
+        yield
+    finally:
+        path.write_text(before)
+
+
+def first_answer(guest: Guest) -> float:
+    """How long the first connection took, which a pod has to answer."""
+    began = time.monotonic()
+    (answer,) = guest.ask()
+    took = time.monotonic() - began
+    expect(answer != "vip", True, f"{answer} after {took:.3f} s", guest.process.result())
+    return took
+
+
+@pytest.mark.parametrize("setting", ["kernel.shmmni", "kernel.shmall", "kernel.shmmax"])
+def test_no_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunner, setting: str) -> None:
+    """The limits of the Pod's IPC namespace: each process then has a table of its own, says so, and waits for nobody's."""
+    service, pods = target(cluster)
+    with limited(setting, 0):
+        guests = []
+        for _ in range(4):
+            guests.append(Guest(run_shim, service, cluster.env("web")))
+            took = first_answer(guests[-1])
+            expect(took < NOT_WAITED_S, True, f"{took:.3f} s", guests[-1].log())
         for guest in guests:
             guest.wait_asked(names(pods), cluster.logs)
         pods.append(cluster.add_pod("late", {"app": "web"}))
         for guest in guests:
             guest.wait_asked(names(pods), cluster.logs)
-    finally:
-        path.write_text(before)
     guests[0].process.wait_log("error: the shared table cannot be had: .*: this process has its own")
+    guests[1].process.wait_log("info: the process that writes has a table of its own")
+    # Once the one that said so has gone, it is shared again.
+    for guest in guests:
+        guest.end()
+    for _ in range(2):
+        guests.append(Guest(run_shim, service, cluster.env("web")))
+        guests[-1].wait_asked(names(pods), cluster.logs)
+    expect(len(sysv.tables()), 1, guests[-1].log())
+
+
+@pytest.mark.parametrize("why", ["it grows", "it was removed"])
+def test_no_other_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunner, why: str) -> None:
+    """Each process then goes on with a table of its own, and nobody with one that hears of no change."""
+    service, pods = target(cluster)
+    cluster.create_service("bulk", selector={})
+    env = cluster.env("web,bulk")
+    guests = [Guest(run_shim, service, env) for _ in range(3)]
+    for guest in guests:
+        guest.wait_asked(names(pods))
+    if why == "it was removed":
+        (segment,) = sysv.tables()
+        sysv.remove(segment["shmid"])
+    with limited("kernel.shmmni", 0):
+        if why == "it grows":
+            bulk(cluster, 5000)
+        pods.append(cluster.add_pod("late", {"app": "web"}))
+        cluster.delete_pod(pods.pop(0))
+        for guest in guests:
+            guest.wait_asked(names(pods), cluster.logs)
+        guests.append(Guest(run_shim, service, env))
+        took = first_answer(guests[-1])
+        expect(took < NOT_WAITED_S, True, f"{took:.3f} s", guests[-1].log())
+        for guest in guests:
+            guest.wait_asked(names(pods), cluster.logs)
 
 
 def test_the_last_segment_of_a_chain_is_removed(cluster: DoubleCluster, run_shim: ShimRunner) -> None:

@@ -10,24 +10,10 @@ from tests.harness import Build, ShimRunner, expect
 from tests.hazards.guests import ASK, NOBODY, as_nobody, needs_root, public_build, public_credentials, public_directory
 from tests.kube.double_cluster import DoubleCluster
 from tests.shared_table import sysv
-from tests.shared_table.common import TWO_LISTS_EACH, Guest, holders, lists_of, names, target, wait_writer
+from tests.shared_table.common import TWO_LISTS_EACH, Guest, bulk, holders, lists_of, names, target, wait_writer
 
 pytestmark = pytest.mark.clusters("double")
 public = pytest.fixture(public_directory)
-
-
-def bulk(cluster: DoubleCluster, endpoints: int) -> None:
-    """So many endpoints of another Service, in slices of a thousand as the controllers make them."""
-    slices, labels = [], {"kubernetes.io/service-name": "bulk"}
-    for first in range(0, endpoints, 1000):
-        addresses = [f"10.{100 + at // 65536}.{at // 256 % 256}.{at % 256}" for at in range(first, min(first + 1000, endpoints))]
-        slices.append({
-            "metadata": {"namespace": "default", "name": f"bulk-{endpoints}-{first}", "labels": labels},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        })
-    cluster.server.load("endpointslices", slices)
 
 
 def test_growth_while_programs_run(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
