@@ -109,7 +109,8 @@ third_party_of = $(CACHE)/third_party-$(shell { cat $(THIRD_PARTY_RECIPE); echo 
 	$(1) -dumpmachine; } 2>/dev/null | sha256sum | cut -c1-12)
 THIRD_PARTY := $(call third_party_of,$(CC))
 THIRD_PARTY_CPPFLAGS := -isystem $(THIRD_PARTY)/include
-THIRD_PARTY_LIBS := $(addprefix $(THIRD_PARTY)/lib/,verify.o bundle.o host.o guest.o libcurl.a libssl.a libcrypto.a libcjson.a)
+THIRD_PARTY_LIBS := $(addprefix $(THIRD_PARTY)/lib/,verify.o bundle.o host.o guest.o libcurl.a libcares.a \
+	libssl.a libcrypto.a libcjson.a)
 
 # The system's libraries, asked for on first use only.
 SYSTEM_CPPFLAGS = $(eval SYSTEM_CPPFLAGS := $$(patsubst -I%,-isystem %,$$(shell $(PKG_CONFIG) \
@@ -142,7 +143,7 @@ stage_sources = $(sort $(foreach stage,$(1),$(wildcard lib/$(stage)/*.c)))
 programs = $(patsubst $(1)/%.c,$(BUILD)/$(2)/%,$(sort $(wildcard $(1)/$(3)*.c)))
 
 CLI_SOURCES := $(sort $(wildcard cli/*.c)) \
-	$(filter-out lib/base/raw_getaddrinfo.c,$(call stage_sources,$(SHIM_STAGES)))
+	$(call stage_sources,$(SHIM_STAGES))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
 # Of the shim what stands by itself.
 UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c resolv_conf.c)
@@ -164,8 +165,9 @@ ENDPOINTS_FILE := libk8slb-endpoints.so.$(VERSION)
 ENDPOINTS := $(BUILD)/$(ENDPOINTS_FILE)
 ENDPOINTS_ARCHIVE := $(BUILD)/libk8slb-endpoints.a
 UNIT_LIB := $(BUILD)/libk8slb-unit.a
-# A group: curl calls back into our archive (third_party/redefine.syms).
-group = -Wl,--start-group $(1) -Wl,--end-group
+# A group: curl calls back into our archive (third_party/redefine.syms). Without what nobody calls, as in the library: it
+# would want the host's resolver.
+group = -Wl,--gc-sections -Wl,--start-group $(1) -Wl,--end-group
 UNIT_LIB_GROUP := $(call group,$(UNIT_LIB) $(THIRD_PARTY_LIBS))
 # The same with memory that the tests can let fail (tests/unit/support/failing_memory.h).
 FAILING_LIBS := $(patsubst %,$(BUILD)/failing/lib%.a,k8slb-unit curl cjson)
@@ -179,9 +181,8 @@ ifeq ($(SANITIZE),)
 SHIM_LDFLAGS := $(LIBRARY_LDFLAGS) -nostdlib -Wl,-z,defs \
 	$(if $(CC_IS_CLANG),-Wno-unused-command-line-argument)
 SHIM_LIBC := $(STUBS) -lgcc
-# Static: no libc of the build machine to be found in the image. ld warns that getaddrinfo() loads plugins
-# then; ours loads none (cli/raw_getaddrinfo.c).
-CLI_LDFLAGS := -static-pie -Wl,--no-warnings
+# Static: no libc of the build machine to be found in the image.
+CLI_LDFLAGS := -static-pie
 else
 SHIM_LDFLAGS := $(LIBRARY_LDFLAGS) -static-libgcc
 SHIM_LIBC :=

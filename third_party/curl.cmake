@@ -17,9 +17,10 @@ set(CURL_USE_OPENSSL ON CACHE BOOL "") # whose interface AWS-LC has
 set(ENABLE_IPV6 ON CACHE BOOL "")
 set(ENABLE_UNIX_SOCKETS OFF CACHE BOOL "")
 
-# A resolver thread would run outside of the guard of our own thread.
+# Names by c-ares, in the poll of the connections: getaddrinfo() would wait unbounded and load modules into the program,
+# and a resolver thread would run outside of the guard of our own one.
 set(ENABLE_THREADED_RESOLVER OFF CACHE BOOL "")
-set(ENABLE_ARES OFF CACHE BOOL "")
+set(ENABLE_ARES ON CACHE BOOL "")
 
 # The program's environment and dot files are not our settings.
 set(CURL_DISABLE_PROXY ON CACHE BOOL "")

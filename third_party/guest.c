@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What stands in the place of parts of AWS-LC and curl that a guest in somebody else's process must
- * not have: a random generator with a state, files and streams, questions at a terminal, a file of
- * TLS secrets. AWS-LC's functions of these names are weak (guest.h); curl's are taken out of its
- * archive (build).
+ * What stands in the place of parts of AWS-LC, c-ares and curl that a guest in somebody else's
+ * process must not have: a random generator with a state, files and streams, questions at a
+ * terminal, a file of TLS secrets. AWS-LC's and c-ares' functions of these names are weak (guest.h,
+ * build); curl's are taken out of its archive (build).
  */
+#include <ares.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -79,6 +80,43 @@ BIO *BIO_new_file(const char *path, const char *mode)
 const BIO_METHOD *BIO_s_file(void)
 {
 	return BIO_s_mem();
+}
+
+/* c-ares' src/lib/include/ares_buf.h, and lib/base/read_file.h. */
+struct ares_buf;
+ares_status_t ares_buf_append(struct ares_buf *buffer, const unsigned char *data, size_t size);
+ares_status_t ares_buf_load_file(const char *path, struct ares_buf *buffer);
+int file_open(const char *path);
+ssize_t file_fill(int fd, void *data, size_t size);
+
+/* A hosts file that blocks thousands of names has about this size. */
+#define CONFIGURATION_LIMIT (4 * 1024 * 1024)
+
+/*
+ * /etc/resolv.conf, /etc/hosts and their kin, without a stream, and without a wait where a FIFO or
+ * a device stands in their place. A file beyond the limit is one that cannot be read: a part of a
+ * name must not be taken for a name.
+ */
+ares_status_t ares_buf_load_file(const char *path, struct ares_buf *buffer)
+{
+	ares_status_t status = ARES_SUCCESS;
+	int fd = file_open(path);
+	unsigned char part[4096];
+	size_t total = 0;
+	ssize_t size;
+
+	if (fd < 0)
+		return fd == -ENOENT ? ARES_ENOTFOUND : ARES_EFILE;
+	do {
+		size = file_fill(fd, part, sizeof(part));
+		total += size > 0 ? (size_t)size : 0;
+		if (size < 0 || total > CONFIGURATION_LIMIT)
+			status = ARES_EFILE;
+		else if (size > 0)
+			status = ares_buf_append(buffer, part, (size_t)size);
+	} while (status == ARES_SUCCESS && size == sizeof(part));
+	close(fd);
+	return status;
 }
 
 /* curl's lib/vtls/keylog.h: SSLKEYLOGFILE of the program's environment is not for our secrets. */

@@ -28,6 +28,15 @@ void k8slb_explicit_bzero(void *memory, size_t size)
 	__asm__ volatile("" : : "r"(memory) : "memory");
 }
 
+ssize_t k8slb_getrandom(void *data, size_t size, unsigned flags)
+{
+	ssize_t n = raw_syscall(SYS_getrandom, data, size, flags);
+
+	if (n < 0 && errno != EINTR)
+		errno = ENOSYS;
+	return n;
+}
+
 char *k8slb_strerror_r(int number, char *text, size_t size)
 {
 	(void)text;
@@ -135,6 +144,43 @@ int k8slb_no_fprintf(FILE *stream, const char *format, ...)
 	(void)format;
 	errno = EBADF;
 	return -1;
+}
+
+int k8slb_no_setvbuf(FILE *stream, char *memory, int mode, size_t size)
+{
+	(void)stream;
+	(void)memory;
+	(void)mode;
+	(void)size;
+	errno = EBADF;
+	return EOF;
+}
+
+struct servent *k8slb_no_getservbyname(const char *name, const char *protocol)
+{
+	(void)name;
+	(void)protocol;
+	return NULL;
+}
+
+struct servent *k8slb_no_getservbyport(int port, const char *protocol)
+{
+	(void)port;
+	(void)protocol;
+	return NULL;
+}
+
+int k8slb_no_rand(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int)now.tv_nsec;
+}
+
+void k8slb_no_srand(unsigned seed)
+{
+	(void)seed;
 }
 
 char *k8slb_no_getenv(const char *name)

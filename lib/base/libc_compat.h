@@ -3,9 +3,11 @@
 #ifndef K8SLB_BASE_LIBC_COMPAT_H
 #define K8SLB_BASE_LIBC_COMPAT_H
 
+#include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <time.h>
 
 /*
@@ -18,6 +20,10 @@ int k8slb_fstat(int fd, struct stat *ret_status);
 /* explicit_bzero(3), in glibc since 2.25; for curl and AWS-LC (third_party/redefine.syms). */
 void k8slb_explicit_bzero(void *memory, size_t size);
 
+/* getrandom(2), in glibc since 2.25; for c-ares, which asks again and again, but for ENOSYS: so
+ * that is any error, but EINTR. */
+ssize_t k8slb_getrandom(void *data, size_t size, unsigned flags);
+
 /* strerror_r(3) as glibc has it, for curl: musl's function of that name returns an int. */
 char *k8slb_strerror_r(int number, char *text, size_t size);
 
@@ -29,9 +35,9 @@ char *k8slb_strerror_r(int number, char *text, size_t size);
 struct tm *k8slb_gmtime_r(const time_t *time, struct tm *ret_time);
 
 /*
- * curl's calls of stdio become these (third_party/redefine.syms). It makes them for features that
- * we do not use, but the references are there: buffered streams and the program's stdin, stdout and
- * stderr stay out of reach. Each does nothing and fails as its original does.
+ * curl's and c-ares' calls of stdio become these (third_party/redefine.syms). They make them for
+ * features that we do not use, but the references are there: buffered streams and the program's
+ * stdin, stdout and stderr stay out of reach. Each does nothing and fails as its original does.
  */
 extern FILE *k8slb_no_stdin, *k8slb_no_stdout, *k8slb_no_stderr;
 FILE *k8slb_no_fopen(const char *path, const char *mode);
@@ -42,8 +48,18 @@ int k8slb_no_fseek(FILE *stream, long offset, int whence);
 long k8slb_no_ftell(FILE *stream);
 int k8slb_no_fputc(int c, FILE *stream);
 int k8slb_no_fprintf(FILE *stream, const char *format, ...);
+int k8slb_no_setvbuf(FILE *stream, char *memory, int mode, size_t size);
 
-/* getenv(3), for curl and AWS-LC: the environment is the program's. Always NULL. */
+/* getservbyname(3), getservbyport(3), for c-ares: libc may load a module for them. Always NULL. */
+struct servent *k8slb_no_getservbyname(const char *name, const char *protocol);
+struct servent *k8slb_no_getservbyport(int port, const char *protocol);
+
+/* rand(3), srand(3), for c-ares where getrandom(2) is refused: the sequence of libc's is the
+ * program's. Of the clock. */
+int k8slb_no_rand(void);
+void k8slb_no_srand(unsigned seed);
+
+/* getenv(3), for all of them: the environment is the program's. Always NULL. */
 char *k8slb_no_getenv(const char *name);
 
 /*

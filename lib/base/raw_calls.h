@@ -3,18 +3,16 @@
 #ifndef K8SLB_BASE_RAW_CALLS_H
 #define K8SLB_BASE_RAW_CALLS_H
 
-#include <netdb.h>
 #include <sys/socket.h>
 
 /*
- * The build renames curl's references of connect, getpeername and getaddrinfo to these names
+ * The build renames curl's and c-ares' references of connect and getpeername to these names
  * (third_party). Without it, the connection to the API server would itself be looked up in the
- * table that it fills: the API server's address is a Service VIP (default/kubernetes).
- * Same contracts as connect(2), getpeername(2) and getaddrinfo(3).
+ * table that it fills: the API server's address is a Service VIP (default/kubernetes). Those of
+ * getaddrinfo() and its kin become names that are nowhere, so that no link has any.
+ * Same contracts as connect(2) and getpeername(2).
  */
 int k8slb_raw_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int k8slb_raw_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
-int k8slb_raw_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-			  struct addrinfo **ret_list);
 
 #endif

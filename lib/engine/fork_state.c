@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The ends of the two sections that third_party/build gathers curl's and AWS-LC's variables in: the
- * linker gives them these names. */
+/* The ends of the two sections that third_party/build gathers curl's, c-ares' and AWS-LC's
+ * variables in: the linker gives them these names. */
 extern char __start_k8slb_tls_data[], __stop_k8slb_tls_data[];
 extern char __start_k8slb_tls_bss[], __stop_k8slb_tls_bss[];
 

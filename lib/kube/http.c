@@ -21,7 +21,9 @@
 /* Idle connections kept for the next list or watch. */
 #define IDLE_CONNECTIONS  4
 #define RETRY_AFTER_MAX_S 86400
-#define MESSAGE_SIZE	  (CURL_ERROR_SIZE + 128)
+/* Of one name, that are dialled for one request: what DNS says has thousands at most. */
+#define ADDRESSES_MOST 64
+#define MESSAGE_SIZE   (CURL_ERROR_SIZE + 128)
 
 /* curl 8.6 and newer, as a number: the library at run time may be newer than its header. */
 #define RESULT_TOO_LARGE 100
@@ -40,6 +42,7 @@ struct http_transfer {
 	int status;	/* of the answer, 0 before the header is complete */
 	long retry_after_s;
 	size_t header_bytes;
+	unsigned dialled; /* addresses */
 	int socket_errno; /* why a socket could not be made, 0 */
 	int failure;	  /* our own reason to end it, -errno with @message; 0: ask curl */
 	char message[MESSAGE_SIZE];
@@ -109,9 +112,12 @@ static void fail(struct http_transfer *transfer, int failure, const char *format
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *addr)
 {
 	struct http_transfer *transfer = ctx;
-	int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	int fd;
 
 	(void)purpose;
+	if (transfer->dialled++ >= ADDRESSES_MOST)
+		return CURL_SOCKET_BAD;
+	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
 	if (fd < 0) {
 		transfer->socket_errno = errno;
 		return CURL_SOCKET_BAD;

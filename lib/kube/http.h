@@ -11,6 +11,8 @@
 
 /*
  * All calls of one client are made by one thread, but for http_client_wakeup().
+ * A host name is resolved by curl: in the preload library and the command by c-ares, in the wait of
+ * http_client_run(); anew for each connection, of which at most 64 addresses are dialled.
  * TLS is always verified, with the CA of the credentials only; no proxy, netrc, cookie, redirect
  * or environment variable of the process is honoured; HTTP/1.1; no compression is asked for (a
  * gzipped watch is one gzip member a flush, which libcurl refuses: facts of kube-apiserver 1.37).

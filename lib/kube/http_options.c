@@ -27,6 +27,9 @@ CURLcode http_isolate(CURL *easy, bool https)
 	SET(result, easy, CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
 	SET(result, easy, CURLOPT_FOLLOWLOCATION, 0L);
 	SET(result, easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	/* A name is asked for anew for each connection: the last one may have ended because its
+	 * address is another's now. */
+	SET(result, easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	SET(result, easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(result, easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
 	SET(result, easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_INTERVAL_S);

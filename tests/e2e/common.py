@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Callable, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from tests.harness import ShimProcess, ShimRunner, wait_until
 from tests.kube.cluster import Cluster, Pod, Service
@@ -26,10 +26,16 @@ class Follower:
     """programs/follow.py under the shim, connecting until the test ends."""
 
     def __init__(
-        self, run_shim: ShimRunner, service: Service, env: Mapping[str, str], pause_ms: float = 10, host: Optional[str] = None
+        self,
+        run_shim: ShimRunner,
+        service: Service,
+        env: Mapping[str, str],
+        pause_ms: float = 10,
+        host: Optional[str] = None,
+        before: Sequence[str] = (),
     ) -> None:
         self.began = time.monotonic()
-        command = [sys.executable, PROGRAMS / "follow.py", host or service.vip, service.port, pause_ms]
+        command = [*before, sys.executable, PROGRAMS / "follow.py", host or service.vip, service.port, pause_ms]
         self.process: ShimProcess = run_shim.start(command, env=env)
 
     def lines(self, since: float = 0) -> List[Line]:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * steps VIP PORT STEP...: does one thing after the other, and prints "STEP RESULT" for each:
- * "done", the pod that answered, or the number of the error. ask             one connection
+ * "done", the pod that answered, or the number of the error.
+ *   ask             one connection
  *   chroot:DIR      and there chdir("/")
  *   filter:CALL     a seccomp filter of this thread alone: EPERM for setgroups, setgid or setuid
  *   no_new_privs    of this thread
@@ -12,6 +13,7 @@
  *   unshare_user    unshare(CLONE_NEWUSER)
  *   mlockall        MCL_FUTURE
  *   threads         how many the process has
+ *   libraries       how many pieces of them are mapped
  *   rest            until it is killed
  *   create          a thread with 1 MiB of stack, and 1 MiB of memory
  */
@@ -74,6 +76,19 @@ static int count_threads(void)
 		count++;
 	if (tasks)
 		closedir(tasks);
+	return count;
+}
+
+static int count_libraries(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[4096];
+	int count = 0;
+
+	while (maps && fgets(line, sizeof(line), maps))
+		count += strstr(line, ".so") != NULL;
+	if (maps)
+		fclose(maps);
 	return count;
 }
 
@@ -145,6 +160,8 @@ int main(int argc, char **argv)
 			pods_question(&vip, result, sizeof(result));
 		else if (strcmp(what, "threads") == 0)
 			snprintf(result, sizeof(result), "%d", count_threads());
+		else if (strcmp(what, "libraries") == 0)
+			snprintf(result, sizeof(result), "%d", count_libraries());
 		else if (step(what, colon ? colon + 1 : "") != 0)
 			snprintf(result, sizeof(result), "%d", errno);
 		pods_say(what, result);
