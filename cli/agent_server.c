@@ -128,12 +128,14 @@ static void hand_out(struct agent_server *server)
 {
 	int client = accept_client(server->used_listener);
 	const struct agent_table *table = table_to_give(server);
+	int rc;
 
 	if (client < 0)
 		return;
-	if (table && handover_send(client, table->fd) == 0)
+	rc = table ? handover_send(client, table->fd) : -ENOENT;
+	if (rc == 0)
 		count_one(&server->status->readers);
-	else
+	else if (rc != -EPIPE && rc != -ECONNRESET) /* who only looks who is here */
 		count_one(&server->status->reader_errors);
 	close(client);
 }

@@ -25,8 +25,8 @@
 #endif
 #define TMPFS 0x01021994 /* TMPFS_MAGIC of linux/magic.h */
 
-/* More descriptors than this are cut off by the kernel, which says so. */
-#define DESCRIPTORS 4
+/* No message has more (SCM_MAX_FD of the kernel). Those that did not fit would be closed by it. */
+#define DESCRIPTORS 253
 
 static void close_raw(int fd)
 {
@@ -99,8 +99,9 @@ static int check_peer(int socket, const struct trusted *trusted)
 
 /* ---- The message ---- */
 
-/* A socket that has connected, or -errno. A full queue is no reason to wait: the next call is. */
-static int connect_to(const char *path)
+/* A socket that has connected, or -errno. A full queue is no reason to wait: the next call is.
+ * @deaf: to which nobody can send anything. */
+static int connect_to(const char *path, bool deaf)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = (int)raw_syscall(SYS_socket, AF_UNIX,
@@ -109,11 +110,26 @@ static int connect_to(const char *path)
 
 	if (fd < 0)
 		return -errno;
+	/* Where it is refused before (gVisor), the second look at the peer has to do. */
+	if (deaf)
+		raw_syscall(SYS_shutdown, fd, SHUT_RD);
 	strcpy(address.sun_path, path); /* check_path() has seen that it fits */
 	if (raw_syscall(SYS_connect, fd, &address, sizeof(address)) == 0)
 		return fd;
 	rc = -errno;
 	close_raw(fd);
+	return rc;
+}
+
+/* Before anything is taken in: a message that is on its way belongs to its receiver, who has to
+ * close what is in it, read or not. */
+static int look_who_listens(const char *path, const struct trusted *trusted)
+{
+	int socket = connect_to(path, true);
+	int rc = socket < 0 ? socket : check_peer(socket, trusted);
+
+	if (socket >= 0)
+		close_raw(socket);
 	return rc;
 }
 
@@ -132,7 +148,17 @@ static int wait_for_message(int socket, uint64_t deadline_ms)
 	return rc > 0 ? 0 : -ETIMEDOUT;
 }
 
-/* The one descriptor of the message; all others are closed. -EBADMSG: not what an agent sends. */
+/* Closes what somebody sent. A socket that lingers would keep close() until its peer has read all.
+ */
+static void drop(int fd)
+{
+	const struct linger none = {0};
+
+	raw_syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	close_raw(fd);
+}
+
+/* The one descriptor of the message, or -1: not what an agent sends. All others are closed. */
 static int take_descriptor(struct msghdr *header, bool good)
 {
 	int table = -1;
@@ -150,21 +176,22 @@ static int take_descriptor(struct msghdr *header, bool good)
 			if (count++ == 0 && good)
 				table = fd;
 			else
-				close_raw(fd);
+				drop(fd);
 		}
 	}
-	if (count == 1 && good)
-		return table;
-	if (table >= 0)
-		close_raw(table);
-	return -EBADMSG;
+	if (count > 1 && table >= 0)
+		drop(table);
+	return count == 1 ? table : -1;
 }
 
-static int receive_descriptor(int socket)
+/* Takes one message. Returns 1, 0 at the end of all, or -errno. @ret_table: the descriptor of an
+ * agent's message, or -1. */
+static int receive(int socket, int *ret_table)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
+		char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int)) +
+			   CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	uint64_t magic = 0;
 	struct iovec part = {.iov_base = &magic, .iov_len = sizeof(magic)};
@@ -178,30 +205,53 @@ static int receive_descriptor(int socket)
 
 	if (got < 0)
 		return -errno;
-	return take_descriptor(&header, got == (long)sizeof(magic) && magic == HANDOVER_MAGIC &&
-						!(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)));
+	*ret_table =
+		take_descriptor(&header, got == (long)sizeof(magic) && magic == HANDOVER_MAGIC &&
+						 !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)));
+	/* An empty message has its sender's credentials, and the end has none. */
+	return header.msg_controllen > 0;
+}
+
+/* Nothing more is let in, and what is there is taken out: close() would drop it as it is. */
+static void hang_up(int socket, uint64_t deadline_ms)
+{
+	int table;
+
+	raw_syscall(SYS_shutdown, socket, SHUT_RDWR);
+	while (clock_monotonic_ms() < deadline_ms && receive(socket, &table) > 0) {
+		if (table >= 0)
+			drop(table);
+	}
+	close_raw(socket);
 }
 
 /* The descriptor of the agent's table, or -errno. */
 static int ask(const char *path, uint32_t limit_ms)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + limit_ms;
+	const int wanted = 1;
 	struct trusted trusted;
+	int table = -1;
 	int socket;
 	int rc = check_path(path, &trusted);
 
+	if (rc == 0)
+		rc = look_who_listens(path, &trusted);
 	if (rc < 0)
 		return rc;
-	socket = connect_to(path);
+	socket = connect_to(path, false);
 	if (socket < 0)
 		return socket;
+	raw_syscall(SYS_setsockopt, socket, SOL_SOCKET, SO_PASSCRED, &wanted, sizeof(wanted));
 	rc = check_peer(socket, &trusted);
 	if (rc == 0)
 		rc = wait_for_message(socket, deadline_ms);
 	if (rc == 0)
-		rc = receive_descriptor(socket);
-	close_raw(socket);
-	return rc;
+		rc = receive(socket, &table);
+	hang_up(socket, deadline_ms);
+	if (rc < 0)
+		return rc;
+	return table >= 0 ? table : -EBADMSG;
 }
 
 /* ---- The table ---- */
@@ -270,7 +320,7 @@ int handover_receive(const char *path, uint32_t limit_ms, struct handover_table 
 	else if (rc == 0)
 		rc = map_table(fd, &status, ret_table);
 	if (fd >= 0)
-		close_raw(fd);
+		drop(fd);
 	return rc;
 }
 

@@ -46,6 +46,7 @@ struct handover_table {
  * Who is believed: a socket, and a process behind it, of root, of the effective user or of the
  * owner of the directory that it lies in; nobody else may stand in for the agent in a directory
  * that anybody writes to (/tmp). A symbolic link counts as its owner's.
+ * Nothing can be sent to this process by whoever is not believed.
  * What is believed: exactly one descriptor of a file in memory (tmpfs) that is sealed against
  * shrinking, with a table of this layout in which something was published.
  *

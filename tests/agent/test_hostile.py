@@ -8,13 +8,13 @@ import socket
 import struct
 import threading
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
 from tests.agent.common import STRANGER, Agents, reader_env
 from tests.e2e.common import stand_in
-from tests.harness import Result, ShimRunner, expect
+from tests.harness import Build, Result, ShimRunner, expect
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import python, web
 
@@ -222,6 +222,81 @@ SERVERS: Dict[str, Callable[[socket.socket], None]] = {
 }
 
 
+LINGERING_SOCKETS = """
+import array, contextlib, os, socket, struct, sys
+SINK = socket.create_server(("127.0.0.1", 0), backlog=100)
+
+def lingering_socket():
+    # Its last close() waits 4 s, for a peer that reads nothing.
+    made = socket.create_connection(SINK.getsockname())
+    made.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            made.send(bytes(1 << 16))
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 4))
+    return made
+"""
+# Each message: its bytes, and how many plain descriptors come before the one that lingers, which nobody has but its receiver.
+LINGER = LINGERING_SOCKETS + """
+messages = eval(sys.argv[2])
+ready = [lingering_socket() for _ in messages]
+null = os.open("/dev/null", os.O_RDONLY)
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+listener.listen(16)
+print("listens", flush=True)
+while True:
+    client = listener.accept()[0]
+    for message, plain in messages if ready else ():
+        fds = array.array("i", [*[null] * plain, ready[-1].fileno()])
+        try:
+            client.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError as error:
+            print("not sent:", os.strerror(error.errno), flush=True)
+            break
+        ready.pop().close()
+        print("sent", flush=True)
+    client.close()
+"""
+LINGERING: Dict[str, List[Tuple[bytes, int]]] = {
+    "in an agent's message": [(MESSAGE, 0)],
+    "in the second one": [(MESSAGE, 0), (MESSAGE, 0)],
+    "behind an empty one": [(MESSAGE, 0), (b"", 0), (MESSAGE, 0)],
+    "in garbage": [(b"garbage", 0)],
+    "as the last of very many": [(MESSAGE, 252)],
+}
+
+
+@pytest.mark.parametrize("what", LINGERING)
+def test_descriptors_that_linger(cluster: DoubleCluster, run_shim: ShimRunner, vip: str, table: Path, what: str) -> None:
+    """Whoever is believed hands over what takes long to close."""
+    server = run_shim.start(python(LINGER, table, repr(LINGERING[what])), preload=False)
+    server.wait_output("listens")
+
+    check_passed(run_shim, vip, table)
+    server.wait_output("\nsent")
+
+
+def test_a_stranger_sends_what_lingers(
+    cluster: DoubleCluster, build: Build, run_shim: ShimRunner, vip: str, place: Path
+) -> None:
+    """Who is not believed: what he has sent is nobody's but its receiver's at the end of the connection, received or not. The
+    reader is held up before it asks who listens, so that he has the time."""
+    place.chmod(0o777)
+    table = place / "table"
+    server = run_shim.start([*STRANGER, *python(LINGER, table, repr([(b"x", 0)]))], preload=False)
+    server.wait_output("listens")
+    place.chmod(0o755)
+    os.chown(table, 0, 0)  # as if somebody had handed him a socket of root's
+    late = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=getsockopt:delay_enter=100000", "-E", f"LD_PRELOAD={build.shim}"]
+
+    result = run_shim([*late, *python(PROBE, vip, 80, "3")], env=reader_env(table, K8SLB_LOG=None), preload=False)
+
+    expect(result.stdout, "0 77 vip\n" * 3 + "files 0 tables 0\n", result, server.result())
+    server.wait_output("\nnot sent: Broken pipe")
+
+
 @pytest.mark.parametrize("what", SERVERS)
 def test_an_impostor(
     cluster: DoubleCluster, run_shim: ShimRunner, vip: str, table: Path, impostors: List[Impostor], what: str
@@ -354,7 +429,10 @@ os.write(fd, open(sys.argv[2], "rb").read())
 import fcntl; fcntl.fcntl(fd, 1033, 7)
 while True:
     client = listener.accept()[0]
-    socket.send_fds(client, [bytes.fromhex(sys.argv[3])], [fd])
+    try:
+        socket.send_fds(client, [bytes.fromhex(sys.argv[3])], [fd])
+    except BrokenPipeError:
+        pass  # it only looks who is here
     client.close()
 """
 
