@@ -256,8 +256,10 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 
 	snprintf(key, sizeof(key), "%s/%s", namespace, name);
 	HASH_FIND_STR(writer->services, key, service);
-	if (selection->port_count == 0 && !selection->headless) {
-		if (!service || staged_service_is_api_server(namespace, name))
+	if (selection->port_count == 0 && service && staged_service_is_api_server(namespace, name))
+		return 0;
+	if (selection->port_count == 0 && !selection->headless && !selection->name_taken) {
+		if (!service)
 			return 0;
 		take_out(writer, service);
 		return 1;

@@ -190,12 +190,16 @@ static int add_proxied(const struct service_state *state, const struct select_lo
 int select_endpoints(const struct service_state *state, const struct select_location *location,
 		     struct selection *ret_selection)
 {
-	struct selection selection = {.room = room_of(state)};
+	const struct service *service = state->service;
+	struct selection selection = {
+		.room = room_of(state),
+		.name_taken = service && !service->made_up,
+	};
 	int rc = 0;
 
-	if (state->service && !is_left_alone(state->service))
-		rc = state->service->headless ? add_headless(state, location, &selection)
-					      : add_proxied(state, location, &selection);
+	if (service && !is_left_alone(service))
+		rc = service->headless ? add_headless(state, location, &selection)
+				       : add_proxied(state, location, &selection);
 	if (rc < 0) {
 		selection_clear(&selection);
 		return rc;

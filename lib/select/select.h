@@ -57,7 +57,8 @@ struct selected_port {
 };
 
 struct selection {
-	bool headless;		     /* has no VIP: names answer with endpoints */
+	bool headless;	 /* has no VIP: names answer with endpoints */
+	bool name_taken; /* the API has this Service, though nothing of it may be ours */
 	uint32_t affinity_timeout_s; /* 0: none */
 	struct ip_address vips[2];
 	unsigned vip_count;
@@ -75,9 +76,9 @@ struct select_location {
 
 /*
  * Decides for every port and family of @state. A Service that a proxy must leave alone
- * (ExternalName, label service-proxy-name, unknown) gives no ports. Borrows from @state: the
- * result must not outlive it.
- * Returns 0 or -ENOMEM. Free the result by selection_clear().
+ * (ExternalName, label service-proxy-name, unknown) gives no ports, and no VIP. Borrows from
+ * @state: the result must not outlive it. Returns 0 or -ENOMEM. Free the result by
+ * selection_clear().
  */
 int select_endpoints(const struct service_state *state, const struct select_location *location,
 		     struct selection *ret_selection);

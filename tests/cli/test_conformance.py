@@ -15,7 +15,7 @@ import pytest
 from tests.cli.common import UNUSED_REASONS, USED_REASONS, Object, explain
 from tests.cli.dumps import PLACES, Dumps
 from tests.harness import Build, counts
-from tests.kube.real_cluster import program
+from tests.kube.process import go_program
 
 Key = Tuple[str, str, str, str, str]
 
@@ -25,7 +25,7 @@ class KubeProxy:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [program(), "conform"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [go_program("controlplane"), "conform"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
 
     def ask(self, dump: Object, node: str, zone: str) -> Dict[Key, Object]:

@@ -9,7 +9,8 @@ from typing import Dict, Iterator, List
 import pytest
 
 from tests.harness import ShimRunner, expect, wait_until
-from tests.kube.real_cluster import RealCluster, program
+from tests.kube.process import go_program
+from tests.kube.real_cluster import RealCluster
 from tests.preload.common import web
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -128,7 +129,7 @@ def proxy_command(cluster: RealCluster, directory: Path) -> List[str]:
     words = [word for word in sidecar["command"][1:] if not word.startswith("--port=")]
     account = ["--server=" + cluster.url, f"--certificate-authority={cluster.ca_file}"]
     token = "--token=" + token_file(cluster, directory).read_text().strip()
-    return [program(), "kubectl", *words, "--port=0", "--kubeconfig=/dev/null", *account, token]
+    return [go_program("controlplane"), "kubectl", *words, "--port=0", "--kubeconfig=/dev/null", *account, token]
 
 
 def test_the_proxy_passes_what_is_asked_for(

@@ -86,7 +86,7 @@ class DnsServer:
 
     def answer(self, query: bytes, limit: int) -> bytes:
         number, flags = struct.unpack("!HH", query[:4])
-        name, end = _read_name(query, 12)
+        name, end = read_name(query, 12)
         kind = struct.unpack("!H", query[end : end + 2])[0]
         self.asked.append(name)
         found = self._find(name)
@@ -107,7 +107,8 @@ class DnsServer:
         return header + question + b"".join(fitting)
 
 
-def _read_name(query: bytes, at: int) -> Tuple[str, int]:
+def read_name(query: bytes, at: int) -> Tuple[str, int]:
+    """The name that a question has there, and where its type is."""
     labels = []
     while query[at]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode("latin-1").lower())

@@ -3,7 +3,18 @@
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Mapping, Optional, Sequence
+
+_BUILD = Path(__file__).resolve().parents[2] / "scripts" / "build-go"
+
+
+def go_program(name: str) -> str:
+    """Path of this program of scripts/build-go; built first if it was not yet, which needs the network of the machine."""
+    result = subprocess.run([_BUILD, name], stdout=subprocess.PIPE, text=True)
+    if result.returncode:
+        raise RuntimeError(f"no program {name}: run scripts/build-go {name} outside of the network namespace")
+    return result.stdout.strip()
 
 
 class Process:

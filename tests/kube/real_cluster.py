@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real control plane: etcd, kube-apiserver, the endpoint controllers and, on demand, kube-proxy.
 
-All of it is one program built by scripts/build-controlplane. It needs the network of scripts/in-netns: a real API server
+All of it is one program built by scripts/build-go. It needs the network of scripts/in-netns: a real API server
 refuses endpoints on loopback addresses, and kube-proxy writes firewall rules.
 """
 import contextlib
@@ -20,9 +20,8 @@ from tests.kube import namespace as netns
 from tests.kube.api_client import ApiClient
 from tests.kube.cluster import DEFAULT_SERVICE_PORTS, Cluster, Endpoint, Pod, Service, ready_endpoints
 from tests.kube.pods import PodServer, release
-from tests.kube.process import Process
+from tests.kube.process import Process, go_program
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVICE_NETWORKS = "10.96.0.0/16,fd00:96::/108"
 API_VIP = "10.96.0.1"
 ADMIN_TOKEN = "admin-of-one-test-run"
@@ -39,20 +38,14 @@ CONTROLLERS = (
 )
 
 
-def program() -> str:
-    """Path of the control plane program; built first if it was not yet, which needs the network of the machine."""
-    result = subprocess.run([os.path.join(ROOT, "scripts/build-controlplane")], stdout=subprocess.PIPE, text=True)
-    if result.returncode:
-        raise RuntimeError("no control plane program: run scripts/build-controlplane outside of the network namespace")
-    return result.stdout.strip()
-
-
 class RealCluster(Cluster):
+    """kubeconfig: a file of that kind, with all rights."""
+
     is_real = True
 
     def __init__(self) -> None:
         self._directory = tempfile.mkdtemp(prefix="k8slb-cluster-")
-        self._program = program()
+        self._program = go_program("controlplane")
         self._pod_server = PodServer()
         self._pods: List[Pod] = []
         self._services: List[Service] = []
@@ -60,10 +53,11 @@ class RealCluster(Cluster):
         port = _free_port(6443)
         self.url = f"https://{netns.NODE_IP}:{port}"
         self.ca_file = self._path("ca.crt")
+        self.kubeconfig = self._path("kubeconfig")
         self._api = self._process("apiserver", *self._api_flags(port))
         self._controllers = self._process(
             "controller-manager",
-            "--kubeconfig=" + self._path("kubeconfig"),
+            "--kubeconfig=" + self.kubeconfig,
             "--controllers=" + ",".join(CONTROLLERS),
             "--leader-elect=false",
             "--secure-port=0",
@@ -119,7 +113,7 @@ class RealCluster(Cluster):
         # The server's own certificate comes first, then the authority that signed it.
         with open(chain) as file:
             self._write("ca.crt", file.read().split("-----END CERTIFICATE-----\n")[1] + "-----END CERTIFICATE-----\n")
-        self._write("kubeconfig", json.dumps(self._kubeconfig(ADMIN_TOKEN)))
+        self._write("kubeconfig", json.dumps(self._admin_config()))
         self._client = ApiClient(self.url, self.ca_file, ADMIN_TOKEN)
         self._wait_ready()
         self._controllers.start()
@@ -133,12 +127,12 @@ class RealCluster(Cluster):
         )
         self.token_file = self._write("token", self.token)
 
-    def _kubeconfig(self, token: str) -> Dict[str, Any]:
+    def _admin_config(self) -> Dict[str, Any]:
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "real", "cluster": {"server": self.url, "certificate-authority": self.ca_file}}],
-            "users": [{"name": "admin", "user": {"token": token}}],
+            "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
             "contexts": [{"name": "real", "context": {"cluster": "real", "user": "admin"}}],
             "current-context": "real",
         }
@@ -185,7 +179,7 @@ class RealCluster(Cluster):
 
     def kubectl(self, *arguments: str) -> str:
         """The output of kubectl with all rights; raises with its words when it fails."""
-        command = [self._program, "kubectl", "--kubeconfig=" + self._path("kubeconfig"), *arguments]
+        command = [self._program, "kubectl", "--kubeconfig=" + self.kubeconfig, *arguments]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
@@ -306,7 +300,7 @@ class RealCluster(Cluster):
         health = _free_port(10256)
         self._proxy = self._process(
             "proxy",
-            "--kubeconfig=" + self._path("kubeconfig"),
+            "--kubeconfig=" + self.kubeconfig,
             "--proxy-mode=" + mode,
             "--hostname-override=n1",
             "--cluster-cidr=" + netns.POD_NETWORK,
@@ -321,7 +315,7 @@ class RealCluster(Cluster):
     def kubectl_proxy(self) -> Iterator[str]:
         """HOST:PORT of a running `kubectl proxy`: the API over plain HTTP on loopback."""
         port = _free_port(8001)
-        proxy = self._process("kubectl", "proxy", "--kubeconfig=" + self._path("kubeconfig"), f"--port={port}")
+        proxy = self._process("kubectl", "proxy", "--kubeconfig=" + self.kubeconfig, f"--port={port}")
         proxy.start()
         try:
             wait_until("kubectl proxy", lambda: _connects("127.0.0.1", port), proxy.log_end, timeout=START_TIMEOUT)

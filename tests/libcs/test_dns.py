@@ -7,10 +7,10 @@ import pytest
 
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.cluster import Cluster
-from tests.preload.dns_world import SERVICES, SETUPS, World, populate, wrong_answers
+from tests.preload.dns_world import CLUSTERS, SERVICES, SETUPS, World, populate, wrong_answers
 from tests.preload.test_dns import FROM_THE_TABLE, addresses, put_slices
 
-pytestmark = pytest.mark.clusters("double")
+pytestmark = pytest.mark.clusters(*CLUSTERS)
 
 
 @pytest.fixture

@@ -4,10 +4,14 @@ import socket
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Set
 
-from tests.harness import Build, ShimRunner, expect
+from tests.harness import ShimRunner, counts, expect, wait_until
 from tests.kube.cluster import Cluster, Pod
+from tests.kube.coredns import CoreDns
 from tests.kube.dns_server import DnsServer, Records, cluster_records
+from tests.kube.real_cluster import RealCluster
 
+# The double has a DNS server that answers by the specification, the real control plane has CoreDNS.
+CLUSTERS = ("double", "real")[: counts(quick=1, full=2)]
 INET = socket.AF_INET
 KUBELET = "search default.svc.cluster.local svc.cluster.local cluster.local\n"
 SETUPS: Dict[str, Optional[str]] = {
@@ -47,6 +51,8 @@ NAMES = [
     "kafka-0.kafka.svc.cluster.local", "db.shop", "db-0.db.shop", "db-0.db.shop.svc", "db-0.db", "db-0.web", "db-0.web.dev",
     # no pod is ready; no address at all; what search lists make of it
     "unready", "unready-0.unready", "early", "early-0.early", "empty", "alias", "alias.default.svc.cluster.local",
+    # left to another proxy, so not in the table
+    "ours", "ours-0.ours", "ours-0.ours.default.svc", "theirs", "theirs.default", "ours-0.ours.default.svc.cluster.local",
     # other forms
     "_http._tcp.web.default.svc.cluster.local", "_http._tcp.web", "10-244-5-1.db.shop", "web.svc", "web.web", "dev.web", "web.dev.dev",
     "1-2-3-4.default.pod", "1-2-3-4.default.pod.cluster.local", "web..default", "web.default.svc.cluster.local.default",
@@ -54,7 +60,7 @@ NAMES = [
 SERVICES = {
     "all": "*/*",
     "own": "*",
-    "named": "web dev/web kafka db kafka/kafka-0 com/github shop/db unready early empty alias dev",
+    "named": "web dev/web kafka db kafka/kafka-0 com/github shop/db unready early empty alias dev ours theirs",
 }
 
 
@@ -86,7 +92,7 @@ class World:
         """The addresses of each name, in the order of the answer; none where it fails. services: None runs without the
         library."""
         command = self._program(setup, family, flags, *names)
-        result = self._run(command, env=self.cluster.env(services, **env) if services else {}, preload=bool(services), timeout=120)
+        result = self._run(command, env=self.cluster.env(services, **env) if services else env, preload=bool(services), timeout=120)
         expect((result.returncode, result.stderr), (0, ""), result)
         found = [line.split(" ") for line in result.stdout.splitlines()]
         expect([line[0] for line in found], names, result)
@@ -110,8 +116,12 @@ class World:
     def serve(self) -> Records:
         """Starts DNS with what the cluster has now, and that of the world beside it."""
         records = cluster_records(self.cluster)
-        self.dns = DnsServer({**WORLD, **records})
-        self._servers = [self.dns, DnsServer(WORLD, "127.0.0.2")]
+        self._servers.append(DnsServer(WORLD, "127.0.0.2"))
+        if isinstance(self.cluster, RealCluster):
+            self.dns = CoreDns(self.cluster, self._directory, "127.0.0.2")
+        else:
+            self.dns = DnsServer({**WORLD, **records})
+        self._servers.append(self.dns)
         return records
 
 
@@ -128,10 +138,17 @@ def headless(cluster: Cluster, name: str, count: int, namespace: str = "default"
     ]
 
 
+def leave_to_another_proxy(cluster: Cluster, name: str, namespace: str = "default") -> None:
+    body = {"metadata": {"labels": {"service.kubernetes.io/service-proxy-name": "another"}}}
+    status, answer = cluster.request("PATCH", f"/api/v1/namespaces/{namespace}/services/{name}", body)
+    expect(status, 200, answer)
+
+
 def populate(cluster: Cluster) -> None:
-    for namespace in ("dev", "shop", "com", "kafka"):
+    for namespace in ("dev", "shop", "com", "kafka", "ours"):
         cluster.create_namespace(namespace)
-    for name, namespace in (("web", "default"), ("web", "dev"), ("github", "com"), ("kafka-0", "kafka"), ("dev", "default")):
+    plain = ("web", "default"), ("web", "dev"), ("github", "com"), ("kafka-0", "kafka"), ("dev", "default"), ("theirs", "default"), ("ours-0", "ours")
+    for name, namespace in plain:
         cluster.create_service(name, namespace)
         cluster.add_pod(f"{name}-{namespace}", {"app": name}, namespace, listen=False)
     headless(cluster, "kafka", 3)
@@ -140,6 +157,18 @@ def populate(cluster: Cluster) -> None:
     headless(cluster, "early", 1, ready=False, publishNotReadyAddresses=True)
     headless(cluster, "empty", 0)
     cluster.create_service("alias", type="ExternalName", externalName="www.example.com", ports=[], selector={})
+    headless(cluster, "ours", 1)
+    leave_to_another_proxy(cluster, "ours")
+    leave_to_another_proxy(cluster, "theirs")
+    wait_until("slices of 15 pods", lambda: readiness(cluster) == [False] + 14 * [True], cluster.logs)
+
+
+def readiness(cluster: Cluster) -> List[bool]:
+    """Of all endpoints of pods."""
+    status, answer = cluster.request("GET", "/apis/discovery.k8s.io/v1/endpointslices")
+    expect(status, 200, answer)
+    slices = [item for item in answer["items"] if item["metadata"]["name"] != "kubernetes"]
+    return sorted(endpoint["conditions"]["ready"] for item in slices for endpoint in item.get("endpoints") or ())
 
 
 def better(name: str, records: Mapping[str, Set[str]]) -> Set[str]:

@@ -7,11 +7,11 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 import pytest
 
-from tests.harness import Build, ShimRunner, expect
+from tests.harness import Build, ShimRunner, expect, wait_until
 from tests.kube.cluster import Cluster
-from tests.preload.dns_world import SERVICES, SETUPS, World, populate, wrong_answers
+from tests.preload.dns_world import CLUSTERS, SERVICES, SETUPS, World, headless, leave_to_another_proxy, populate, readiness, wrong_answers
 
-pytestmark = pytest.mark.clusters("double")
+pytestmark = pytest.mark.clusters(*CLUSTERS)
 
 INET, INET6, UNSPEC = socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC
 V4MAPPED, ALL = 8, 0x10
@@ -96,6 +96,30 @@ def test_the_resolvers_environment(world: World, env: Dict[str, str], answered: 
     populate(world.cluster)
     found = world.look_up("kubelet", ["web", "web.dev"], "*/*", **env)
     expect([name for name in found if found[name]], answered)
+
+
+@pytest.mark.parametrize("services", ["*/*", "dev/* default/*"])
+def test_a_service_that_is_left_alone_ends_the_search(world: World, services: str) -> None:
+    """It is not in the table with an address, but its name is taken: the next domain is not asked, as DNS would not be."""
+    names = ["proxied", "headless", "alias"]
+    world.cluster.create_namespace("dev")
+    for namespace in ("dev", "default"):
+        here = namespace == "dev"
+        world.cluster.create_service("proxied", namespace)
+        headless(world.cluster, "headless", 1, namespace)
+        if here:
+            world.cluster.create_service("alias", namespace, type="ExternalName", externalName="www.example.com", ports=[], selector={})
+            leave_to_another_proxy(world.cluster, "proxied", namespace)
+            leave_to_another_proxy(world.cluster, "headless", namespace)
+        else:
+            world.cluster.create_service("alias", namespace)
+    wait_until("two pods", lambda: readiness(world.cluster) == [True, True], world.cluster.logs)
+    settings = {"LOCALDOMAIN": f"dev.svc.cluster.local {DEFAULT}"}
+    expect(world.look_up("kubelet", names, services, **settings), {name: [] for name in names})
+    world.serve()
+    plain = world.look_up("kubelet", names, None, **settings)
+    expect(bool(plain["proxied"] and plain["headless"]), True, plain)
+    expect(world.look_up("kubelet", names, services, **settings), plain)
 
 
 def test_resolv_conf_is_read_again_when_it_changes(world: World) -> None:

@@ -130,7 +130,9 @@ static void expect_left_alone(void)
 
 	select_all(&selection);
 	assert_int_equal(selection.port_count, 0);
+	assert_int_equal(selection.vip_count, 0);
 	assert_false(selection.headless);
+	assert_true(selection.name_taken);
 	selection_clear(&selection);
 }
 

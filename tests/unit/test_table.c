@@ -435,6 +435,27 @@ static void test_a_large_cluster(void **state)
 	assert_true(table_read_valid(&reading));
 }
 
+/* A Service that is left alone has its name in the table and nothing else, until it is gone. */
+static void test_a_name_that_is_taken(void **state)
+{
+	struct selection taken = {.name_taken = true};
+	struct selection gone = {.port_count = 0};
+	struct table_service service;
+	struct table_port port;
+
+	(void)state;
+	put_plain("web", "10.96.0.1", 1);
+	assert_int_equal(table_writer_put(writer, "demo", "web", &taken), 1);
+	assert_int_equal(table_writer_put(writer, "demo", "web", &taken), 0);
+	publish();
+	assert_int_equal(table_find_service(&reading, "demo", "web", &service), 0);
+	assert_true(ip_is_unset(&service.vips[0]) && !(service.flags & TABLE_SERVICE_HEADLESS));
+	assert_int_equal(table_service_port(&reading, &service, 0, &port), -ENOENT);
+	assert_int_equal(table_writer_put(writer, "demo", "web", &gone), 1);
+	publish();
+	assert_int_equal(table_find_service(&reading, "demo", "web", &service), -ENOENT);
+}
+
 /* A full table takes no further Service; those that are in it, and room that comes free, are not
  * touched by that. */
 static void test_a_full_table(void **state)
@@ -484,6 +505,7 @@ int main(void)
 		case_of(test_a_slow_reader_finds_out),
 		case_of(test_live_flag),
 		case_of(test_a_large_cluster),
+		case_of(test_a_name_that_is_taken),
 		case_of(test_a_full_table),
 	};
 
