@@ -18,7 +18,9 @@
 #include "base/address.h"
 #include "base/keep_errno.h"
 #include "failover.h"
+#include "fresh.h"
 #include "libc.h"
+#include "peer_cache.h"
 #include "pending.h"
 #include "pick/pick.h"
 #include "pointer.h"
@@ -28,12 +30,12 @@
 #include "tcp_outcome.h"
 
 /*
- * A TCP socket that is neither connecting nor connected. TCP_INFO tells all of it in one system
- * call: other protocols do not know the option, and its first byte is the state.
- * While it connects or is connected the kernel ignores the address, so the call is to be passed as
- * it is: a second connect() that asks for the outcome (hiredis does so) must not take a turn. After
- * a failed non-blocking connect the state is TCP_CLOSE as well, but something was sent; the kernel
- * then answers with that failure whatever the address, and all that is lost is a turn.
+ * Of a socket that is not fresh (fresh.h): TCP, and neither connecting nor connected. TCP_INFO
+ * tells all of it in one system call: other protocols do not know the option, and its first byte is
+ * the state. While it connects or is connected the kernel ignores the address, so the call is to be
+ * passed as it is: a second connect() that asks for the outcome (hiredis does so) must not take a
+ * turn. After a failed non-blocking connect the state is TCP_CLOSE as well, but something was sent;
+ * the kernel then answers with that failure whatever the address, and all that is lost is a turn.
  */
 static bool is_unconnected_tcp(int fd, bool *ret_failed)
 {
@@ -43,6 +45,15 @@ static bool is_unconnected_tcp(int fd, bool *ret_failed)
 		return false;
 	*ret_failed = info.segs_out > 0;
 	return true;
+}
+
+/* A datagram socket could be meant by this address as well. */
+static bool takes_datagrams(const struct table_view *view, const struct ip_address *ip,
+			    uint16_t port)
+{
+	struct found_port found;
+
+	return pick_find(view, ip, port, IPPROTO_UDP, &found) != PICK_NOT_OURS;
 }
 
 /* How long this call may be held up for the first table, ms. */
@@ -101,7 +112,14 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 		if (!asked_could_match(&shim.config, ip, port))
 			return false;
 	}
-	if (!is_unconnected_tcp(fd, &dial->failed_before) || engine_is_own_thread())
+	/* Without a table the first call has time to ask. */
+	dial->failed_before = false;
+	if (dial->fresh == FRESH_NOT || result != PICK_ENDPOINT ||
+	    takes_datagrams(seen, ip, port)) {
+		if (!is_unconnected_tcp(fd, &dial->failed_before))
+			return false;
+	}
+	if (engine_is_own_thread())
 		return false;
 	process_current(); /* adopts a forked child, which has no engine yet */
 	if (!seen || !provider_is_settled(seen))
@@ -141,6 +159,7 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	uint16_t port;
 	struct dial dial;
 
+	dial.fresh = fresh_take(fd); /* whatever becomes of this call */
 	if (is_impossible_pointer(addr) || len > sizeof(dial.address) ||
 	    sockaddr_read(addr, len, &ip, &port) < 0)
 		return libc_connect(fd, addr, len);
@@ -153,6 +172,8 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 				     dial.picked.endpoint.port) == 0)
 			return failover_connect(&dial);
 	}
+	if (!peer_cache_unused())
+		peer_cache_forget(fd, &ip, port);
 	return libc_connect(fd, addr, len);
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "base/address.h"
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/keep_errno.h"
 #include "denied.h"
@@ -15,6 +16,9 @@
 #include "state.h"
 #include "tcp_outcome.h"
 
+/* Sockets that were not made so did not wait: the flags of each next one are asked for. */
+static uint32_t flags_change;
+
 /* One call's way through the endpoints, whose last one is the caller's own address. */
 struct walk {
 	struct dial *dial;
@@ -23,8 +27,9 @@ struct walk {
 	unsigned tries;
 	unsigned most;	  /* endpoints that it may try */
 	bool goes_on;	  /* K8SLB_ATTEMPTS lets an endpoint's failure lead to another one */
-	bool waits;	  /* the socket is blocking, and goes_on */
 	bool vip_follows; /* the last of these endpoints */
+	bool knows;	  /* what follows: it is asked for when a try has failed */
+	bool waits;	  /* the socket is blocking, and goes_on */
 	bool at_vip;
 	int entry_errno;
 	int last_error; /* of the endpoint before; 0: there was none */
@@ -148,6 +153,30 @@ static bool turn_to_next(struct walk *walk, int error)
 	return false;
 }
 
+static bool is_blocking(int fd)
+{
+	KEEP_ERRNO();
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+/*
+ * What most calls need not know: whether the socket waits, and that it is still what has the
+ * number. Of a try that was over at once, before anything was sent, the number is all that can be
+ * compared.
+ */
+static bool knows_its_socket(struct walk *walk, int error)
+{
+	if (walk->knows)
+		return true;
+	walk->knows = true;
+	walk->waits =
+		walk->goes_on && walk->most + walk->vip_follows > 1 && is_blocking(walk->dial->fd);
+	return patience_finds_its_socket(&walk->patience,
+					 error == ECONNREFUSED || error == ETIMEDOUT);
+}
+
 /*
  * The connect() of this step failed. True: another one follows. Else errno is the call's.
  * Linux lets a socket connect again after a connect() that failed. Where another kernel does not,
@@ -167,6 +196,8 @@ static bool leads_on(struct walk *walk)
 		return false;
 	}
 	if (walk->at_vip || cause == CAUSE_OTHER)
+		return false;
+	if (!knows_its_socket(walk, error))
 		return false;
 	if (is_stale(walk)) /* the picked endpoint was not tried at all */
 		return walk->waits;
@@ -197,13 +228,6 @@ static int attempt(const struct walk *walk)
 	return libc_connect(dial->fd, (const struct sockaddr *)&dial->address, dial->length);
 }
 
-static bool is_blocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && !(flags & O_NONBLOCK);
-}
-
 static uint32_t count_endpoints(const struct dial *dial)
 {
 	struct found_port found;
@@ -216,6 +240,13 @@ static uint32_t count_endpoints(const struct dial *dial)
 	return found.port.endpoint_count;
 }
 
+static bool may_wait(const struct dial *dial)
+{
+	if (dial->fresh == FRESH_TCP && !peek_u32(&flags_change))
+		return true;
+	return dial->fresh != FRESH_NONBLOCKING && is_blocking(dial->fd);
+}
+
 /* How far this call may go. Keeps errno. */
 static void plan(struct walk *walk)
 {
@@ -225,6 +256,7 @@ static void plan(struct walk *walk)
 	uint32_t endpoints;
 
 	walk->patience.fd = dial->fd;
+	walk->patience.ticket = fresh_ticket(dial->fd);
 	walk->most = 1;
 	walk->goes_on = attempts > 1;
 	if (denied_has(&dial->picked.endpoint) && turn_to_vip(walk))
@@ -235,12 +267,11 @@ static void plan(struct walk *walk)
 	walk->most = endpoints < attempts ? endpoints : attempts;
 	walk->vip_follows =
 		shim.config.fallback == FALLBACK_VIP && pick_may_leave(&dial->state, &dial->picked);
-	if (walk->most + walk->vip_follows < 2 || !is_blocking(dial->fd))
-		return;
-	walk->waits = true;
-	walk->patience.cookie = peer_cookie(dial->fd);
+	if (dial->fresh == FRESH_NOT)
+		walk->patience.cookie = peer_cookie(dial->fd);
 	walk->patience.began_ms = clock_coarse_ms();
-	patience_bound(&walk->patience);
+	if (walk->most + walk->vip_follows > 1 && may_wait(dial))
+		patience_bound(&walk->patience);
 }
 
 static void remember(const struct walk *walk, bool under_way)
@@ -248,18 +279,20 @@ static void remember(const struct walk *walk, bool under_way)
 	const struct dial *dial = walk->dial;
 	const struct picked *picked = &dial->picked;
 	struct peer peer = {
-		.cookie = walk->patience.cookie ? walk->patience.cookie : peer_cookie(dial->fd),
 		.vip = picked->vip,
 		.vip_port = picked->vip_port,
 		.endpoint = picked->endpoint.address,
 		.endpoint_port = picked->endpoint.port,
+		.fd = dial->fd,
 	};
+	uint64_t cookie;
 
-	if (!peer.cookie)
-		return;
 	peer_cache_put(&peer);
-	if (under_way)
-		pending_add(dial->fd, peer.cookie, picked);
+	if (!under_way)
+		return;
+	cookie = walk->patience.cookie ? walk->patience.cookie : peer_cookie(dial->fd);
+	if (cookie)
+		pending_add(dial->fd, cookie, picked);
 }
 
 /* What became of the call. Keeps errno, which tells that. */
@@ -269,6 +302,8 @@ static void conclude(const struct walk *walk, int rc)
 	const struct dial *dial = walk->dial;
 	bool begun = rc == 0 || is_under_way(errno);
 
+	if (rc < 0 && errno == EINPROGRESS && dial->fresh == FRESH_TCP && !peek_u32(&flags_change))
+		poke_u32(&flags_change, 1);
 	if (begun && walk->at_vip) {
 		pick_left(&dial->state, &dial->picked);
 		/* What a former connection of this socket comes to, the next one does not tell. */

@@ -5,11 +5,13 @@
 
 #include <sys/socket.h>
 
+#include "fresh.h"
 #include "pick/pick.h"
 
 /* What connect.c decided on. */
 struct dial {
 	int fd;
+	enum fresh fresh;
 	socklen_t length;
 	struct sockaddr_storage address; /* of the picked endpoint, in the caller's form */
 	const struct sockaddr *own;	 /* the caller's, as they came */

@@ -15,57 +15,44 @@
 #include "process.h"
 #include "state.h"
 
-/* The socket is one of ours. Nothing of the caller's is read before that is sure. Keeps errno. */
-static bool find_peer(int fd, struct peer *ret_peer)
+/*
+ * The socket is one of ours: its real peer is the recorded endpoint, which it may not be any more.
+ * *@ret_vip is the VIP in that peer's form. Nothing of the caller's is read before that is sure,
+ * and its buffer may cut the address. Keeps errno.
+ */
+static bool find_vip(int fd, struct sockaddr_storage *ret_vip, socklen_t *ret_length)
 {
-	uint64_t cookie;
+	KEEP_ERRNO();
+	struct ip_address ip;
+	uint16_t port;
+	struct peer peer;
 
 	if (peer_cache_unused())
 		return false;
-	cookie = peer_cookie(fd);
-	return cookie && peer_cache_get(cookie, ret_peer);
+	*ret_length = sizeof(*ret_vip);
+	return libc_getpeername(fd, (struct sockaddr *)ret_vip, ret_length) == 0 &&
+	       *ret_length <= sizeof(*ret_vip) &&
+	       sockaddr_read((struct sockaddr *)ret_vip, *ret_length, &ip, &port) == 0 &&
+	       peer_cache_get(fd, &ip, port, &peer) &&
+	       sockaddr_rewrite(ret_vip, &peer.vip, peer.vip_port) == 0;
 }
 
-/*
- * The real peer, when it is the recorded endpoint, replaced by the VIP. The socket may have been
- * connected elsewhere since. Into a buffer of our own: the caller's may have cut the address.
- * Returns false when the real answer is to stand.
- */
-static bool read_as_vip(int fd, const struct peer *peer, struct sockaddr_storage *addr,
-			socklen_t *len)
-{
-	struct ip_address ip;
-	uint16_t port;
-
-	*len = sizeof(*addr);
-	return libc_getpeername(fd, (struct sockaddr *)addr, len) == 0 && *len <= sizeof(*addr) &&
-	       sockaddr_read((struct sockaddr *)addr, *len, &ip, &port) == 0 &&
-	       ip_equal(&ip, &peer->endpoint) && port == peer->endpoint_port &&
-	       sockaddr_rewrite(addr, &peer->vip, peer->vip_port) == 0;
-}
-
-/* It is connected: takes note of that, and writes the VIP into @room bytes. Keeps errno. */
-static void tell_vip(int fd, const struct peer *peer, struct sockaddr *addr, socklen_t room)
+/* It is connected. */
+static void report_success(int fd)
 {
 	KEEP_ERRNO();
-	struct sockaddr_storage vip;
-	socklen_t vip_len;
+	struct pick_state state = process_pick_state(process_current());
 
-	if (pending_any()) {
-		struct pick_state state = process_pick_state(process_current());
-
-		pending_settle(&state, peer->cookie, true);
-	}
-	if (read_as_vip(fd, peer, &vip, &vip_len))
-		memcpy(addr, &vip, room < vip_len ? room : vip_len);
+	pending_settle(&state, peer_cookie(fd), true);
 }
 
 static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	struct peer peer;
+	struct sockaddr_storage vip;
+	socklen_t vip_length;
 	socklen_t room;
 
-	if (!find_peer(fd, &peer) || !addr || is_impossible_pointer(len))
+	if (!find_vip(fd, &vip, &vip_length) || !addr || is_impossible_pointer(len))
 		return libc_getpeername(fd, addr, len);
 
 	room = *len;
@@ -73,7 +60,9 @@ static int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 		return -1;
 	/* *len is the full length now, whatever fitted (getpeername(2)); that stays true, since the
 	 * VIP has the endpoint's form. */
-	tell_vip(fd, &peer, addr, room);
+	memcpy(addr, &vip, room < vip_length ? room : vip_length);
+	if (pending_any())
+		report_success(fd);
 	return 0;
 }
 

@@ -17,6 +17,8 @@
 #define LIBC_CALLS(CALL)                                                                          \
 	CALL(int, connect, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len), \
 	     k8slb_raw_connect(fd, addr, len))                                                    \
+	CALL(int, socket, (int domain, int type, int protocol), (domain, type, protocol),         \
+	     k8slb_raw_socket(domain, type, protocol))                                            \
 	CALL(int, getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len),  \
 	     k8slb_raw_getpeername(fd, addr, len))                                                \
 	CALL(int, getaddrinfo,                                                                    \

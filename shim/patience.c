@@ -7,8 +7,10 @@
 
 #include "base/clock.h"
 #include "base/keep_errno.h"
+#include "fresh.h"
 #include "peer_cache.h"
 #include "state.h"
+#include "tcp_outcome.h"
 
 void patience_bound(struct patience *patience)
 {
@@ -51,7 +53,23 @@ bool patience_is_spent(const struct patience *patience)
 
 bool patience_has_its_socket(const struct patience *patience)
 {
-	return !patience->cookie || peer_cookie(patience->fd) == patience->cookie;
+	return fresh_ticket(patience->fd) == patience->ticket &&
+	       (!patience->cookie || peer_cookie(patience->fd) == patience->cookie);
+}
+
+bool patience_finds_its_socket(struct patience *patience, bool sent)
+{
+	KEEP_ERRNO();
+	struct tcp_outcome info;
+
+	if (patience->cookie)
+		return patience_has_its_socket(patience);
+	patience->cookie = peer_cookie(patience->fd);
+	if (fresh_ticket(patience->fd) != patience->ticket ||
+	    !tcp_outcome_read(patience->fd, &info) || info.state != TCP_CLOSE)
+		return false;
+	/* A kernel without cookies may not tell this either. */
+	return !sent || !patience->cookie || info.pmtu > 0;
 }
 
 void patience_keep_deadline(struct patience *patience)

@@ -15,7 +15,8 @@
  */
 struct patience {
 	int fd;
-	uint64_t cookie; /* of the socket that all this is about; 0: not known */
+	uint32_t ticket; /* fresh_ticket() of before the first try */
+	uint64_t cookie; /* of the socket that all this is about; 0: not asked for, or not known */
 	uint64_t began_ms;
 	uint32_t user_timeout;	     /* the program's own, 0: none */
 	bool user_timeout_changed;   /* ours is set */
@@ -45,9 +46,18 @@ bool patience_is_spent(const struct patience *patience);
  */
 void patience_keep_deadline(struct patience *patience);
 
-/* A thread that waits keeps its socket while another one closes the descriptor; the number may be
- * anything's by then. True where the cookie is not known. Keeps errno. */
+/*
+ * A thread that waits keeps its socket while another one closes the descriptor; the number may be
+ * anything's by then. True where nothing says so. Keeps errno.
+ */
 bool patience_has_its_socket(const struct patience *patience);
+
+/*
+ * After the first try, which has failed: the same of a socket whose cookie was not asked for, which
+ * is asked for now. What has its number is TCP and unconnected, and where @sent says that a SYN
+ * went out, it is none that was never connected. Keeps errno.
+ */
+bool patience_finds_its_socket(struct patience *patience, bool sent);
 
 /* Both options are the program's again. Keeps errno. */
 void patience_restore(struct patience *patience);

@@ -4,39 +4,28 @@
 #include <sys/socket.h>
 
 #include "base/atomic.h"
-#include "base/hash.h"
 #include "base/keep_errno.h"
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
 #endif
 
-/* In each set the newest take the place of the oldest. With one slot alone two of thirty open
- * sockets met in four runs of ten; more than eight of a few hundred hardly ever do. */
-#define PEER_SETS  128u /* a power of two */
-#define PEER_SLOTS 8u	/* a power of two */
+#define SLOTS 1024u /* a power of two; in use by two numbers: the newer one's */
 
-struct peer_slot {
+struct slot {
 	uint32_t sequence; /* odd while the slot is written */
-	uint32_t reserved;
+	uint32_t filled;
 	struct peer peer;
 };
 
 _Static_assert(sizeof(struct peer) % 8 == 0, "copied word by word");
 
-struct peer_set {
-	uint32_t count; /* of the puts so far; the next one goes to count % PEER_SLOTS */
-	uint32_t reserved;
-	struct peer_slot slots[PEER_SLOTS];
-};
+static struct slot slots[SLOTS];
+static uint32_t top; /* slots from here on were never filled; 0: none was */
 
-static struct peer_set sets[PEER_SETS];
-static uint32_t used;
-
-static struct peer_set *set_of(uint64_t cookie)
+static struct slot *slot_of(int fd)
 {
-	/* Mixed: each CPU hands out cookies from a block of its own, so low bits collide. */
-	return &sets[hash_mix(cookie) % PEER_SETS];
+	return &slots[(uint32_t)fd % SLOTS];
 }
 
 uint64_t peer_cookie(int fd)
@@ -50,13 +39,10 @@ uint64_t peer_cookie(int fd)
 
 void peer_cache_put(const struct peer *peer)
 {
-	struct peer_set *set = set_of(peer->cookie);
-	uint32_t count = peek_u32(&set->count);
-	struct peer_slot *slot = &set->slots[count % PEER_SLOTS];
+	struct slot *slot = slot_of(peer->fd);
+	uint32_t place = (uint32_t)(slot - slots);
 	uint32_t sequence = observe_u32(&slot->sequence);
-
-	/* Two threads may take one slot; then the claim below lets one of them keep nothing. */
-	poke_u32(&set->count, count + 1);
+	uint32_t before;
 
 	/* Odd for good when a fork() caught another thread in the middle: one slot of the child is
 	 * lost. Waiting for it would be a deadlock. */
@@ -64,40 +50,73 @@ void peer_cache_put(const struct peer *peer)
 		return;
 	fence_before_rewrite();
 	poke_words(&slot->peer, peer, sizeof(*peer));
-	publish_u32(&slot->sequence, sequence + 2); /* observed by peer_cache_get() */
-	if (!peek_u32(&used))
-		poke_u32(&used, 1);
+	poke_u32(&slot->filled, 1);
+	publish_u32(&slot->sequence, sequence + 2); /* observed in read_slot() */
+	do {
+		before = peek_u32(&top);
+	} while (before <= place && !claim_u32(&top, before, place + 1));
 }
 
-static bool read_slot(const struct peer_slot *slot, uint64_t cookie, struct peer *ret_peer)
+static bool read_slot(const struct slot *slot, struct peer *ret_peer)
 {
 	uint32_t sequence = observe_u32(&slot->sequence);
-	struct peer peer;
 
-	if (sequence % 2 || peek_u64(&slot->peer.cookie) != cookie)
+	if (sequence % 2 || !peek_u32(&slot->filled))
 		return false;
-	peek_words(&peer, &slot->peer, sizeof(peer));
+	peek_words(ret_peer, &slot->peer, sizeof(*ret_peer));
 	fence_before_recheck();
-	if (peek_u32(&slot->sequence) != sequence || peer.cookie != cookie)
-		return false;
-	*ret_peer = peer;
-	return true;
+	return peek_u32(&slot->sequence) == sequence;
 }
 
-bool peer_cache_get(uint64_t cookie, struct peer *ret_peer)
+static bool leads_to(const struct peer *peer, const struct ip_address *endpoint, uint16_t port)
 {
-	const struct peer_set *set = set_of(cookie);
-	uint32_t count = peek_u32(&set->count);
+	return peer->endpoint_port == port && ip_equal(&peer->endpoint, endpoint);
+}
 
-	/* The newest first: a socket that was connected twice is there twice. */
-	for (uint32_t i = 1; i <= PEER_SLOTS; i++) {
-		if (read_slot(&set->slots[(count - i) % PEER_SLOTS], cookie, ret_peer))
+static bool get_duplicate(int fd, const struct ip_address *endpoint, uint16_t port,
+			  struct peer *ret_peer)
+{
+	uint32_t end = peek_u32(&top);
+	uint64_t cookie = 0;
+	struct peer peer;
+
+	for (uint32_t i = 0; i < end; i++) {
+		if (!read_slot(&slots[i], &peer) || !leads_to(&peer, endpoint, port))
+			continue;
+		if (!cookie)
+			cookie = peer_cookie(fd);
+		if (!cookie)
+			return false;
+		if (peer_cookie(peer.fd) == cookie) {
+			*ret_peer = peer;
 			return true;
+		}
 	}
 	return false;
 }
 
+bool peer_cache_get(int fd, const struct ip_address *endpoint, uint16_t port, struct peer *ret_peer)
+{
+	struct peer peer;
+
+	if (read_slot(slot_of(fd), &peer) && peer.fd == fd && leads_to(&peer, endpoint, port)) {
+		*ret_peer = peer;
+		return true;
+	}
+	return get_duplicate(fd, endpoint, port, ret_peer);
+}
+
+void peer_cache_forget(int fd, const struct ip_address *endpoint, uint16_t port)
+{
+	struct slot *slot = slot_of(fd);
+	struct peer peer;
+
+	/* Whoever puts another one at the same moment has connected the same number. */
+	if (read_slot(slot, &peer) && peer.fd == fd && leads_to(&peer, endpoint, port))
+		poke_u32(&slot->filled, 0);
+}
+
 bool peer_cache_unused(void)
 {
-	return !peek_u32(&used);
+	return !peek_u32(&top);
 }

@@ -9,19 +9,20 @@
 #include "base/address.h"
 
 /*
- * Keyed by SO_COOKIE, a number that the kernel gives to one socket and never again (Linux 4.12):
- * the same through dup() and fork(), another one for every new socket. So no close(), dup() or
- * fork() must be watched, and an old entry can never meet a new socket.
+ * By descriptor number, which costs no system call when a connection is made. Numbers get other
+ * sockets, so whoever asks compares the real peer with the recorded endpoint; of an endpoint that
+ * is dialled by its own address the record goes (peer_cache_forget()). A duplicate has another
+ * number: it is found by SO_COOKIE, which tells one socket from all others (Linux 4.12), as long as
+ * the number that was connected is open.
  * Fixed size, lossy, lock-free: newer sockets take the place of older ones; then getpeername()
- * tells the endpoint.
+ * tells the endpoint. A forked child has its parent's, which is as good.
  */
 struct peer {
-	uint64_t cookie;
 	struct ip_address vip;
 	struct ip_address endpoint;
 	uint16_t vip_port;
 	uint16_t endpoint_port;
-	uint32_t reserved; /* whole words are copied */
+	int32_t fd; /* whole words are copied */
 };
 
 /* The cookie of a socket, or 0 when the kernel gives none. Keeps errno. */
@@ -30,8 +31,16 @@ uint64_t peer_cookie(int fd);
 /* Async-signal-safe, never waits: when another thread holds the slot nothing is kept. */
 void peer_cache_put(const struct peer *peer);
 
-/* Returns true and writes *@ret_peer when @cookie is there. Async-signal-safe. */
-bool peer_cache_get(uint64_t cookie, struct peer *ret_peer);
+/*
+ * The record of the socket at @fd, whose real peer is @endpoint and @port: by its number, else of
+ * the number that it duplicates. Returns true and writes *@ret_peer when there is one. System calls
+ * only where a duplicate is possible. Async-signal-safe, keeps errno.
+ */
+bool peer_cache_get(int fd, const struct ip_address *endpoint, uint16_t port,
+		    struct peer *ret_peer);
+
+/* @fd is to be connected to @endpoint and @port as that, and no VIP stands for it. */
+void peer_cache_forget(int fd, const struct ip_address *endpoint, uint16_t port);
 
 /* Nothing was ever put. One load. */
 bool peer_cache_unused(void);

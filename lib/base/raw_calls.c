@@ -8,6 +8,11 @@ int k8slb_raw_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return (int)raw_syscall(SYS_connect, fd, addr, len);
 }
 
+int k8slb_raw_socket(int domain, int type, int protocol)
+{
+	return (int)raw_syscall(SYS_socket, domain, type, protocol);
+}
+
 int k8slb_raw_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	return (int)raw_syscall(SYS_getpeername, fd, addr, len);

@@ -13,6 +13,7 @@
 
 #include "base/atomic.h"
 #include "base/keep_errno.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
 #define LOOK_MS	    (60 * 1000)
@@ -118,7 +119,7 @@ static const char *detect(void)
 
 	if (scratch == MAP_FAILED)
 		return NULL;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	fd = k8slb_raw_socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd >= 0) {
 		find_listeners(fd, AF_INET, scratch);
 		find_listeners(fd, AF_INET6, scratch);

@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/raw_calls.h"
 #include "kube/http_options.h"
 #include "kube/http_url.h"
 
@@ -117,7 +118,7 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	(void)purpose;
 	if (transfer->dialled++ >= ADDRESSES_MOST)
 		return CURL_SOCKET_BAD;
-	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	fd = k8slb_raw_socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
 	if (fd < 0) {
 		transfer->socket_errno = errno;
 		return CURL_SOCKET_BAD;

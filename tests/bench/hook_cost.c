@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the hook of connect() costs, with connect() and getsockopt() of libc stubbed.
+ * What the hooks of socket() and connect() cost, with libc's own and getsockopt() stubbed.
  *
  *	hook_cost VIP PORT COUNT	the Services are VIP, VIP + 1, ...; preload stub_calls.so
  *
- * Commands: wait (for the table), then same, spread, unmatched, two-threads; stub-calls: the price
- *of the stub itself; system-calls: what the same two calls of getsockopt() cost on a real socket.
+ * Commands: wait (for the table), then same, spread, unmatched, two-threads.
  * Answers: nanoseconds a call, of the best and of the median batch.
  */
 #include <dlfcn.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,17 +26,15 @@
 /* The table of 10 000 Services takes the double some seconds. */
 #define WAIT_TRIES 3000
 
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
-
 static struct sockaddr_in *vips;
 static struct sockaddr_in unmatched[UNMATCHED];
 static unsigned vip_count;
 
 static void one_connect(const struct sockaddr_in *address)
 {
-	connect(BENCH_STUB_FD, (const struct sockaddr *)address, sizeof(*address));
+	int fd = socket(AF_INET, SOCK_STREAM, BENCH_STUB_PROTOCOL);
+
+	connect(fd, (const struct sockaddr *)address, sizeof(*address));
 }
 
 static void batch_same(void)
@@ -63,36 +59,6 @@ static void batch_unmatched(void)
 {
 	for (int i = 0; i < BATCH; i++)
 		one_connect(&unmatched[i % UNMATCHED]);
-}
-
-/* What a matched connect() asks about the socket. */
-static void ask_about_socket(int fd)
-{
-	uint8_t state;
-	uint64_t cookie;
-	socklen_t size = sizeof(state);
-
-	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size);
-	size = sizeof(cookie);
-	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
-}
-
-/* The calls that a matched connect() makes, straight to the stub. */
-static void batch_stub_calls(void)
-{
-	for (int i = 0; i < BATCH; i++) {
-		ask_about_socket(BENCH_STUB_FD);
-		one_connect(&vips[0]);
-	}
-}
-
-static void batch_system_calls(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	for (int i = 0; i < BATCH; i++)
-		ask_about_socket(fd);
-	close(fd);
 }
 
 static void measure(void (*batch)(void))
@@ -167,10 +133,6 @@ static void run(const char *command)
 		measure(batch_spread);
 	else if (strcmp(command, "unmatched") == 0)
 		measure(batch_unmatched);
-	else if (strcmp(command, "stub-calls") == 0)
-		measure(batch_stub_calls);
-	else if (strcmp(command, "system-calls") == 0)
-		measure(batch_system_calls);
 	else if (strcmp(command, "two-threads") == 0)
 		measure_two_threads();
 	else

@@ -45,6 +45,7 @@ rest = (ctypes.create_string_buffer(64), buffer, len(buffer), ctypes.byref(host)
 tell("gethostbyname_r", b"127.0.0.1", *rest, more=lambda: (host.value, told.value))
 host.value, told.value = 4711, 0
 tell("gethostbyname2_r", b"127.0.0.1", socket.AF_INET, *rest, more=lambda: (host.value, told.value))
+tell("socket", socket.AF_INET, -1, 0)
 with socket.socket() as s:
     tell("connect", s.fileno(), struct.pack("=HHI8x", socket.AF_INET, socket.htons(1), socket.htonl(0x7f000001)), 16)
 with socket.socket() as s:
@@ -73,6 +74,7 @@ gethostbyname None ENOSYS -1
 gethostbyname2 None ENOSYS -1
 gethostbyname_r 38 ENOSYS None -1
 gethostbyname2_r 38 ENOSYS None -1
+socket -1 EINVAL
 connect -1 ECONNREFUSED
 getpeername -1 ENOTCONN
 pthread_exit

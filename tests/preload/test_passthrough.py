@@ -51,6 +51,32 @@ def test_udp_to_the_vip_stays_udp_to_the_vip(cluster: Cluster, run_shim: ShimRun
     expect(result.stdout, f"('{service.vip}', {service.port})\n", result)
 
 
+def test_what_takes_the_number_of_a_new_socket(cluster: Cluster, run_shim: ShimRunner) -> None:
+    """dup2() is none of our hooks. A datagram socket stays one to the Service's address; others fail as they do."""
+    ports = [{"name": protocol.lower(), "port": 53, "targetPort": 8080, "protocol": protocol} for protocol in ("TCP", "UDP")]
+    service, _pods = web(cluster, ports=ports)
+    code = (
+        "import errno, os, socket, sys\n"
+        "vip = (sys.argv[1], 53)\n"
+        "socket.create_connection(vip).close()\n"
+        "datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "connected = socket.create_connection(listener.getsockname())\n"
+        "for other in (datagrams, listener.accept()[0], listener, connected, socket.socketpair()[0], open('/dev/null')):\n"
+        "    with socket.socket() as fresh:\n"
+        "        os.dup2(other.fileno(), fresh.fileno())\n"
+        "        print(errno.errorcode.get(fresh.connect_ex(vip), 'connected'))\n"
+        "print(' '.join(line.split()[2] for line in open('/proc/self/net/udp'))[4:])\n"
+    )
+
+    result = run_shim(python(code, service.vip), env=cluster.env("web"))
+
+    expected = ["connected", "EISCONN", "EISCONN", "EISCONN", "EINVAL", "ENOTSOCK"]
+    octets = "".join(f"{int(octet):02X}" for octet in reversed((service.vip or "").split(".")))
+    expect(result.stdout.splitlines()[:-1], expected, result)
+    assert f"{octets}:0035" in result.stdout.splitlines()[-1], result
+
+
 @pytest.mark.parametrize("setting", [{"K8SLB_SKIP": "wget lookup"}, {"K8SLB_ONLY": "wget,nginx"}])
 def test_an_excluded_program_is_left_alone(
     cluster: Cluster, run_shim: ShimRunner, build: Build, setting: "dict[str, str]"

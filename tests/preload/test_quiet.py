@@ -71,3 +71,26 @@ def test_no_system_call_is_added_where_nothing_matches(
     calls = re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)
     first, last = [i for i, call in enumerate(calls) if call == "getppid"]
     expect(calls[first + 1 : last], ["socket", "connect", "close"] * 5, result)
+
+
+def test_the_system_calls_of_a_matched_connection(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -> None:
+    """20 of each kind, after the first one. What is non-blocking asks for the cookie by which its outcome is learned."""
+    service, _pods = web(cluster)
+    trace = tmp_path / "trace"
+    program = [build.programs / "matched", service.vip, service.port, 20]
+    preload = run_shim.env()["LD_PRELOAD"]
+
+    result = run_shim(
+        ["strace", "-o", trace, "-E", f"LD_PRELOAD={preload}", *program], env=cluster.env("web"), preload=False
+    )
+
+    expect(result.returncode, 0, result)
+    calls = " ".join(re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)).split("getppid")[1:]
+    blocking, made, changed = [part.split("close") for part in calls[:3]]
+    bounded = "socket getsockopt setsockopt connect setsockopt"
+    expect([one.strip() for one in blocking], [bounded] * 20 + [""], result)
+    # One of three outcomes at a time is looked at as well.
+    begun = {one.replace("getsockopt getsockopt", "").split("connect")[0].strip() for one in made}
+    expect({one.split("connect")[-1].strip() for one in made[:-1]}, {"getsockopt"}, made)
+    expect(begun <= {"socket", "socket getsockopt", ""}, True, made)
+    expect({one.split("connect")[-1].strip() for one in changed[1:-1]}, {"getsockopt"}, changed)

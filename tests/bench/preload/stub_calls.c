@@ -29,6 +29,13 @@ __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr
 	return 0;
 }
 
+__attribute__((visibility("default"))) int socket(int domain, int type, int protocol)
+{
+	if (protocol != BENCH_STUB_PROTOCOL)
+		return (int)syscall(SYS_socket, domain, type, protocol);
+	return BENCH_STUB_FD;
+}
+
 static int stub_getsockopt(int level, int option, void *value, socklen_t *size)
 {
 	if (level == IPPROTO_TCP && option == TCP_INFO) {
