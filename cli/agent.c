@@ -69,14 +69,6 @@ static struct table_header *published_header(const struct agent *agent)
 	return NULL;
 }
 
-static void beat(const struct agent *agent)
-{
-	struct table_header *header = published_header(agent);
-
-	if (header)
-		poke_u64(&header->agent_alive_ms, clock_monotonic_ms());
-}
-
 static void tell_status(struct agent *agent)
 {
 	struct agent_status *status = &agent->status;
@@ -88,7 +80,7 @@ static void tell_status(struct agent *agent)
 	poke_u64(&status->endpoints, state.endpoints);
 	poke_u64(&status->bytes, state.bytes);
 	poke_u64(&status->publishes, state.publishes);
-	poke_u64(&status->heard_s, state.heard_s);
+	poke_u64(&status->unheard_ms, state.unheard_ms);
 	poke_u64(&status->live, state.live);
 	poke_u64(&status->requests, state.requests);
 	poke_u64(&status->errors, state.errors);
@@ -141,7 +133,6 @@ static int run_rounds(struct agent *agent)
 {
 	while (!observe_u32(&agent->server.stop)) { /* published by take_signal() */
 		pipeline_run(agent->pipeline, AGENT_ROUND_MS);
-		beat(agent);
 		tell_status(agent);
 		if (agent->serving ? !agent_socket_is_there(&agent->socket)
 				   : agent->status.publishes > 0) {
@@ -166,7 +157,7 @@ static void leave(struct agent *agent)
 		agent_socket_leave(&agent->socket);
 	if (header) {
 		publish_u32(&header->state, TABLE_UNHEARD); /* pairs with table_is_live() */
-		poke_u64(&header->agent_alive_ms, 0);
+		publish_u64(&header->beat_ms, 0);	    /* pairs with table_silence_ms() */
 	}
 }
 

@@ -12,7 +12,7 @@
 #include "publish/region.h"
 #include "table/layout.h"
 
-/* A round of the sync ends after this time at the latest, and with it the heart beats. */
+/* A round of the sync ends after this time at the latest. */
 #define AGENT_ROUND_MS 500
 /* No round came to its end for so long: something hangs. */
 #define AGENT_STUCK_MS 10000u
@@ -40,7 +40,7 @@ struct agent_status {
 	uint64_t endpoints;
 	uint64_t bytes;
 	uint64_t publishes;
-	uint64_t heard_s; /* CLOCK_REALTIME; 0: never */
+	uint64_t unheard_ms;
 	uint64_t live;
 	uint64_t requests;
 	uint64_t errors;

@@ -6,14 +6,6 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 
-static uint64_t heard_age_s(const struct agent_status *status)
-{
-	uint64_t heard_s = peek_u64(&status->heard_s);
-	uint64_t now_s = clock_realtime_s();
-
-	return heard_s && heard_s < now_s ? now_s - heard_s : 0;
-}
-
 bool agent_hangs(const struct agent_status *status)
 {
 	/* Before the clock: a round that ends in between is no hang of 2^64 ms. */
@@ -24,15 +16,15 @@ bool agent_hangs(const struct agent_status *status)
 
 const char *agent_sick(const struct agent_status *status, char *text, size_t size)
 {
-	uint64_t age_s = heard_age_s(status);
+	uint64_t unheard_ms = peek_u64(&status->unheard_ms);
 
 	if (agent_hangs(status))
 		snprintf(text, size, "the sync hangs");
 	else if (!peek_u64(&status->publishes))
 		snprintf(text, size, "no table yet");
-	else if (!peek_u64(&status->live) && status->max_age_s && age_s > status->max_age_s)
+	else if (status->max_age_s && unheard_ms > 1000 * status->max_age_s)
 		snprintf(text, size, "the API server was not heard for %llu s",
-			 (unsigned long long)age_s);
+			 (unsigned long long)unheard_ms / 1000);
 	else
 		return NULL;
 	return text;
@@ -95,9 +87,10 @@ size_t agent_metrics(const struct agent_status *status, char *text, size_t size)
 	       peek_u64(&status->bytes));
 	metric(&output, "publishes_total", "counter", "Snapshots published by this process.",
 	       peek_u64(&status->publishes));
-	if (peek_u64(&status->heard_s))
+	if (peek_u64(&status->publishes))
 		metric(&output, "last_heard_age_seconds", "gauge",
-		       "Time since the API server was last heard.", heard_age_s(status));
+		       "Time since the API server was last heard of the oldest part of the table.",
+		       peek_u64(&status->unheard_ms) / 1000);
 	metric(&output, "api_requests_total", "counter", "Requests to the API server.",
 	       peek_u64(&status->requests));
 	metric(&output, "api_errors_total", "counter",

@@ -38,7 +38,7 @@ static __thread uint64_t claimed_here;
 /* Another table is wanted than @view. */
 static bool is_wanting(const struct table_view *view, uint64_t now_ms)
 {
-	return !view || table_has_moved(view) || !handover_is_fresh(view, now_ms);
+	return !view || table_has_moved(view) || table_silence_ms(view, now_ms) >= TABLE_SILENT_MS;
 }
 
 static bool is_due_at(const struct table_view *view, uint64_t now_ms)
@@ -69,17 +69,6 @@ static bool stays_out(uint64_t now_ms)
 	snprintf(line, sizeof(line), MESH_MESSAGE, mesh);
 	log_file_write(&shim.config, LOG_LEVEL_ERROR, line);
 	return true;
-}
-
-/* Nothing was heard of the API server for longer than K8SLB_MAX_AGE; while it writes, the agent
- * says so itself, after its own. */
-static bool is_expired(const struct table_view *view)
-{
-	uint64_t heard_s = peek_u64(&view->header->heard_s);
-	uint64_t now_s = clock_realtime_s();
-
-	return shim.config.max_age_s &&
-	       (heard_s > now_s || now_s - heard_s > shim.config.max_age_s);
 }
 
 /*
@@ -157,6 +146,10 @@ static const struct table_view *find_table(const struct table_view *view, uint64
 		poke_pointer(&own.moved, view);
 	rc = handover_receive(shim.config.table_path, AGENT_LIMIT_MS, before, &table);
 	log_result(rc);
+	if (rc == 0 && table != before) {
+		table->view.ages = true;
+		table->view.max_age_ms = 1000 * (uint64_t)shim.config.max_age_s;
+	}
 	return rc == 0 && take_table(before, table) ? &table->view : view;
 }
 
@@ -174,15 +167,6 @@ static void wait_for_other(void)
 	if (word && word != claimed_here)
 		raw_syscall(SYS_futex, futex_of(&own.claim), FUTEX_WAIT_PRIVATE, (uint32_t)word,
 			    &limit, NULL, 0);
-}
-
-/* By whoever comes, and not by the one who looks for another table: that may be for ever. */
-static void drop_expired(uint64_t now_ms)
-{
-	const struct table_view *view = observe_pointer(&shim.link.view); /* published below */
-
-	if (view && is_wanting(view, now_ms) && is_expired(view))
-		claim_pointer(&shim.link.view, view, NULL);
 }
 
 const struct table_view *agent_table(void)
@@ -210,6 +194,5 @@ const struct table_view *agent_table(void)
 	} else if (!view) {
 		wait_for_other();
 	}
-	drop_expired(now_ms);
 	return observe_pointer(&shim.link.view);
 }

@@ -122,7 +122,8 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 	if (engine_is_own_thread())
 		return false;
 	process_current(); /* adopts a forked child, which has no engine yet */
-	if (!seen || !provider_is_settled(seen))
+	/* One whose writer has no beat is none for now. */
+	if (result == PICK_NO_TABLE || !provider_is_settled(seen))
 		view = provider_await(seen ? 0 : longest_wait(fd));
 	found_endpoint = result == PICK_ENDPOINT && view == seen;
 	/* What was not ours in this table may be in it all the same. */

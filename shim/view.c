@@ -28,6 +28,8 @@ const struct table_view *view_follow_move(const struct table_view *view)
 	/* A private table's successor is on its way from the engine. */
 	if (view->identity && segment_attach_newest(view->identity, &found, &class) == 0) {
 		if (class > 0 && claim_u32(&slots[class].phase, SLOT_FREE, SLOT_TAKEN)) {
+			found.ages = view->ages;
+			found.max_age_ms = view->max_age_ms;
 			slots[class].view = found;
 			publish_u32(&slots[class].phase, SLOT_READY); /* observed below */
 		} else {

@@ -30,10 +30,12 @@ uint64_t clock_coarse_ms(void)
 
 uint64_t clock_realtime_s(void)
 {
-	struct timespec now = {0, 0};
+	return ms_of(CLOCK_REALTIME) / 1000;
+}
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec;
+uint64_t clock_realtime_coarse_ms(void)
+{
+	return ms_of(CLOCK_REALTIME_COARSE);
 }
 
 uint64_t random_u64(void)

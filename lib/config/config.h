@@ -68,7 +68,7 @@ struct config {
 	uint32_t attempts;
 	uint32_t sync_interval_ms;
 	uint32_t retry_delay_ms;
-	uint32_t max_age_s; /* of a table of which nothing is heard; 0: no limit */
+	uint32_t max_age_s; /* of what nothing is heard of; 0: no limit */
 	const char *node;
 	const char *zone;
 	const char *table_path;

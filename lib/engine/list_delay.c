@@ -5,6 +5,7 @@
 #include "sync/syncer.h"
 
 #define SPREAD_MS	 1000
+#define YOUNG_MS	 1000
 #define FIRST_PAUSE_MS	 2000
 #define LONGEST_PAUSE_MS 60000
 #define LONGEST_AFTER	 6 /* lists that were not finished */
@@ -31,14 +32,13 @@ uint32_t list_delay_ms(const struct list_delay *asks, uint32_t random)
 {
 	uint32_t delay_ms = smaller(rest_of(pause_after(asks->unfinished), asks->since_begun_ms),
 				    rest_of(LIVED_LONG_MS, asks->lived_ms));
-	uint32_t young_ms =
-		asks->table_age_s < ROLE_FRESH_S ? rest_of(ROLE_FRESH_S * 1000, asks->lived_ms) : 0;
+	uint32_t young_ms = asks->table_age_ms < YOUNG_MS ? rest_of(YOUNG_MS, asks->lived_ms) : 0;
 
 	if (!asks->readable)
 		return 0;
 	if (delay_ms < young_ms)
 		delay_ms = young_ms;
-	if (delay_ms == 0 && !asks->shown && asks->table_age_s > ROLE_FRESH_S)
+	if (delay_ms == 0 && !asks->shown && asks->table_age_ms > ROLE_FRESH_MS)
 		return 0;
 	return delay_ms + random % SPREAD_MS;
 }

@@ -8,11 +8,11 @@
 
 /* What is known before the first list. */
 struct list_delay {
-	bool readable;	      /* there is a table, and it has not expired */
-	bool shown;	      /* the hooks of this process have it: it followed the last writer */
-	uint64_t lived_ms;    /* since this process first asked for a table */
-	uint64_t table_age_s; /* since the API server was heard */
-	uint64_t unfinished;  /* struct table_header: lists_unfinished */
+	bool readable;	       /* there is a table, and it has not expired */
+	bool shown;	       /* the hooks of this process have it: it followed the last writer */
+	uint64_t lived_ms;     /* since this process first asked for a table */
+	uint64_t table_age_ms; /* since the API server was heard of its oldest part */
+	uint64_t unfinished;   /* struct table_header: lists_unfinished */
 	uint64_t since_begun_ms; /* lists_begun_ms was so long ago */
 };
 

@@ -35,6 +35,7 @@ struct pipeline_options engine_pipeline_options(const struct config *config)
 				.retry_delay_ms = config->retry_delay_ms,
 				.sync_interval_ms = config->sync_interval_ms,
 			},
+		.ages = true,
 		/* A file is there or not; it does not age. */
 		.max_age_s = config->api_file[0] ? 0 : config->max_age_s,
 		.location =

@@ -12,9 +12,6 @@
 #include "base/raw_syscall.h"
 #include "table/segment.h"
 
-/* A writer that does not stand still has gone round by then. */
-#define LATE_ROUND_MS (ROLE_LONGEST_WAIT_MS + 5000)
-
 /* While the writer has no table yet. */
 #define FOLLOW_PAUSE_MS 20
 
@@ -35,32 +32,25 @@ static void wait_for_publish(const struct role *role, const struct table_view *v
 
 static bool is_stuck(const struct table_view *view, uint64_t started_ms)
 {
-	uint64_t now_ms = clock_monotonic_ms();
-	uint64_t last_ms = view ? table_writer_round_ms(view) : 0;
+	uint64_t now_ms = clock_coarse_ms();
+	uint64_t waited_ms = table_age_ms(started_ms, now_ms);
+	uint64_t silence_ms = view ? table_silence_ms(view, now_ms) : UINT64_MAX;
 
-	if (last_ms < started_ms || last_ms > now_ms)
-		last_ms = started_ms;
-	return now_ms - last_ms > STUCK_MS;
-}
-
-/* It has expired: connections are kube-proxy's until the API server is heard again, and waiting for
- * that is no use. */
-static bool is_there(const struct table_view *view)
-{
-	struct table_read read;
-
-	return peek_u32(&view->header->state) == TABLE_EXPIRED ||
-	       table_read_begin(view, &read) == 0;
+	return (silence_ms < waited_ms ? silence_ms : waited_ms) > STUCK_MS;
 }
 
 /* Of its own for each: hooks may be reading that of an earlier role, or of the parent's that forked
  * this process. NULL: no memory. */
-static const struct table_view *keep_for_ever(const struct table_view *view)
+static const struct table_view *keep_for_ever(const struct role *role,
+					      const struct table_view *view)
 {
 	struct table_view *kept = malloc(sizeof(*kept));
 
-	if (kept)
+	if (kept) {
 		*kept = *view;
+		kept->ages = true;
+		kept->max_age_ms = role_max_age_ms(role);
+	}
 	return kept;
 }
 
@@ -69,17 +59,15 @@ static const struct table_view *keep_for_ever(const struct table_view *view)
  */
 static bool is_as_good_as_it_gets(const struct table_view *view)
 {
-	uint64_t round_ms = table_writer_round_ms(view);
-	uint64_t now_ms = clock_monotonic_ms();
-
-	return (table_is_live(view) || table_api_is_away(view)) && round_ms <= now_ms &&
-	       now_ms - round_ms <= LATE_ROUND_MS;
+	return (table_is_live(view) || table_api_is_away(view)) && table_has_beat(view);
 }
 
 static bool is_worth_showing(const struct role *role, const struct table_view *view)
 {
-	return is_there(view) &&
-	       (is_as_good_as_it_gets(view) || role_table_age_s(view) <= ROLE_FRESH_S ||
+	struct table_read read;
+
+	return table_read_begin(view, &read) == 0 &&
+	       (is_as_good_as_it_gets(view) || table_unheard_ms(view) <= ROLE_FRESH_MS ||
 		role_left_wait_ms(role) == 0);
 }
 
@@ -102,7 +90,7 @@ static bool await_table(struct role *role, enum role_end *ret_end)
 			segment_detach(view);
 			view = NULL;
 		}
-		kept = view && is_worth_showing(role, view) ? keep_for_ever(view) : NULL;
+		kept = view && is_worth_showing(role, view) ? keep_for_ever(role, view) : NULL;
 		if (kept) {
 			/* Before: a program may be at its end as soon as it has a table. */
 			log_info(role->logger, "another process of this user writes the table");

@@ -6,6 +6,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "engine/options.h"
 
 bool role_stays_out(struct role *role)
 {
@@ -29,12 +30,9 @@ uint32_t role_left_wait_ms(const struct role *role)
 	return waited_ms < ROLE_LEFT_WAIT_MS ? ROLE_LEFT_WAIT_MS - (uint32_t)waited_ms : 0;
 }
 
-uint64_t role_table_age_s(const struct table_view *view)
+uint64_t role_max_age_ms(const struct role *role)
 {
-	uint64_t heard_s = peek_u64(&view->header->heard_s);
-	uint64_t now_s = clock_realtime_s();
-
-	return heard_s <= now_s ? now_s - heard_s : UINT64_MAX;
+	return 1000 * (uint64_t)engine_pipeline_options(role->config).max_age_s;
 }
 
 enum role_end role_end_of_lock(const struct role *role, int rc)

@@ -16,7 +16,7 @@
  * program that runs once an hour must not connect to the pods of an hour ago. That is so much less
  * than a non-blocking connect() waits (CONFIG_NONBLOCKING_WAIT_MS) that it has the table.
  */
-#define ROLE_FRESH_S	  1
+#define ROLE_FRESH_MS	  2000u
 #define ROLE_LEFT_WAIT_MS 200
 
 /* Why a role ended. */
@@ -54,8 +54,8 @@ void role_show(struct role *role, const struct table_view *view);
 /* How long the process may still wait for a better table than the one that was left; 0: no more. */
 uint32_t role_left_wait_ms(const struct role *role);
 
-/* Seconds since the writer of the table heard the API server; UINT64_MAX: that cannot be told. */
-uint64_t role_table_age_s(const struct table_view *view);
+/* The longest that a reader of these settings believes what was not heard of; 0: for ever. */
+uint64_t role_max_age_ms(const struct role *role);
 
 /* What came of asking for the lock: @rc is writer_lock.h's. */
 enum role_end role_end_of_lock(const struct role *role, int rc);

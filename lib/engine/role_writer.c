@@ -35,9 +35,9 @@ struct writer {
 	bool lists_first; /* the table that was left is not to be shown at once */
 };
 
-static bool may_publish(void *ctx)
+static int may_write(void *ctx)
 {
-	return writer_lock_is_valid(ctx);
+	return writer_lock_check(ctx);
 }
 
 /* Followers sleep on the header of a table in which nothing was published yet. */
@@ -94,8 +94,9 @@ static uint32_t delay_of_lists_ms(const struct role *role)
 	/* A file costs nobody anything. */
 	if (role->config->api_file[0] || segment_attach_newest(role->lock.table, &view, &class) < 0)
 		return 0;
-	asks.readable = table_read_begin(&view, &read) == 0;
-	asks.table_age_s = role_table_age_s(&view);
+	view.max_age_ms = role_max_age_ms(role);
+	asks.readable = table_read_begin(&view, &read) == 0 && table_is_believable(&view);
+	asks.table_age_ms = table_unheard_ms(&view);
 	asks.unfinished = peek_u64(&view.header->lists_unfinished);
 	asks.since_begun_ms = now_ms - peek_u64(&view.header->lists_begun_ms);
 	segment_detach(&view);
@@ -108,15 +109,11 @@ static bool has_lost_patience(const struct writer *writer)
 	unsigned doubled = role->handed_on < PATIENCE_DOUBLED ? role->handed_on : PATIENCE_DOUBLED;
 	uint64_t patience_ms =
 		((uint64_t)PATIENCE_DELAYS << doubled) * role->config->retry_delay_ms;
-	uint64_t heard_s;
-	uint64_t now_s;
 
 	if (pipeline_hears(writer->pipeline) || !pipeline_problem(writer->pipeline)[0] ||
 	    clock_monotonic_ms() - writer->began_ms < patience_ms)
 		return false;
-	heard_s = pipeline_state(writer->pipeline).heard_s;
-	now_s = clock_realtime_s();
-	return heard_s > now_s || (now_s - heard_s) * 1000 >= patience_ms;
+	return pipeline_state(writer->pipeline).unheard_ms >= patience_ms;
 }
 
 /* Returns false when it stays the writer. Else its pipeline is gone. */
@@ -173,8 +170,8 @@ enum role_end role_write(struct role *role, bool shared)
 	if (shared) {
 		options.sync.start_delay_ms = delay_of_lists_ms(role);
 		options.table_identity = role->lock.table;
-		options.may_publish = may_publish;
-		options.may_publish_ctx = &role->lock;
+		options.may_write = may_write;
+		options.may_write_ctx = &role->lock;
 	}
 	if (pipeline_new(&options, role->logger, &writer.pipeline, error, sizeof(error)) < 0) {
 		log_error(role->logger, "no sync: %s", error);
@@ -185,7 +182,7 @@ enum role_end role_write(struct role *role, bool shared)
 		 shared ? " for all processes of this user" : "");
 	left = pipeline_view(writer.pipeline);
 	writer.lists_first =
-		left && options.sync.start_delay_ms == 0 && role_table_age_s(left) > ROLE_FRESH_S;
+		left && options.sync.start_delay_ms == 0 && table_unheard_ms(left) > ROLE_FRESH_MS;
 	if (left && !writer.lists_first) {
 		log_info(role->logger, "begins with the table that was left");
 		role_show(role, left);

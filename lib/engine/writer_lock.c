@@ -111,11 +111,13 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 	return 0;
 }
 
-bool writer_lock_is_valid(const struct writer_lock *lock)
+int writer_lock_check(const struct writer_lock *lock)
 {
 	struct stat status;
 
-	return k8slb_fstat(lock->fd, &status) == 0 && status.st_nlink > 0;
+	if (k8slb_fstat(lock->fd, &status) < 0)
+		return -errno;
+	return status.st_nlink > 0 ? 0 : -ESTALE;
 }
 
 bool writer_lock_is_ours(const struct writer_lock *lock)
@@ -189,7 +191,7 @@ int writer_lock_try(struct writer_lock *lock)
 		return rc;
 	}
 	set_byte(lock, F_SETLK, F_UNLCK, WAITS);
-	return writer_lock_is_valid(lock) ? 0 : -ESTALE;
+	return writer_lock_check(lock) == 0 ? 0 : -ESTALE;
 }
 
 int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt)

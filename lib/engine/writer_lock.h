@@ -76,8 +76,8 @@ void writer_lock_say_private(struct writer_lock *lock);
 /* The holder has said so. */
 bool writer_lock_is_private(const struct writer_lock *lock);
 
-/* Nobody has removed the file. */
-bool writer_lock_is_valid(const struct writer_lock *lock);
+/* 0: the file has its name. -ESTALE: somebody removed it. Another -errno: it cannot be told. */
+int writer_lock_check(const struct writer_lock *lock);
 
 /* The program is still the user whose file it is. */
 bool writer_lock_is_ours(const struct writer_lock *lock);

@@ -214,6 +214,11 @@ static struct sync_state api_state(const struct source *source)
 	return state;
 }
 
+static bool api_part(const struct source *source, unsigned number, struct sync_part *ret_part)
+{
+	return syncer_part(((const struct api_source *)source)->syncer, number, ret_part);
+}
+
 static void api_wakeup(struct source *source)
 {
 	http_client_wakeup(of(source)->http);
@@ -234,6 +239,7 @@ static const struct source_ops api_ops = {
 	.take_changed = api_take_changed,
 	.touch_all = api_touch_all,
 	.state = api_state,
+	.part = api_part,
 	.wakeup = api_wakeup,
 	.free = api_free,
 };

@@ -23,8 +23,7 @@ struct file_source {
 	struct store *store;
 	struct dump dump;
 	struct store_scope *made_up;
-	uint64_t read_again_ms; /* monotonic: at the latest then, whatever the watch says */
-	uint64_t last_read_ms;
+	uint64_t read_again_ms;	       /* monotonic: at the latest then, whatever the watch says */
 	struct file_identity identity; /* of what was read last */
 	bool synced;
 	bool attempted;
@@ -95,8 +94,7 @@ static void read_again(struct file_source *file)
 	file->identity = file_identify(file->path);
 	rc = read_document(file, problem, sizeof(problem));
 	file->attempted = true;
-	file->last_read_ms = clock_monotonic_ms();
-	file->read_again_ms = file->last_read_ms + file->sync_interval_ms;
+	file->read_again_ms = clock_monotonic_ms() + file->sync_interval_ms;
 	if (rc < 0) {
 		trouble(file, problem);
 		return;
@@ -114,8 +112,7 @@ static void read_if_other(struct file_source *file)
 	struct file_identity now = file_identify(file->path);
 
 	if (file->good && memcmp(&now, &file->identity, sizeof(now)) == 0) {
-		file->last_read_ms = clock_monotonic_ms();
-		file->read_again_ms = file->last_read_ms + file->sync_interval_ms;
+		file->read_again_ms = clock_monotonic_ms() + file->sync_interval_ms;
 	} else {
 		read_again(file);
 	}
@@ -151,6 +148,12 @@ static void file_touch_all(struct source *source)
 	store_touch_all(of(source)->store);
 }
 
+/* A file is there or not; it does not age as long as somebody looks. */
+static uint64_t heard_ms(const struct file_source *file)
+{
+	return file->synced ? clock_monotonic_ms() : 0;
+}
+
 static struct sync_state file_state(const struct source *source)
 {
 	const struct file_source *file = (const struct file_source *)source;
@@ -162,10 +165,21 @@ static struct sync_state file_state(const struct source *source)
 		.live = file->good,
 		.hears = file->good,
 		.services_known = !file->made_up,
-		.last_heard_ms = file->last_read_ms,
+		.heard_ms = heard_ms(file),
 		.due_ms = file->read_again_ms,
 		.problem = file->problem,
 	};
+}
+
+static bool file_part(const struct source *source, unsigned number, struct sync_part *ret_part)
+{
+	if (number > 0)
+		return false;
+	*ret_part = (struct sync_part){
+		.namespace = "*",
+		.heard_ms = heard_ms((const struct file_source *)source),
+	};
+	return true;
 }
 
 static void file_wakeup(struct source *source)
@@ -188,6 +202,7 @@ static const struct source_ops file_ops = {
 	.take_changed = file_take_changed,
 	.touch_all = file_touch_all,
 	.state = file_state,
+	.part = file_part,
 	.wakeup = file_wakeup,
 	.free = file_free,
 };

@@ -7,12 +7,22 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "pipeline/age.h"
 #include "pipeline/location.h"
 #include "pipeline/source.h"
 #include "publish/writer.h"
 
 #define FAILED_WAIT_PAUSE_MS 1000
+/* A table of which no beat is seen for TABLE_SILENT_MS is not believed. */
+#define BEAT_MS 1000
+/* Bookmarks of a quiet watch come once a minute (REFLECTOR_WATCH_IDLE_MS), and may be late. */
+#define QUIET_WATCH_S 90
+
+/* Of what the source follows, by its number. */
+struct part {
+	uint64_t heard_ms;    /* the source's word, monotonic */
+	uint64_t heard_at_ms; /* the same of CLOCK_REALTIME, which goes on while a machine sleeps */
+	bool expired;
+};
 
 struct pipeline {
 	struct logger logger;
@@ -22,8 +32,9 @@ struct pipeline {
 	unsigned ref_count;
 	struct table_writer *writer;
 	uint32_t max_age_s;
-	bool (*may_publish)(void *ctx);
-	void *may_publish_ctx;
+	struct part parts[TABLE_PARTS];
+	int (*may_write)(void *ctx);
+	void *may_write_ctx;
 	const struct interrupt *interrupt;
 	uint64_t publishes;
 	uint64_t lists_due_ms; /* until then nothing is asked */
@@ -32,7 +43,6 @@ struct pipeline {
 	bool refused;
 	bool published; /* by us: a shared table may have been there before */
 	bool unpublished;
-	bool expired;
 	bool is_private; /* pipeline_is_private() */
 	bool incomplete; /* a Service had no room in the table once */
 	/* What failed in the last round, -errno: the same is told once, not in every round. */
@@ -85,6 +95,7 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 	int rc = select_endpoints(state, &pipeline->location.where, &selection);
 
 	if (rc == 0) {
+		selection.part = state->part;
 		drop_other_ports(pipeline, state, &selection);
 		if (selection.left_out)
 			log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
@@ -141,6 +152,19 @@ static void put_changed(struct pipeline *pipeline)
 	pipeline->put_failure = 0;
 }
 
+/* The number of a namespace among the parts. */
+static unsigned part_of(const struct pipeline *pipeline, const char *namespace)
+{
+	const struct source *source = pipeline->source;
+	struct sync_part part;
+
+	for (unsigned n = 0; source->ops->part(source, n, &part); n++) {
+		if (strcmp(part.namespace, namespace) == 0)
+			return n;
+	}
+	return 0; /* one of all namespaces */
+}
+
 /* Says in the table of which namespaces it has every Service, ports and all. */
 static void put_whole(struct pipeline *pipeline, bool services_known)
 {
@@ -151,6 +175,7 @@ static void put_whole(struct pipeline *pipeline, bool services_known)
 		if (strcmp(ref->name, "*") != 0 || ref->port || ref->port_name[0])
 			continue;
 		rc = table_writer_put_whole(pipeline->writer, ref->namespace,
+					    part_of(pipeline, ref->namespace),
 					    services_known && !pipeline->incomplete);
 		if (rc > 0)
 			pipeline->unpublished = true;
@@ -164,15 +189,72 @@ static void tell_private(struct pipeline *pipeline, int rc)
 	pipeline->is_private = true;
 }
 
+/* Nothing is written from the moment on at which another one may. */
+static bool may_write(struct pipeline *pipeline, bool *ret_surely)
+{
+	int rc = pipeline->may_write ? pipeline->may_write(pipeline->may_write_ctx) : 0;
+
+	*ret_surely = rc == 0;
+	pipeline->refused |= rc == -ESTALE;
+	return !pipeline->refused;
+}
+
+static struct sync_state state_of(const struct pipeline *pipeline)
+{
+	return pipeline->source->ops->state(pipeline->source);
+}
+
+/* How long ago a part was heard of: the longer one of what two clocks say. */
+static uint64_t unheard_ms(const struct part *part)
+{
+	uint64_t age_ms = clock_monotonic_ms() - part->heard_ms;
+	uint64_t now_ms = clock_realtime_coarse_ms();
+
+	if (now_ms > part->heard_at_ms && now_ms - part->heard_at_ms > age_ms)
+		age_ms = now_ms - part->heard_at_ms;
+	return age_ms;
+}
+
+/* What is to be said of it: never 0, which is of a part of which nothing is published. */
+static uint64_t note_part(struct part *part, uint64_t heard_ms)
+{
+	uint64_t now_ms = clock_coarse_ms();
+	uint64_t age_ms;
+
+	if (heard_ms != part->heard_ms)
+		part->heard_at_ms = clock_realtime_coarse_ms() - (clock_monotonic_ms() - heard_ms);
+	part->heard_ms = heard_ms;
+	if (!heard_ms)
+		return 0;
+	age_ms = unheard_ms(part);
+	return age_ms < now_ms ? now_ms - age_ms : 1;
+}
+
+/* When the API server was last heard of each part of what is published. Of what could not be
+ * published, and of what another one has left, it stays. */
+static void note_heard(struct pipeline *pipeline)
+{
+	const struct source *source = pipeline->source;
+	struct sync_part part;
+
+	for (unsigned n = 0; n < TABLE_PARTS; n++)
+		table_writer_set_heard(pipeline->writer, n, 0);
+	for (unsigned n = 0; source->ops->part(source, n, &part); n++) {
+		struct part *own = &pipeline->parts[n < TABLE_PARTS ? n : TABLE_PARTS - 1];
+
+		table_writer_set_heard(pipeline->writer, n, note_part(own, part.heard_ms));
+	}
+}
+
 static void publish(struct pipeline *pipeline)
 {
 	struct table_writer_size size;
+	bool surely;
 	int rc;
 
-	if (pipeline->may_publish && !pipeline->may_publish(pipeline->may_publish_ctx)) {
-		pipeline->refused = true;
+	if (!may_write(pipeline, &surely) || !surely)
 		return;
-	}
+	note_heard(pipeline);
 	rc = table_writer_publish(pipeline->writer);
 	if (!pipeline->is_private && table_writer_not_shared(pipeline->writer) < 0)
 		tell_private(pipeline, table_writer_not_shared(pipeline->writer));
@@ -194,45 +276,46 @@ static void publish(struct pipeline *pipeline)
 		  (unsigned long long)size.bytes);
 }
 
-static struct sync_state state_of(const struct pipeline *pipeline)
+/* Readers see it by themselves. */
+static void tell_expired(struct pipeline *pipeline)
 {
-	return pipeline->source->ops->state(pipeline->source);
+	const struct table_view *view = table_writer_view(pipeline->writer);
+	const struct source *source = pipeline->source;
+	struct sync_part part;
+
+	for (unsigned n = 0; n < TABLE_PARTS && source->ops->part(source, n, &part); n++) {
+		uint64_t age_ms = table_part_unheard_ms(view, n);
+		bool expired =
+			view->max_age_ms && age_ms > view->max_age_ms && age_ms != UINT64_MAX;
+
+		if (expired && !pipeline->parts[n].expired)
+			log_error(&pipeline->logger,
+				  "namespace %s: nothing heard for more than %u s: connections are "
+				  "left to kube-proxy",
+				  part.namespace, pipeline->max_age_s);
+		if (!expired && pipeline->parts[n].expired)
+			log_info(&pipeline->logger, "namespace %s: the API server is heard again",
+				 part.namespace);
+		pipeline->parts[n].expired = expired;
+	}
 }
 
-/* When the API server was last heard of what the table says: by us, or by who wrote it before. */
-static uint64_t last_heard_s(const struct pipeline *pipeline)
-{
-	/* A part of the lists makes nothing younger that was left. */
-	if (!pipeline->published)
-		return table_writer_heard_s(pipeline->writer);
-	return clock_realtime_s() -
-	       (clock_monotonic_ms() - state_of(pipeline).last_heard_ms) / 1000;
-}
-
-static void set_live(struct pipeline *pipeline, bool live)
+/* Once a round: the others know by that that the writer lives. */
+static void beat(struct pipeline *pipeline, bool live)
 {
 	struct sync_state sync = state_of(pipeline);
-	uint64_t heard_s = last_heard_s(pipeline);
-	enum table_state state =
-		age_of_table(live, clock_realtime_s(), heard_s, pipeline->max_age_s);
+	bool away = sync.problem[0] || !pipeline->lists_begun;
+	bool surely;
 
+	if (!may_write(pipeline, &surely))
+		return;
 	if (!table_writer_view(pipeline->writer)) {
-		/* In each round: by that the others know that the writer lives. */
-		table_writer_set_state(pipeline->writer,
-				       sync.attempted ? TABLE_FAILED : TABLE_UNHEARD, 0);
+		table_writer_beat(pipeline->writer, sync.attempted ? TABLE_FAILED : TABLE_UNHEARD);
 		return;
 	}
-	if (state == TABLE_EXPIRED && !pipeline->expired)
-		log_error(&pipeline->logger,
-			  "nothing heard for more than %u s: connections are left to kube-proxy",
-			  pipeline->max_age_s);
-	if (state != TABLE_EXPIRED && pipeline->expired)
-		log_info(&pipeline->logger, "the API server is heard again");
-	pipeline->expired = state == TABLE_EXPIRED;
 	pipeline->live = live;
-	if (state == TABLE_UNHEARD && (sync.problem[0] || !pipeline->lists_begun))
-		state = TABLE_AWAY;
-	table_writer_set_state(pipeline->writer, state, heard_s);
+	table_writer_beat(pipeline->writer, live ? TABLE_LIVE : away ? TABLE_AWAY : TABLE_UNHEARD);
+	tell_expired(pipeline);
 }
 
 static void update_table(struct pipeline *pipeline)
@@ -242,7 +325,7 @@ static void update_table(struct pipeline *pipeline)
 	if (pipeline->refused)
 		return;
 	if (!sync.synced || (!pipeline->published && !sync.settled)) {
-		set_live(pipeline, false);
+		beat(pipeline, false);
 		return;
 	}
 	put_changed(pipeline);
@@ -250,12 +333,13 @@ static void update_table(struct pipeline *pipeline)
 	/* "Not live" before the publish and "live" after it: nobody may take an old snapshot for a
 	 * fresh one. */
 	if (!sync.live)
-		set_live(pipeline, false);
+		beat(pipeline, false);
 	if (pipeline->unpublished || !pipeline->published)
 		publish(pipeline);
+	if (pipeline->published && !pipeline->unpublished)
+		note_heard(pipeline);
 	/* What could not be published is not what readers see. */
-	if (!pipeline->refused)
-		set_live(pipeline, sync.live && !pipeline->unpublished);
+	beat(pipeline, sync.live && !pipeline->unpublished);
 }
 
 /* Before: who is killed meanwhile has begun them. */
@@ -266,7 +350,7 @@ static void note_lists(struct pipeline *pipeline)
 	pipeline->lists_begun = true;
 	table_writer_begin_lists(pipeline->writer);
 	/* Waiting for better is of use from now on. */
-	set_live(pipeline, false);
+	beat(pipeline, false);
 }
 
 int pipeline_new(const struct pipeline_options *options, const struct logger *logger,
@@ -286,14 +370,16 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 		log_location(pipeline);
 	pipeline->max_age_s = options->max_age_s;
 	pipeline->lists_due_ms = clock_monotonic_ms() + options->sync.start_delay_ms;
-	pipeline->may_publish = options->may_publish;
-	pipeline->may_publish_ctx = options->may_publish_ctx;
+	pipeline->may_write = options->may_write;
+	pipeline->may_write_ctx = options->may_write_ctx;
 	pipeline->interrupt = options->interrupt;
 	rc = table_writer_new(options->table_identity, &pipeline->writer);
 	if (rc < 0 && options->table_identity) {
 		tell_private(pipeline, rc);
 		rc = table_writer_new(0, &pipeline->writer);
 	}
+	if (rc == 0 && options->ages)
+		table_writer_set_ages(pipeline->writer, 1000 * (uint64_t)options->max_age_s);
 	if (rc == 0 && options->new_region)
 		table_writer_set_memory(pipeline->writer, options->new_region,
 					options->new_region_ctx);
@@ -305,8 +391,14 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 		pipeline_free(pipeline);
 		return rc;
 	}
+	if (options->ages && options->max_age_s && options->max_age_s < QUIET_WATCH_S)
+		log_info(logger,
+			 "what is %u s old is not believed: a quiet watch says a word once a "
+			 "minute, "
+			 "and is left to kube-proxy in between",
+			 options->max_age_s);
 	note_lists(pipeline);
-	set_live(pipeline, false);
+	beat(pipeline, false);
 	*ret_pipeline = pipeline;
 	return 0;
 }
@@ -320,21 +412,11 @@ static void pause_after_failed_wait(const struct pipeline *pipeline, int max_wai
 						     : FAILED_WAIT_PAUSE_MS);
 }
 
-/* A table says that it has expired when it does, whatever else is to be done then. */
-static int until_expiry_ms(const struct pipeline *pipeline, int max_wait_ms)
-{
-	uint64_t age_s = clock_realtime_s() - last_heard_s(pipeline);
-
-	if (pipeline->live || !pipeline->max_age_s || age_s > pipeline->max_age_s ||
-	    (pipeline->max_age_s - age_s + 1) * 1000 > (uint64_t)max_wait_ms)
-		return max_wait_ms;
-	return (int)(pipeline->max_age_s - age_s + 1) * 1000;
-}
-
 void pipeline_run(struct pipeline *pipeline, int max_wait_ms)
 {
 	note_lists(pipeline);
-	max_wait_ms = until_expiry_ms(pipeline, max_wait_ms);
+	if (max_wait_ms > BEAT_MS)
+		max_wait_ms = BEAT_MS;
 	if (pipeline->source->ops->run(pipeline->source, max_wait_ms, pipeline->interrupt) < 0)
 		pause_after_failed_wait(pipeline, max_wait_ms);
 	update_table(pipeline);
@@ -342,8 +424,9 @@ void pipeline_run(struct pipeline *pipeline, int max_wait_ms)
 
 const struct table_view *pipeline_view(const struct pipeline *pipeline)
 {
-	return pipeline->expired && !pipeline->published ? NULL
-							 : table_writer_view(pipeline->writer);
+	const struct table_view *view = table_writer_view(pipeline->writer);
+
+	return view && !pipeline->published && !table_is_believable(view) ? NULL : view;
 }
 
 bool pipeline_is_private(const struct pipeline *pipeline)
@@ -367,7 +450,8 @@ struct pipeline_state pipeline_state(const struct pipeline *pipeline)
 		.endpoints = size.endpoints,
 		.bytes = size.bytes,
 		.publishes = pipeline->publishes,
-		.heard_s = last_heard_s(pipeline),
+		.unheard_ms =
+			table_age_ms(table_writer_heard_ms(pipeline->writer), clock_coarse_ms()),
 		.live = pipeline->live,
 		.requests = pipeline->source->requests,
 		.errors = pipeline->source->errors,

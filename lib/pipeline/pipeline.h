@@ -32,14 +32,14 @@ struct pipeline_options {
 	/* table_writer_set_memory(); NULL: region_new(). Not with an identity. */
 	int (*new_region)(void *ctx, size_t arena_size, struct region *ret_region);
 	void *new_region_ctx;
-	/* Asked before each publish: false means that another writer may have taken the table.
-	 * NULL: yes. */
-	bool (*may_publish)(void *ctx);
-	void *may_publish_ctx;
+	/* Asked before each beat and publish: -ESTALE means that another writer may have taken the
+	 * table; any other -errno that it cannot be told: then nothing is published. NULL: 0. */
+	int (*may_write)(void *ctx);
+	void *may_write_ctx;
 	const struct interrupt
 		*interrupt; /* ends the waits of pipeline_run(); NULL: nothing does */
-	uint32_t max_age_s; /* a table of which nothing was heard for so long says
-			       TABLE_EXPIRED; 0: never */
+	bool ages; /* the table does, for its readers in this process: table_writer_set_ages() */
+	uint32_t max_age_s; /* 0: never by what is not heard */
 };
 
 /*
@@ -49,7 +49,8 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 		 struct pipeline **ret_pipeline, char *error, size_t error_size);
 
 /*
- * One round: does what is due, waits at most @max_wait_ms for the network or the next deadline,
+ * One round: does what is due, waits at most @max_wait_ms, and never more than about a second, for
+ * the network or the next deadline, says in the table that the writer lives,
  * takes in what came and publishes when something changed. The first publish waits until every
  * collection was listed, so that no Service is missing by chance of order; one that fails, or takes
  * more than 10 s, is left out of it until it is in. Up to then a shared table says what the last
@@ -72,12 +73,13 @@ struct pipeline_state {
 	unsigned services;
 	unsigned ports;
 	unsigned endpoints;
-	uint64_t bytes;	    /* of the last snapshot */
-	uint64_t publishes; /* by this pipeline */
-	uint64_t heard_s;   /* CLOCK_REALTIME of the last word of the API server; 0: none yet */
-	bool live;	    /* what is published is the truth now */
-	uint64_t requests;  /* to the API server; a file counts none */
-	uint64_t errors;    /* of these: without answer, or with a status of 400 and more */
+	uint64_t bytes;	     /* of the last snapshot */
+	uint64_t publishes;  /* by this pipeline */
+	uint64_t unheard_ms; /* since the last word of the API server about the oldest part of what
+				is published; UINT64_MAX: none yet */
+	bool live;	     /* what is published is the truth now */
+	uint64_t requests;   /* to the API server; a file counts none */
+	uint64_t errors;     /* of these: without answer, or with a status of 400 and more */
 };
 struct pipeline_state pipeline_state(const struct pipeline *pipeline);
 
@@ -87,7 +89,7 @@ bool pipeline_hears(const struct pipeline *pipeline);
 /* What keeps it from being in sync; "" when nothing does. Valid until the next pipeline_run(). */
 const char *pipeline_problem(const struct pipeline *pipeline);
 
-/* may_publish() said no: nothing is written any more, and the pipeline is of no use. */
+/* may_write() said -ESTALE: nothing is written any more, and the pipeline is of no use. */
 bool pipeline_was_refused(const struct pipeline *pipeline);
 
 /* In place of pipeline_free() where hooks may be reading the table: closes all connections, and

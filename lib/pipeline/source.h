@@ -19,10 +19,11 @@ struct source_ops {
 	/* Does what is due and waits at most @max_wait_ms for news, or until @interrupt is set
 	 * (NULL: never). Returns 0, or -errno when it could not wait and came back at once. */
 	int (*run)(struct source *source, int max_wait_ms, const struct interrupt *interrupt);
-	/* syncer.h: syncer_take_changed(), _touch_all(), _state(). */
+	/* syncer.h: syncer_take_changed(), _touch_all(), _state(), _part(). */
 	bool (*take_changed)(struct source *source, struct service_state *ret_state);
 	void (*touch_all)(struct source *source);
 	struct sync_state (*state)(const struct source *source);
+	bool (*part)(const struct source *source, unsigned number, struct sync_part *ret_part);
 	/* Ends the wait of run(). Any thread. */
 	void (*wakeup)(struct source *source);
 	void (*free)(struct source *source);

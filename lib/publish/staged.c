@@ -36,6 +36,11 @@ static int fill_hostnames(struct staged_port *staged, const struct selected_port
 	return 0;
 }
 
+static uint32_t part_of(const struct selection *selection)
+{
+	return selection->part < TABLE_PARTS ? selection->part : TABLE_PARTS - 1;
+}
+
 static int fill_port(struct staged_port *staged, const struct selection *selection,
 		     const struct selected_port *port)
 {
@@ -48,6 +53,7 @@ static int fill_port(struct staged_port *staged, const struct selection *selecti
 	staged->record.protocol = (uint8_t)port->protocol;
 	staged->record.family = (uint8_t)port->family;
 	staged->record.affinity_timeout_s = selection->affinity_timeout_s;
+	staged->record.part = part_of(selection);
 	/* A headless Service's name stands for addresses: nobody looks for those of one port. */
 	if (port->used_count == 0 || (selection->headless && !port->addresses))
 		return 0;
@@ -85,6 +91,7 @@ struct staged_service *staged_service_new(const char *namespace, const char *nam
 	strcpy(service->namespace, namespace);
 	strcpy(service->name, name);
 	service->record.flags = selection->headless ? TABLE_SERVICE_HEADLESS : 0;
+	service->record.part = part_of(selection);
 	for (unsigned i = 0; i < selection->vip_count; i++)
 		service->record.vips[i] = selection->vips[i];
 	for (unsigned i = 0; i < selection->port_count; i++) {

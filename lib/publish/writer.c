@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * What is put and what is published share one plan and one list of changes, which neither half may
+ * see torn: so both are in this file, which is long.
+ */
 #include "publish/writer.h"
 
 #include <errno.h>
@@ -17,6 +21,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "publish/arena.h"
+#include "publish/said.h"
 #include "publish/shared_region.h"
 #include "table/segment.h"
 
@@ -58,8 +63,9 @@ struct table_writer {
 	unsigned class; /* of the newest shared segment */
 	uint64_t generation;
 	uint64_t bytes;
-	enum table_state state;
-	uint64_t heard_s;
+	struct said said;
+	bool ages; /* of the view */
+	uint64_t max_age_ms;
 	/* Newest first; the older ones are what readers may still look at. */
 	struct table_memory *memory;
 };
@@ -81,6 +87,12 @@ static struct table_header *writable_header(const struct table_memory *memory)
 	return (struct table_header *)(void *)memory->region.writable;
 }
 
+static void set_ages(const struct table_writer *writer, struct table_memory *memory)
+{
+	memory->region.view.ages = writer->ages;
+	memory->region.view.max_age_ms = writer->max_age_ms;
+}
+
 static int add_memory(struct table_writer *writer, const struct region *region)
 {
 	struct table_memory *memory = calloc(1, sizeof(*memory));
@@ -88,6 +100,7 @@ static int add_memory(struct table_writer *writer, const struct region *region)
 	if (!memory)
 		return -ENOMEM;
 	memory->region = *region;
+	set_ages(writer, memory);
 	memory->older = writer->memory;
 	writer->memory = memory;
 	return 0;
@@ -132,7 +145,7 @@ static int take_over(struct table_writer *writer)
 	/* Where it had moved to is gone: the next to look for the table must not go on looking. */
 	publish_u32(&header->moved, 0); /* pairs with table_has_moved() */
 	writer->generation = current >> 8;
-	writer->heard_s = peek_u64(&header->heard_s);
+	said_take(&writer->said, header);
 	return 0;
 }
 
@@ -291,10 +304,11 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
 	return 1;
 }
 
-int table_writer_put_whole(struct table_writer *writer, const char *namespace, bool whole)
+int table_writer_put_whole(struct table_writer *writer, const char *namespace, unsigned part,
+			   bool whole)
 {
 	/* One that has no port is taken out unless it is headless. */
-	struct selection mark = {.headless = whole};
+	struct selection mark = {.headless = whole, .part = part};
 	int rc = table_writer_put(writer, namespace, "*", &mark);
 
 	if (rc > 0)
@@ -437,6 +451,24 @@ static void write_changes(const struct table_writer *writer, const struct arena 
 		arena_write_service(arena, service->staged);
 }
 
+/* A plan, memory for it, and for its strings where those in the arena are not right. */
+static int prepare(struct table_writer *writer, struct arena *arena)
+{
+	int rc;
+
+	if (!writer->plan_fits)
+		new_plan(writer);
+	if (!is_next_arena_planned(writer)) {
+		arena->text = calloc(1, writer->plan.snapshot.text_size);
+		if (!arena->text)
+			return -ENOMEM;
+	}
+	rc = make_room(writer, writer->plan.snapshot.size);
+	if (rc < 0)
+		free(arena->text);
+	return rc;
+}
+
 int table_writer_publish(struct table_writer *writer)
 {
 	struct arena arena = {.plan = &writer->plan};
@@ -444,18 +476,12 @@ int table_writer_publish(struct table_writer *writer)
 	struct table_header *header;
 	struct table_memory *memory;
 	unsigned number;
-	int rc;
+	int rc = prepare(writer, &arena);
 
-	if (!writer->plan_fits)
-		new_plan(writer);
-	if (!is_next_arena_planned(writer)) {
-		arena.text = calloc(1, writer->plan.snapshot.text_size);
-		if (!arena.text)
-			return -ENOMEM;
-	}
-	rc = make_room(writer, writer->plan.snapshot.size);
 	if (rc < 0) {
-		free(arena.text);
+		/* Back to what was said last: what readers see was not heard of since. */
+		said_take(&writer->said,
+			  writer->memory ? writer->memory->region.view.header : NULL);
 		return rc;
 	}
 	memory = writer->memory;
@@ -476,6 +502,8 @@ int table_writer_publish(struct table_writer *writer)
 	free(arena.text);
 	poke_words(shared, &writer->plan.snapshot, sizeof(writer->plan.snapshot));
 
+	/* Before: nobody finds in it what counts as unheard. */
+	said_write_heard(&writer->said, header);
 	/* Pair with table_read_begin(). */
 	writer->generation++;
 	publish_u64(&shared->sequence, writer->generation);
@@ -486,7 +514,7 @@ int table_writer_publish(struct table_writer *writer)
 	writer->bytes = writer->plan.snapshot.size;
 	poke_u64(&header->lists_unfinished, 0);
 	retire_older(memory->older);
-	table_writer_set_state(writer, writer->state, writer->heard_s);
+	said_beat(&writer->said, header);
 	return 0;
 }
 
@@ -502,24 +530,29 @@ int table_writer_not_shared(const struct table_writer *writer)
 	return writer->not_shared;
 }
 
-uint64_t table_writer_heard_s(const struct table_writer *writer)
+void table_writer_set_ages(struct table_writer *writer, uint64_t max_age_ms)
 {
-	return writer->heard_s;
+	writer->ages = true;
+	writer->max_age_ms = max_age_ms;
+	if (writer->memory)
+		set_ages(writer, writer->memory);
 }
 
-void table_writer_set_state(struct table_writer *writer, enum table_state state, uint64_t heard_s)
+void table_writer_set_heard(struct table_writer *writer, unsigned part, uint64_t heard_ms)
 {
-	struct table_header *header;
+	said_set_heard(&writer->said, part, heard_ms);
+}
 
-	writer->state = state;
-	writer->heard_s = heard_s;
-	if (!writer->memory)
-		return;
-	header = writable_header(writer->memory);
-	poke_u64(&header->writer_round_ms, clock_monotonic_ms());
-	poke_u64(&header->heard_s, heard_s);
-	/* Pairs with table_is_live(). */
-	publish_u32(&header->state, state);
+uint64_t table_writer_heard_ms(const struct table_writer *writer)
+{
+	return said_heard_ms(&writer->said);
+}
+
+void table_writer_beat(struct table_writer *writer, enum table_state state)
+{
+	writer->said.state = state;
+	if (writer->memory)
+		said_beat(&writer->said, writable_header(writer->memory));
 }
 
 void table_writer_begin_lists(struct table_writer *writer)

@@ -49,7 +49,8 @@ int table_writer_put(struct table_writer *writer, const char *namespace, const c
  * find that as a Service called "*", which no lookup of a name can mean. Not among the Services
  * that table_writer_size() counts. Returns as table_writer_put().
  */
-int table_writer_put_whole(struct table_writer *writer, const char *namespace, bool whole);
+int table_writer_put_whole(struct table_writer *writer, const char *namespace, unsigned part,
+			   bool whole);
 
 /*
  * Makes all that was put visible at once. When the snapshot does not fit, a larger table takes the
@@ -65,15 +66,25 @@ int table_writer_not_shared(const struct table_writer *writer);
 /* The newest table; NULL before the first publish. Valid until table_writer_free(). */
 const struct table_view *table_writer_view(const struct table_writer *writer);
 
-/* Says whether the API server is heard (table_is_live()), and when it last was. */
-void table_writer_set_state(struct table_writer *writer, enum table_state state, uint64_t heard_s);
+/* The table ages for those who read it through table_writer_view() (struct table_view). Before
+ * anybody has that. */
+void table_writer_set_ages(struct table_writer *writer, uint64_t max_age_ms);
+
+/* When the API server last said a word about @part of what is published: CLOCK_MONOTONIC. 0:
+ * nothing of it is published. Readers see it with the next publish or beat; a publish that fails
+ * takes it back. */
+void table_writer_set_heard(struct table_writer *writer, unsigned part, uint64_t heard_ms);
+
+/* Says that the writer lives, and how well the API server is heard (table_is_live()). Once a
+ * second at least, and only while the table is its own to write. */
+void table_writer_beat(struct table_writer *writer, enum table_state state);
 
 /* Notes that all is listed now, for a table that others may have to write before that is done; the
  * next publish says that it is. */
 void table_writer_begin_lists(struct table_writer *writer);
 
-/* When the API server was last heard by whoever wrote the table; 0: not known. CLOCK_REALTIME. */
-uint64_t table_writer_heard_s(const struct table_writer *writer);
+/* When the oldest part was heard of, by whoever wrote the table; 0: not known. CLOCK_MONOTONIC. */
+uint64_t table_writer_heard_ms(const struct table_writer *writer);
 
 /* What is put now. */
 struct table_writer_size {

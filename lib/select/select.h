@@ -64,6 +64,7 @@ struct selection {
 	unsigned vip_count;
 	struct selected_port *ports;
 	unsigned port_count;
+	unsigned part;	   /* of the state */
 	unsigned left_out; /* ports that are not among them: too many endpoints (base/limits.h) */
 	size_t room;	   /* select's own: endpoints that there may still be */
 };

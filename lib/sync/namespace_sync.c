@@ -202,8 +202,8 @@ static void add_collection(struct sync_state *state, const struct collection *co
 	state->attempted &= reflector->contact != REFLECTOR_NEW;
 	state->live &= hears || stand_in;
 	state->hears |= hears;
-	if (reflector->last_heard_ms > state->last_heard_ms)
-		state->last_heard_ms = reflector->last_heard_ms;
+	if (!stand_in && reflector->last_heard_ms < state->heard_ms)
+		state->heard_ms = reflector->last_heard_ms;
 	if (due_ms < state->due_ms)
 		state->due_ms = due_ms;
 	if (!state->problem[0] && !stand_in)
@@ -217,6 +217,7 @@ struct sync_state namespace_sync_state(const struct namespace_sync *ns)
 		.attempted = true,
 		.live = true,
 		.services_known = ns->options->follow_services && !ns->made_up,
+		.heard_ms = UINT64_MAX,
 		.due_ms = UINT64_MAX,
 		.problem = "",
 	};
@@ -225,6 +226,8 @@ struct sync_state namespace_sync_state(const struct namespace_sync *ns)
 	add_collection(&state, &ns->slices, ns->endpoints != NULL);
 	for (unsigned i = 0; i < ns->endpoints_count; i++)
 		add_collection(&state, &ns->endpoints[i], false);
+	if (!state.synced || state.heard_ms == UINT64_MAX)
+		state.heard_ms = 0;
 	state.services_known &= state.synced;
 	state.settled = state.attempted;
 	return state;

@@ -53,6 +53,7 @@ struct service_state {
 	const struct service *service; /* NULL: not known */
 	const struct endpoint_slice *const *slices;
 	unsigned slice_count;
+	unsigned part; /* of what is followed: sync/state.h. 0 from a store */
 };
 
 /*

@@ -87,8 +87,10 @@ bool syncer_take_changed(struct syncer *syncer, struct service_state *ret_state)
 	for (unsigned n = 0; n < syncer->namespace_count; n++) {
 		const struct namespace_sync *ns = &syncer->namespaces[n];
 
-		if (namespace_sync_state(ns).synced && store_take_changed(ns->store, ret_state))
+		if (namespace_sync_state(ns).synced && store_take_changed(ns->store, ret_state)) {
+			ret_state->part = n;
 			return true;
+		}
 	}
 	return false;
 }
@@ -107,8 +109,8 @@ static void add_namespace(struct sync_state *sum, const struct sync_state *one)
 	sum->live &= one->live || !one->synced;
 	sum->services_known &= one->services_known;
 	sum->hears |= one->hears;
-	if (one->last_heard_ms > sum->last_heard_ms)
-		sum->last_heard_ms = one->last_heard_ms;
+	if (one->heard_ms && (!sum->heard_ms || one->heard_ms < sum->heard_ms))
+		sum->heard_ms = one->heard_ms;
 	if (one->due_ms < sum->due_ms)
 		sum->due_ms = one->due_ms;
 	if (!sum->problem[0])
@@ -135,6 +137,19 @@ struct sync_state syncer_state(const struct syncer *syncer)
 	if (!sum.settled && syncer->settled_ms < sum.due_ms)
 		sum.due_ms = syncer->settled_ms;
 	return sum;
+}
+
+bool syncer_part(const struct syncer *syncer, unsigned number, struct sync_part *ret_part)
+{
+	const struct namespace_sync *ns = &syncer->namespaces[number];
+
+	if (number >= syncer->namespace_count)
+		return false;
+	*ret_part = (struct sync_part){
+		.namespace = ns->namespace,
+		.heard_ms = namespace_sync_state(ns).heard_ms,
+	};
+	return true;
 }
 
 void syncer_free(struct syncer *syncer)

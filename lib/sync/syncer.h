@@ -59,6 +59,9 @@ void syncer_touch_all(struct syncer *syncer);
 /* Of all collections together. */
 struct sync_state syncer_state(const struct syncer *syncer);
 
+/* Part @number of what is followed, from 0 on. False: there are no more. */
+bool syncer_part(const struct syncer *syncer, unsigned number, struct sync_part *ret_part);
+
 /* Cancels all requests and frees. What was taken is invalid then. Takes NULL. */
 void syncer_free(struct syncer *syncer);
 

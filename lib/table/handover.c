@@ -343,11 +343,3 @@ void handover_discard(struct handover_table *table)
 
 	munmap(table, (size_t)sysconf(_SC_PAGESIZE) + table->size);
 }
-
-bool handover_is_fresh(const struct table_view *view, uint64_t now_ms)
-{
-	uint64_t alive_ms = peek_u64(&view->header->agent_alive_ms);
-
-	/* One of the future is of another clock: a container may have a time namespace. */
-	return now_ms - alive_ms < HANDOVER_STALE_MS || alive_ms - now_ms < HANDOVER_STALE_MS;
-}

@@ -24,10 +24,6 @@
  */
 #define HANDOVER_MAGIC 0x3244484c53384bULL /* "K8SLHD2" little endian */
 
-/* An agent's heart beats once a second at least; a reader looks for a new one when it has not for
- * so long. */
-#define HANDOVER_STALE_MS 3000u
-
 /* What follows is the readers' side (the agent's: publish/handover_region.h): system calls only, no
  * malloc, no lock, errno kept; async-signal-safe. */
 
@@ -64,9 +60,6 @@ void handover_blank(struct handover_table *table);
 
 /* Unmaps a table that no reader has seen yet. */
 void handover_discard(struct handover_table *table);
-
-/* The agent's heart has beaten lately. @now_ms: CLOCK_MONOTONIC. */
-bool handover_is_fresh(const struct table_view *view, uint64_t now_ms);
 
 /* Bytes in which a path must fit with its NUL: sockaddr_un's. */
 #define HANDOVER_PATH_SIZE 108u

@@ -18,30 +18,33 @@
  * because they are copied word by word (base/atomic.h).
  */
 #define TABLE_MAGIC	  0x3142414c53384bULL /* "K8SLAB1" little endian */
-#define TABLE_VERSION	  3u
+#define TABLE_VERSION	  4u
 #define TABLE_ARENAS	  3u
 #define TABLE_HEADER_SIZE 4096u
 #define TABLE_ARENA_MIN	  (128u * 1024)
 #define TABLE_ARENA_MAX	  (256u * 1024 * 1024)
 /* A lookup that probes more slots than this is in a damaged table. */
 #define TABLE_PROBE_LIMIT 1024u
+#define TABLE_PARTS	  256u
 
 struct table_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t arena_count;
-	uint64_t arena_size;	  /* bytes, multiple of 4096 */
-	uint64_t current;	  /* generation << 8 | arena; 0: nothing published yet */
-	uint32_t state;		  /* enum table_state */
-	uint32_t moved;		  /* 1: a larger table took this one's place */
-	uint64_t heard_s;	  /* CLOCK_REALTIME of the last word from the API server */
-	uint64_t writer_round_ms; /* CLOCK_MONOTONIC of the writer's last round; rounds are short as
-				     long as nothing is published */
-	uint64_t identity;	 /* of the settings and the place of its lock; 0: a private table */
-	uint64_t agent_alive_ms; /* CLOCK_MONOTONIC of an agent's last round; 0: it has ended, or
-				    no agent writes this table */
-	uint64_t lists_begun_ms; /* CLOCK_MONOTONIC: when a writer last began to list all */
+	uint64_t arena_size; /* bytes, multiple of 4096 */
+	uint64_t current;    /* generation << 8 | arena; 0: nothing published yet */
+	uint32_t state;	     /* enum table_state */
+	uint32_t moved;	     /* 1: a larger table took this one's place */
+	uint64_t beat_ms;    /* CLOCK_MONOTONIC_COARSE of the writer's last word, once a second; 0:
+				nobody writes here any more */
+	uint64_t heard_ms;   /* the oldest of those below that are of use */
+	uint64_t identity;   /* of the settings and of its lock's file; 0: a private table */
+	uint64_t lists_begun_ms;   /* CLOCK_MONOTONIC: when a writer last began to list all */
 	uint64_t lists_unfinished; /* writers that began since the last publish */
+	/* CLOCK_REALTIME_COARSE of the last word from the API server about each part, which is a
+	 * namespace that is followed, by number; 0: none. What is beyond them is in the last one.
+	 */
+	uint64_t parts_heard_ms[TABLE_PARTS];
 };
 
 /* What the table says of itself. */
@@ -49,9 +52,8 @@ enum table_state {
 	TABLE_UNHEARD = 0, /* the API server cannot be heard now: what is here is good to connect
 			      to, but newer things may be to come */
 	TABLE_LIVE = 1,	   /* the writer's watches are up: this is as new as it gets */
-	TABLE_EXPIRED = 2, /* not heard for so long that the addresses may be other pods' by now */
-	TABLE_FAILED = 3,  /* nothing was published yet, and the first attempt has failed */
-	TABLE_AWAY = 4,	   /* as TABLE_UNHEARD, and asking the API server has failed or is not due:
+	TABLE_FAILED = 2,  /* nothing was published yet, and the first attempt has failed */
+	TABLE_AWAY = 3,	   /* as TABLE_UNHEARD, and asking the API server has failed or is not due:
 			      nothing better is to be waited for */
 };
 
@@ -84,7 +86,7 @@ struct table_service {
 	uint32_t port_count;
 	struct ip_address vips[2]; /* the primary one first; all zero: none */
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t part; /* of parts_heard_ms */
 };
 
 /* One port of a Service in one address family. */
@@ -98,6 +100,8 @@ struct table_port {
 	uint8_t family;		     /* enum ip_family */
 	uint32_t name_at;	     /* port name in the text */
 	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
+	uint32_t part;		     /* its Service's */
+	uint32_t reserved;
 };
 
 struct table_endpoint {
@@ -121,12 +125,12 @@ struct table_name_slot {
 	uint32_t service_index_plus_1; /* 0: free */
 };
 
-_Static_assert(sizeof(struct table_header) % 8 == 0, "copied word by word");
+_Static_assert(sizeof(struct table_header) <= TABLE_HEADER_SIZE, "one page");
 _Static_assert(sizeof(struct table_snapshot) % 8 == 0, "copied word by word");
-_Static_assert(sizeof(struct table_service) == 56, "layout version 3");
-_Static_assert(sizeof(struct table_port) == 24, "layout version 3");
-_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 3");
-_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 3");
-_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 3");
+_Static_assert(sizeof(struct table_service) == 56, "layout version 4");
+_Static_assert(sizeof(struct table_port) == 32, "layout version 4");
+_Static_assert(sizeof(struct table_endpoint) == 32, "layout version 4");
+_Static_assert(sizeof(struct table_vip_slot) == 24, "layout version 4");
+_Static_assert(sizeof(struct table_name_slot) == 8, "layout version 4");
 
 #endif

@@ -29,12 +29,19 @@ int table_view_open(const void *mapping, size_t size, struct table_view *ret_vie
 
 int table_read_begin(const struct table_view *view, struct table_read *ret_read)
 {
-	/* Pairs with publish_u64(current) in writer.c: all of the arena was written before. */
-	uint64_t current = observe_u64(&view->header->current);
-	uint64_t arena = current & 0xff;
-	struct table_read read;
+	struct table_read read = {.view = view};
+	uint64_t current;
+	uint64_t arena;
 
-	if (current == 0 || peek_u32(&view->header->state) == TABLE_EXPIRED)
+	/* Before the beat is read. */
+	if (view->ages)
+		read.now_ms = clock_coarse_ms();
+	if (view->ages && table_silence_ms(view, read.now_ms) >= TABLE_SILENT_MS)
+		return -ENODATA;
+	/* Pairs with publish_u64(current) in writer.c: all of the arena was written before. */
+	current = observe_u64(&view->header->current);
+	arena = current & 0xff;
+	if (current == 0)
 		return -ENODATA;
 	if (arena >= TABLE_ARENAS)
 		return -EBADMSG;
@@ -49,6 +56,26 @@ int table_read_begin(const struct table_view *view, struct table_read *ret_read)
 		return -EBADMSG;
 	*ret_read = read;
 	return 0;
+}
+
+/* @part may be torn. */
+static inline bool is_heard(const struct table_read *read, uint32_t part)
+{
+	const struct table_view *view = read->view;
+
+	if (!view->ages || !view->max_age_ms)
+		return true;
+	return part < TABLE_PARTS && table_age_ms(peek_u64(&view->header->parts_heard_ms[part]),
+						  read->now_ms) <= view->max_age_ms;
+}
+
+bool table_is_believable(const struct table_view *view)
+{
+	for (unsigned part = 0; part < TABLE_PARTS; part++) {
+		if (!view->max_age_ms || table_part_unheard_ms(view, part) <= view->max_age_ms)
+			return true;
+	}
+	return false;
 }
 
 /* The records of one kind. */
@@ -106,8 +133,11 @@ int table_find_vip(const struct table_read *read, const struct ip_address *vip, 
 		if (index_plus_1 == 0)
 			return -ENOENT;
 		if (peek_u32(&found->key) == key && peek_u64(&found_words[0]) == vip_words[0] &&
-		    peek_u64(&found_words[1]) == vip_words[1])
-			return port_at(read, index_plus_1 - 1, ret_port);
+		    peek_u64(&found_words[1]) == vip_words[1]) {
+			int rc = port_at(read, index_plus_1 - 1, ret_port);
+
+			return rc == 0 && !is_heard(read, ret_port->part) ? -ENOENT : rc;
+		}
 	}
 	return -ENOENT;
 }
@@ -172,6 +202,8 @@ int table_find_service(const struct table_read *read, const char *namespace, con
 			continue;
 		if (text_equals(read, service.name_at, name) &&
 		    text_equals(read, service.namespace_at, namespace)) {
+			if (!is_heard(read, service.part))
+				return -ENOENT;
 			*ret_service = service;
 			return 0;
 		}
@@ -202,25 +234,20 @@ int table_port_endpoint(const struct table_read *read, const struct table_port *
 
 bool table_is_live(const struct table_view *view)
 {
-	/* Pairs with table_writer_set_state(). */
+	/* Pairs with table_writer_beat(). */
 	return observe_u32(&view->header->state) == TABLE_LIVE;
 }
 
 bool table_api_is_away(const struct table_view *view)
 {
-	/* Pairs with table_writer_set_state(). */
+	/* Pairs with table_writer_beat(). */
 	return observe_u32(&view->header->state) == TABLE_AWAY;
 }
 
 bool table_has_failed(const struct table_view *view)
 {
-	/* Pairs with table_writer_set_state(). */
+	/* Pairs with table_writer_beat(). */
 	return observe_u32(&view->header->state) == TABLE_FAILED;
-}
-
-uint64_t table_writer_round_ms(const struct table_view *view)
-{
-	return peek_u64(&view->header->writer_round_ms);
 }
 
 bool table_has_moved(const struct table_view *view)

@@ -15,7 +15,7 @@ from tests.shared_table.common import ASKED, Guest, asked_of, lists_of, names, t
 
 pytestmark = pytest.mark.clusters("double")
 
-HEARD_AT = 40  # in the header
+HEARD_AT = 48  # in the header
 LONGEST_LIST_S = 10
 SHORT_LIVED = counts(100, 1000)
 # Connects to the two Services of its arguments, a line of input names which.
@@ -99,6 +99,7 @@ def test_a_slow_list_is_waited_for_and_then_left_out(cluster: DoubleCluster, run
 
 def test_without_any_list_the_table_ages(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
     """By the last writer's word, whoever has taken over since: from K8SLB_MAX_AGE on it is not believed."""
+    cluster.server.set(bookmark_interval=0.3, leases=True)
     service, pods = target(cluster)
     env = cluster.env("web", K8SLB_MAX_AGE="3")
     guests = [Guest(run_shim, service, env) for _ in range(3)]

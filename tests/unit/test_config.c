@@ -120,7 +120,7 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_int_equal(config->attempts, 3);
 	assert_int_equal(config->sync_interval_ms, 30000);
 	assert_int_equal(config->retry_delay_ms, 5000);
-	assert_int_equal(config->max_age_s, 3600);
+	assert_int_equal(config->max_age_s, 300);
 	assert_string_equal(config->node, "");
 	assert_string_equal(config->zone, "");
 	assert_string_equal(config->table_path, "");

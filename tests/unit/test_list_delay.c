@@ -18,7 +18,7 @@ static const struct list_delay promoted = {
 	.readable = true,
 	.shown = true,
 	.lived_ms = 3600 * 1000,
-	.table_age_s = 40,
+	.table_age_ms = 40000,
 	.since_begun_ms = NEVER,
 };
 
@@ -26,7 +26,7 @@ static const struct list_delay promoted = {
 static const struct list_delay first = {
 	.readable = true,
 	.lived_ms = 2,
-	.table_age_s = 40,
+	.table_age_ms = 40000,
 	.since_begun_ms = NEVER,
 };
 
@@ -53,7 +53,7 @@ static void test_a_first_table_is_listed_at_once(void **state)
 	/* Whatever others have tried, and though it was heard a moment ago. */
 	asks.unfinished = 9;
 	asks.since_begun_ms = 0;
-	asks.table_age_s = 0;
+	asks.table_age_ms = 0;
 	expect_at_once(asks);
 }
 
@@ -79,7 +79,7 @@ static void test_where_a_table_serves_lists_are_spread(void **state)
 	(void)state;
 	expect_delay(asks, 0);
 	asks = first;
-	asks.table_age_s = 1;
+	asks.table_age_ms = 1000;
 	expect_delay(asks, 0);
 	/* Over all of a second. */
 	assert_int_equal(list_delay_ms(&asks, LATEST_MS + 1), 0);
@@ -91,7 +91,7 @@ static void test_a_young_process_leaves_a_fresh_table_alone(void **state)
 	struct list_delay asks = first;
 
 	(void)state;
-	asks.table_age_s = 0;
+	asks.table_age_ms = 0;
 	expect_delay(asks, 998);
 	asks.lived_ms = 999;
 	expect_delay(asks, 1);
@@ -139,7 +139,7 @@ static void test_the_longer_one_counts(void **state)
 	struct list_delay asks = first;
 
 	(void)state;
-	asks.table_age_s = 0;
+	asks.table_age_ms = 0;
 	asks.unfinished = 1;
 	asks.since_begun_ms = 1500;
 	expect_delay(asks, 998);

@@ -378,11 +378,12 @@ static void test_a_slow_reader_finds_out(void **state)
 static void test_live_flag(void **state)
 {
 	(void)state;
-	table_writer_set_state(writer, TABLE_LIVE, 1000);
+	table_writer_set_heard(writer, 0, 1000);
+	table_writer_beat(writer, TABLE_LIVE);
 	publish();
 	assert_true(table_is_live(table_writer_view(writer)));
-	assert_int_equal(table_writer_view(writer)->header->heard_s, 1000);
-	table_writer_set_state(writer, TABLE_UNHEARD, 1000);
+	assert_int_equal(table_writer_view(writer)->header->heard_ms, 1000);
+	table_writer_beat(writer, TABLE_UNHEARD);
 	assert_false(table_is_live(table_writer_view(writer)));
 	publish();
 	assert_false(table_is_live(table_writer_view(writer)));

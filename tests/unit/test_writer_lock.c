@@ -100,7 +100,7 @@ static void test_one_holder(void **state)
 
 	(void)state;
 	assert_int_equal(writer_lock_try(&lock), -EAGAIN);
-	assert_true(writer_lock_is_valid(&lock));
+	assert_int_equal(writer_lock_check(&lock), 0);
 	close(over);
 	assert_int_equal(waitpid(holder, &status, 0), holder);
 	assert_int_equal(status, 0);
@@ -196,12 +196,12 @@ static void test_a_file_that_went_is_no_lock(void **state)
 	(void)state;
 	assert_int_equal(writer_lock_try(&lock), 0);
 	assert_int_equal(unlink(path), 0);
-	assert_false(writer_lock_is_valid(&lock));
+	assert_int_equal(writer_lock_check(&lock), -ESTALE);
 	assert_int_equal(writer_lock_try(&lock), -ESTALE);
 	again = opened();
 	assert_int_equal(writer_lock_try(&again), 0);
-	assert_true(writer_lock_is_valid(&again));
-	assert_false(writer_lock_is_valid(&lock));
+	assert_int_equal(writer_lock_check(&again), 0);
+	assert_int_equal(writer_lock_check(&lock), -ESTALE);
 	writer_lock_close(&again);
 	writer_lock_close(&lock);
 }

@@ -5,7 +5,7 @@ Stage      consulted                                             kinds
 accept     when a TCP connection was accepted, before TLS        ACCEPT
 request    before anything of the request is evaluated           REQUEST; namespace=NAME: of this one alone
 body       when a 200 answer to list or get is written           BODY
-watch      at once on an open watch, else on the next one        BODY except truncate, and WATCH
+watch      at once on an open watch, else on the next one        BODY except truncate, and WATCH; namespace=NAME as above
            (rst, fin and duplicate wait for an event unless now=True)
 """
 from __future__ import annotations

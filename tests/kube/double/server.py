@@ -40,6 +40,7 @@ class Settings:
 
     bookmark_interval: float = 60.0  # seconds; 0: no bookmarks at all
     bookmark_before_deadline: float = 2.0  # seconds before the end of a watch that the last one is sent
+    leases: bool = False  # other objects change all the time, as Leases of Nodes do: each bookmark has a newer version
     page_at_rv0: bool = False  # honour limit at resourceVersion=0 too (the real watch cache ignores it there)
     too_large_wait: float = 3.0  # seconds before a resourceVersion from the future is refused
     future_watch: str = "silent"  # a watch from beyond the counter: nothing until it gets there (seen on v1.37.2), or "error"

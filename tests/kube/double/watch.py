@@ -107,6 +107,8 @@ class Watch:
                 await stream.finish()
                 return
             if bookmark_at is not None and now >= bookmark_at:
+                if settings.leases:
+                    self.server.store.touch()
                 if self.server.store.rv > self.watcher.after:
                     await stream.write(self._bookmark({}))
                 bookmark_at = self._next_bookmark(deadline)
@@ -157,6 +159,9 @@ class Watch:
     # -- faults ----------------------------------------------------------------------------------
 
     def _applies(self, fault: Fault) -> bool:
+        namespace = fault.get("namespace")
+        if namespace and f"/namespaces/{namespace}/" not in self.req.path:
+            return False
         return fault.kind not in EVENT_ONLY or bool(self.watcher.queue) or bool(fault.get("now"))
 
     async def _apply(self, stream: Stream, fault: Fault) -> bool:
