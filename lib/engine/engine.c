@@ -24,6 +24,7 @@ static struct engine_link *engine_link;
 
 static pthread_t engine_thread;
 static uint32_t engine_tid;    /* 0: it has not begun yet, or has ended */
+static uint32_t begun_tid;     /* the same, for as long as no other engine is started */
 static uint32_t lingering_tid; /* of an engine that did not end when it was told to, or 0 */
 static uint32_t engine_wanted; /* the number of the engine that is to run; its interrupt's word */
 
@@ -127,7 +128,8 @@ static void *engine_run(void *number)
 {
 	own_thread = true;
 	own_number = (uint32_t)(uintptr_t)number;
-	poke_u32(&engine_tid, (uint32_t)raw_syscall(SYS_gettid));
+	poke_u32(&begun_tid, (uint32_t)raw_syscall(SYS_gettid));
+	poke_u32(&engine_tid, peek_u32(&begun_tid));
 	guest_thread_name("k8slb");
 	guest_thread_yield_priority();
 	engine_attach_memory(engine_link);
@@ -164,6 +166,7 @@ int engine_start(const struct config *config, struct engine_link *link)
 	engine_config = config;
 	engine_link = link;
 	poke_u32(&engine_tid, 0);
+	poke_u32(&begun_tid, 0);
 	publish_u32(&engine_wanted, (uint32_t)number); /* observed by interrupt_is_set() */
 	return guest_thread_start(engine_run, (void *)number, &engine_thread);
 }
@@ -179,7 +182,9 @@ void engine_stop(void)
 		interrupt_wake(&engine_wanted, (pid_t)peek_u32(&engine_tid));
 		gone = guest_thread_join(engine_thread, WAKE_AGAIN_MS);
 	} while (!gone && clock_monotonic_ms() < deadline_ms);
-	if (!gone)
+	if (gone)
+		guest_thread_await_removal((pid_t)peek_u32(&begun_tid), deadline_ms);
+	else
 		lingering_tid = peek_u32(&engine_tid);
 	/* First: a thread that is not gone publishes nothing from here on. */
 	engine_begin(engine_link);

@@ -21,7 +21,7 @@
 #include "base/raw_syscall.h"
 
 /* TLS handshakes and JSON of bounded depth need less than 64 KiB; the rest is for the libc of the
- * host (NSS modules, when the API server is given by name). Untouched pages cost nothing. */
+ * host . Untouched pages cost nothing. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STACK_SIZE (2048 * 1024)
 #else
@@ -57,10 +57,19 @@ int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thre
 	return -rc;
 }
 
+/* Sleeps, longer from time to time. */
+static void pause_between_looks(struct timespec *pause)
+{
+	static const uint32_t never;
+
+	raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, pause, NULL, 0);
+	if (pause->tv_nsec < LAST_LOOK_NS)
+		pause->tv_nsec *= 2;
+}
+
 bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + longest_wait_ms;
-	static const uint32_t never;
 	struct timespec pause = {.tv_nsec = FIRST_LOOK_NS};
 
 	/* Not pthread_timedjoin_np(): its time is the wall clock, which may be set back, and it is
@@ -68,11 +77,18 @@ bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms)
 	while (pthread_tryjoin_np(thread, NULL) != 0) {
 		if (clock_monotonic_ms() >= deadline_ms)
 			return false;
-		raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
-		if (pause.tv_nsec < LAST_LOOK_NS)
-			pause.tv_nsec *= 2;
+		pause_between_looks(&pause);
 	}
 	return true;
+}
+
+void guest_thread_await_removal(pid_t tid, uint64_t deadline_ms)
+{
+	struct timespec pause = {.tv_nsec = FIRST_LOOK_NS};
+
+	while (tid && raw_syscall(SYS_tgkill, getpid(), tid, 0) == 0 &&
+	       clock_monotonic_ms() < deadline_ms)
+		pause_between_looks(&pause);
 }
 
 /* After unshare(): the copies of the host's descriptors, which would keep its pipes from reaching

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Starts a joinable thread with all signals blocked and a stack of its own size, whatever defaults
@@ -13,9 +14,17 @@
  */
 int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);
 
-/* Waits until the kernel and libc count the thread no more, at most @longest_wait_ms. False when it
- * was not gone in time. */
+/* Waits until libc counts the thread no more, at most @longest_wait_ms. False when it was not gone in
+ * time. */
 bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms);
+
+/*
+ * Waits until the kernel, too, counts the joined thread @tid (0: it had no number yet) no more, at
+ * most to @deadline_ms of clock_monotonic_ms(). It wakes who joins a thread before it takes that out
+ * of the process (mm_release() and release_task() in kernel/), and in between closes all its
+ * sockets: setns() and unshare() would meet two threads.
+ */
+void guest_thread_await_removal(pid_t tid, uint64_t deadline_ms);
 
 /*
  * Gives the calling thread a file descriptor table of its own, empty but for /dev/null at 0 to 2:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 import pytest
 
 from tests.e2e.common import stand_in
-from tests.harness import Build, Result, ShimProcess, ShimRunner, expect
+from tests.harness import Build, Result, ShimProcess, ShimRunner, counts, expect
 from tests.hazards.guests import names, needs_root
 from tests.hazards.isolation import library
 from tests.kube.double_cluster import DoubleCluster
@@ -113,3 +113,22 @@ def test_namespaces_for_one_thread(cluster: DoubleCluster, run_shim: ShimRunner,
     result = expect_as_bare(run_shim, command, dict(cluster.env("web")))
 
     expect(len([line for line in result.stdout.splitlines() if line[4:] in names(pods)]) > 0, True, result)
+
+
+AT_ONCE = 10
+
+
+def test_the_kernel_counts_the_thread_no_more(cluster: DoubleCluster, run_shim: ShimRunner, build: Build) -> None:
+    """It wakes who joins a thread before it takes that out of the process."""
+    needs_root()
+    service, pods = web(cluster)
+    command = [build.programs / "steps", service.vip, 80, "ask", "unshare_user"]
+    rounds = counts(quick=5, full=50)
+
+    results = []
+    for _ in range(rounds):
+        programs = [run_shim.start(command, env=cluster.env("web")) for _ in range(AT_ONCE)]
+        results += [program.wait() for program in programs]
+
+    refused = [result for result in results if words(result) != ["unshare_user done"]]
+    expect(len(refused), 0, *refused[:1])
