@@ -27,7 +27,10 @@ def test_parent_and_child_both_balance(cluster: Cluster, run_shim: ShimRunner) -
     expect(tally(result.stdout), Counter({pod.name: 12 for pod in pods}), result)
 
 
-@pytest.mark.unsanitized("the child of a program with threads may find a lock of the sanitizer's taken")
+# Seen by gdb, in 2 of 90 runs on a busy machine: the child's thread, in curl's malloc() of 64 KiB, waits in
+# SizeClassAllocator64::GetFromAllocator() for the mutex of that size, which the parent's thread had at the fork(). libc's malloc() is
+# whole in a child; libasan of gcc 12 takes none of its locks for fork().
+@pytest.mark.unsanitized("a child may find a lock of the sanitizer's allocator taken")
 def test_a_child_outlives_its_parent_and_follows_changes(cluster: Cluster, run_shim: ShimRunner) -> None:
     service, pods = web(cluster)
     code = ASK + (
