@@ -68,7 +68,11 @@ static void start(struct engine_state *state, uint64_t now)
 		publish_u32(&state->phase, ENGINE_STARTED);
 		return;
 	}
-	log_file_write(&shim.config, LOG_LEVEL_ERROR, "cannot start a thread, trying again in 5 s");
+	log_file_write(&shim.config, LOG_LEVEL_ERROR,
+		       rc == -ENOMEM
+			       ? "cannot start a thread: not enough memory, or little of it may "
+				 "be locked (RLIMIT_MEMLOCK) after mlockall(); trying again in 5 s"
+			       : "cannot start a thread, trying again in 5 s");
 	poke_u64(&state->retry_at_ms, now + ENGINE_RETRY_MS);
 	publish_u32(&state->phase, ENGINE_STOPPING);
 	engine_begin(&shim.link);

@@ -55,7 +55,8 @@ void engine_wake(struct engine_link *link);
  * Starts the thread: all signals blocked, own stack, own file descriptor table. Both
  * pointers are kept for the life of the process. Once after engine_begin() and each engine_stop();
  * it never touches what the thread of a parent owned.
- * Returns 0 or -errno (EAGAIN: RLIMIT_NPROC); nothing was started then.
+ * Returns 0 or -errno (EAGAIN: RLIMIT_NPROC; ENOMEM also where little memory may be locked, and all
+ * that is mapped is: thread_setup.h); nothing was started then.
  */
 int engine_start(const struct config *config, struct engine_link *link);
 

@@ -10,7 +10,9 @@
 
 /*
  * Starts a joinable thread with all signals blocked and a stack of its own size, whatever defaults
- * the host has set. Returns 0 or -errno.
+ * the host has set. Returns 0 or -errno; -ENOMEM where all that is mapped is locked, mlockall(2)
+ * with MCL_FUTURE, and RLIMIT_MEMLOCK leaves so little that the program would miss what the thread
+ * takes.
  */
 int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);
 

@@ -12,6 +12,7 @@
  *   setns:FILE      into the namespace of this file
  *   unshare_user    unshare(CLONE_NEWUSER)
  *   mlockall        MCL_FUTURE
+ *   locked          KiB of locked memory
  *   threads         how many the process has
  *   libraries       how many pieces of them are mapped
  *   rest            until it is killed
@@ -92,6 +93,19 @@ static int count_libraries(void)
 	return count;
 }
 
+static int locked_kib(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	int kib = -1;
+
+	while (status && fgets(line, sizeof(line), status))
+		sscanf(line, "VmLck: %d", &kib);
+	if (status)
+		fclose(status);
+	return kib;
+}
+
 static void *idle(void *unused)
 {
 	return unused;
@@ -160,6 +174,8 @@ int main(int argc, char **argv)
 			pods_question(&vip, result, sizeof(result));
 		else if (strcmp(what, "threads") == 0)
 			snprintf(result, sizeof(result), "%d", count_threads());
+		else if (strcmp(what, "locked") == 0)
+			snprintf(result, sizeof(result), "%d", locked_kib());
 		else if (strcmp(what, "libraries") == 0)
 			snprintf(result, sizeof(result), "%d", count_libraries());
 		else if (step(what, colon ? colon + 1 : "") != 0)
