@@ -77,6 +77,8 @@ LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 # Functions begin with a cache line: else a change anywhere moves hooks by up to 1.5 of 15 ns.
 SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE -falign-functions=64 \
 	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
+# Of a hook's frames, on whatever stack the program has there; at -O0 and under a sanitizer they are larger.
+FRAME_CFLAGS := $(if $(SANITIZE),,$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-Wframe-larger-than=1536))
 # The command has its libc with it, so it has what the shim cannot: stack protector, fortified calls (which want
 # an optimizing compiler), and marks for where a call or a jump may lead (CET, BTI).
 CC_MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
@@ -435,6 +437,8 @@ $(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(THIRD_PARTY_CPPFLAGS))
+
+$(addprefix $(BUILD)/obj/static/,$(addsuffix /%.o,shim lib/table lib/pick lib/config)): SHIM_CFLAGS += $(FRAME_CFLAGS)
 
 $(BUILD)/obj/command/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	$(call say,CC)

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define CHUNK_SIZE (64 * 1024)
+#define CHUNK_SIZE (16 * 1024)
 
 int file_open(const char *path)
 {
