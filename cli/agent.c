@@ -126,6 +126,9 @@ static int serve(struct agent *agent)
 	log_info(&agent->logger, "serves %s: %llu Services, %llu endpoints", agent->socket.path,
 		 (unsigned long long)agent->status.services,
 		 (unsigned long long)agent->status.endpoints);
+	if (!agent_socket_is_ours_alone(&agent->socket))
+		log_info(&agent->logger, "others may replace it: readers need K8SLB_TABLE_UID=%u",
+			 (unsigned)geteuid());
 	return 0;
 }
 

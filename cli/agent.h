@@ -67,12 +67,15 @@ struct agent_socket {
 	int lock;
 };
 
-/* Opens the directory, making its last part where it is missing, and takes the lock. Returns 0, or
- * -errno after a message. */
+/* Opens the directory, making its last part where it is missing, and takes the lock: both root's or
+ * this user's, and no links. Returns 0, or -errno after a message. */
 int agent_socket_take(const char *path, struct agent_socket *ret_socket);
 
+/* Nobody but root and this user could put anything else at the path. */
+bool agent_socket_is_ours_alone(const struct agent_socket *own);
+
 /* A listening socket appears at the path in one step, whatever socket was there. Returns its
- * descriptor, or -errno after a message. */
+ * descriptor, or -errno after a message: also where another directory is there by now. */
 int agent_socket_listen(const struct agent_socket *own, unsigned mode);
 
 /* Whether anything is at the path. */

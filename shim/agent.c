@@ -144,7 +144,8 @@ static const struct table_view *find_table(const struct table_view *view, uint64
 	poke_u64(&own.next_try_ms, now_ms + AGENT_RETRY_MS);
 	if (view && table_has_moved(view))
 		poke_pointer(&own.moved, view);
-	rc = handover_receive(shim.config.table_path, AGENT_LIMIT_MS, before, &table);
+	rc = handover_receive(shim.config.table_path, shim.config.table_uid, AGENT_LIMIT_MS, before,
+			      &table);
 	log_result(rc);
 	if (rc == 0 && table != before) {
 		table->view.ages = true;

@@ -72,6 +72,7 @@ struct config {
 	const char *node;
 	const char *zone;
 	const char *table_path;
+	uint32_t table_uid; /* who serves it; UINT32_MAX: root or the program's own user */
 	enum log_level log_level;
 	const char *log_path;  /* "": standard error, by path */
 	bool program_excluded; /* by K8SLB_ONLY or K8SLB_SKIP: the shim is inert, and nothing else

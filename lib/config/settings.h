@@ -10,7 +10,7 @@
 enum setting_kind {
 	SETTING_SERVICES,    /* a list that config_parse() takes apart, entry by entry */
 	SETTING_PROGRAMS,    /* the same of program names: any text is right */
-	SETTING_NUMBER,	     /* uint32_t: @least to @most, times @factor */
+	SETTING_NUMBER,	     /* uint32_t: @least to @most, times @factor; none: UINT32_MAX */
 	SETTING_CHOICE,	     /* an enum: the place in @choices */
 	SETTING_PATH,	     /* const char *: an absolute path */
 	SETTING_SECRET_PATH, /* the same; where a secret stands in its place it is not shown */

@@ -21,6 +21,11 @@ static bool take_number(const struct config_setting *setting, const char *text, 
 {
 	uint32_t number;
 
+	/* The default of one that has none. */
+	if (!*text) {
+		*field = UINT32_MAX;
+		return true;
+	}
 	if (!value_number(text, setting->least, setting->most, &number))
 		return false;
 	*field = number * setting->factor;

@@ -18,6 +18,7 @@
 #include "base/keep_errno.h"
 #include "base/libc_compat.h"
 #include "base/raw_syscall.h"
+#include "table/trust.h"
 
 #ifndef F_GET_SEALS
 #define F_GET_SEALS   1034
@@ -33,68 +34,15 @@ static void close_raw(int fd)
 	raw_syscall(SYS_close, fd); /* no cancellation point */
 }
 
-/* ---- Whom to believe ---- */
-
-struct trusted {
-	uid_t user;
-	uid_t directory_owner;
-};
-
-static bool is_trusted(const struct trusted *trusted, uid_t uid)
-{
-	return uid == 0 || uid == trusted->user || uid == trusted->directory_owner;
-}
-
-/* @directory_of: the path up to its last part. */
-static int owner_of_directory(const char *path, uid_t *ret_owner)
-{
-	char directory[HANDOVER_PATH_SIZE];
-	const char *slash = strrchr(path, '/');
-	struct stat status;
-	size_t length;
-
-	if (!slash || strlen(path) >= sizeof(directory))
-		return -EINVAL;
-	length = slash == path ? 1 : (size_t)(slash - path);
-	memcpy(directory, path, length);
-	directory[length] = '\0';
-	if (k8slb_stat(directory, &status) < 0)
-		return -errno;
-	*ret_owner = status.st_uid;
-	return 0;
-}
-
-static int check_path(const char *path, struct trusted *ret_trusted)
-{
-	struct trusted trusted = {.user = geteuid()};
-	struct stat status;
-	int rc = owner_of_directory(path, &trusted.directory_owner);
-
-	if (rc < 0)
-		return rc;
-	if (raw_syscall(SYS_newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (!is_trusted(&trusted, status.st_uid))
-		return -EPERM;
-	if (S_ISLNK(status.st_mode)) {
-		if (k8slb_stat(path, &status) < 0)
-			return -errno;
-		if (!is_trusted(&trusted, status.st_uid))
-			return -EPERM;
-	}
-	*ret_trusted = trusted;
-	return S_ISSOCK(status.st_mode) ? 0 : -ENOTSOCK;
-}
-
-/* Who listens, whatever was put at the path since check_path(). */
-static int check_peer(int socket, const struct trusted *trusted)
+/* Who listens, whatever the path says. */
+static int check_peer(int socket, const struct trust *trust)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
 	if (raw_syscall(SYS_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	return is_trusted(trusted, peer.uid) ? 0 : -EPERM;
+	return trust_user(trust, peer.uid) ? 0 : -EPERM;
 }
 
 /* ---- The message ---- */
@@ -113,7 +61,7 @@ static int connect_to(const char *path, bool deaf)
 	/* Where it is refused before (gVisor), the second look at the peer has to do. */
 	if (deaf)
 		raw_syscall(SYS_shutdown, fd, SHUT_RD);
-	strcpy(address.sun_path, path); /* check_path() has seen that it fits */
+	strcpy(address.sun_path, path); /* ask() has seen that it fits */
 	if (raw_syscall(SYS_connect, fd, &address, sizeof(address)) == 0)
 		return fd;
 	rc = -errno;
@@ -123,10 +71,10 @@ static int connect_to(const char *path, bool deaf)
 
 /* Before anything is taken in: a message that is on its way belongs to its receiver, who has to
  * close what is in it, read or not. */
-static int look_who_listens(const char *path, const struct trusted *trusted)
+static int look_who_listens(const char *path, const struct trust *trust)
 {
 	int socket = connect_to(path, true);
-	int rc = socket < 0 ? socket : check_peer(socket, trusted);
+	int rc = socket < 0 ? socket : check_peer(socket, trust);
 
 	if (socket >= 0)
 		close_raw(socket);
@@ -226,24 +174,23 @@ static void hang_up(int socket, uint64_t deadline_ms)
 }
 
 /* The descriptor of the agent's table, or -errno. */
-static int ask(const char *path, uint32_t limit_ms)
+static int ask(const char *path, const struct trust *trust, uint32_t limit_ms)
 {
 	uint64_t deadline_ms = clock_monotonic_ms() + limit_ms;
 	const int wanted = 1;
-	struct trusted trusted;
 	int table = -1;
 	int socket;
-	int rc = check_path(path, &trusted);
+	int rc = strlen(path) < HANDOVER_PATH_SIZE ? trust_socket(trust, path) : -EINVAL;
 
 	if (rc == 0)
-		rc = look_who_listens(path, &trusted);
+		rc = look_who_listens(path, trust);
 	if (rc < 0)
 		return rc;
 	socket = connect_to(path, false);
 	if (socket < 0)
 		return socket;
 	raw_syscall(SYS_setsockopt, socket, SOL_SOCKET, SO_PASSCRED, &wanted, sizeof(wanted));
-	rc = check_peer(socket, &trusted);
+	rc = check_peer(socket, trust);
 	if (rc == 0)
 		rc = wait_for_message(socket, deadline_ms);
 	if (rc == 0)
@@ -306,11 +253,12 @@ static int map_table(int fd, const struct stat *status, struct handover_table **
 	return 0;
 }
 
-int handover_receive(const char *path, uint32_t limit_ms, struct handover_table *current,
-		     struct handover_table **ret_table)
+int handover_receive(const char *path, uid_t agents_user, uint32_t limit_ms,
+		     struct handover_table *current, struct handover_table **ret_table)
 {
 	KEEP_ERRNO();
-	int fd = ask(path, limit_ms);
+	const struct trust trust = {.user = geteuid(), .named = agents_user};
+	int fd = ask(path, &trust, limit_ms);
 	struct stat status;
 	int rc = fd < 0 ? fd : check_file(fd, &status);
 

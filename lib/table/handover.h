@@ -39,9 +39,8 @@ struct handover_table {
  * Asks the agent at @path (absolute) for its table and maps it, within @limit_ms. Where it is the
  * same file as @current's (NULL: none), *@ret_table is @current.
  *
- * Who is believed: a socket, and a process behind it, of root, of the effective user or of the
- * owner of the directory that it lies in; nobody else may stand in for the agent in a directory
- * that anybody writes to (/tmp). A symbolic link counts as its owner's.
+ * Who is believed: trust.h, with @agents_user as the named one; the socket must be theirs, and the
+ * process that listens, too.
  * Nothing can be sent to this process by whoever is not believed.
  * What is believed: exactly one descriptor of a file in memory (tmpfs) that is sealed against
  * shrinking, with a table of this layout in which something was published.
@@ -49,8 +48,8 @@ struct handover_table {
  * Returns 0; -ENOENT, -ECONNREFUSED: no agent there; -EPERM: somebody else's; -ETIMEDOUT; -EBADMSG:
  * no such table; or another -errno.
  */
-int handover_receive(const char *path, uint32_t limit_ms, struct handover_table *current,
-		     struct handover_table **ret_table);
+int handover_receive(const char *path, uid_t agents_user, uint32_t limit_ms,
+		     struct handover_table *current, struct handover_table **ret_table);
 
 /*
  * Gives the memory of a table back that a reader may still be looking at: from now on there are

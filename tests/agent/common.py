@@ -2,34 +2,91 @@
 """What the tests of the agent share: one that runs, and programs that read its table."""
 import os
 import signal
+import struct
 import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from tests.harness import PATIENCE_S, Build, Environment, wait_until
+from tests.harness import PATIENCE_S, Build, Environment, Result, ShimRunner, wait_until
 from tests.kube.cluster import Cluster
+from tests.preload.common import python
 
 # What a reader may know of the API server: nothing, and an address at which nobody is.
 NO_API = {"K8SLB_API": "http://127.0.0.1:1", "K8SLB_NAMESPACE": "default"}
 STRANGER = ["setpriv", "--reuid=4711", "--regid=4711", "--clear-groups"]
+
+MESSAGE = struct.pack("<Q", 0x3244484C53384B)
+# The call's own bound is 0.1 s; the rest is the machine's.
+BOUND = "0.35"
+# For each connection: errno before and after, the answer; then what is open and mapped, and the longest connect.
+PROBE = """
+import ctypes, os, socket, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+address = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(int(sys.argv[2])), socket.inet_aton(sys.argv[1]))
+def one():
+    with socket.socket() as s:
+        ctypes.set_errno(77)
+        start = time.monotonic()
+        rc = libc.connect(s.fileno(), address, len(address))
+        took = time.monotonic() - start
+        s.sendall(b"WHO\\n")
+        print(rc, ctypes.get_errno(), s.makefile().readline().strip())
+        return took
+before = len(os.listdir("/proc/self/fd"))
+longest = max(one() for _ in range(3))
+after = len(os.listdir("/proc/self/fd"))
+print("files", after - before, "tables", open("/proc/self/maps").read().count("memfd"))
+if longest > float(sys.argv[3]):
+    print("slow:", longest)
+"""
+# Serves a table to whoever comes, as one that is written just now.
+SERVE = """
+import os, socket, struct, sys, time
+COARSE, BEAT_AT = 6, 40  # CLOCK_MONOTONIC_COARSE; in lib/table/layout.h
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+listener.listen(16)
+print("listens", flush=True)
+fd = os.memfd_create("stolen", os.MFD_ALLOW_SEALING)
+os.write(fd, open(sys.argv[2], "rb").read())
+import fcntl; fcntl.fcntl(fd, 1033, 7)
+while True:
+    client = listener.accept()[0]
+    os.pwrite(fd, struct.pack("<Q", int(time.clock_gettime(COARSE) * 1000)), BEAT_AT)
+    try:
+        socket.send_fds(client, [bytes.fromhex(sys.argv[3])], [fd])
+    except BrokenPipeError:
+        pass  # it only looks who is here
+    client.close()
+"""
 
 
 def reader_env(path: Path, services: str = "web", **extra: Optional[str]) -> Dict[str, Optional[str]]:
     return {**NO_API, "K8SLB_TABLE": str(path), "K8SLB_SERVICES": services, **extra}
 
 
+def probe(
+    run_shim: ShimRunner, vip: str, port: int, table: Path, preload: bool = True, by: Sequence[str] = (), **env: str
+) -> Result:
+    """What PROBE tells. by: the words of a command that runs it as somebody else."""
+    return run_shim([*by, *python(PROBE, vip, port, BOUND)], env=reader_env(table, K8SLB_LOG=None, **env), preload=preload)
+
+
 class Agent:
     """k8slb agent, its standard error in a file."""
 
-    def __init__(self, build: Build, directory: Path, table: Path, env: Mapping[str, str], *arguments: object) -> None:
+    def __init__(
+        self, build: Build, directory: Path, table: Path, env: Mapping[str, str], by: Sequence[str], *arguments: object
+    ) -> None:
         self.table = table
         self._log = directory / f"agent{len(list(directory.glob('agent*.log')))}.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("K8SLB_", "NOTIFY_"))}
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(build.cli), "agent", "--table", str(table), *map(str, arguments)],
+                [*by, str(build.cli), "agent", "--table", str(table), *map(str, arguments)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**clean, **env},
             )
 
@@ -80,14 +137,19 @@ class Agents:
         self._directory = directory
         self._all: List[Agent] = []
 
-    def start(self, cluster: Cluster, table: Path, *arguments: object, env: Optional[Environment] = None) -> Agent:
+    def start(
+        self, cluster: Cluster, table: Path, *arguments: object, env: Optional[Environment] = None, by: Sequence[str] = ()
+    ) -> Agent:
+        """by: the words of a command that runs it as somebody else."""
         settings = {name: value for name, value in {**cluster.env(""), **(env or {})}.items() if value is not None}
-        self._all.append(Agent(self._build, self._directory, table, settings, *arguments))
+        self._all.append(Agent(self._build, self._directory, table, settings, by, *arguments))
         return self._all[-1]
 
-    def run(self, cluster: Cluster, table: Path, *arguments: object, env: Optional[Environment] = None) -> Agent:
+    def run(
+        self, cluster: Cluster, table: Path, *arguments: object, env: Optional[Environment] = None, by: Sequence[str] = ()
+    ) -> Agent:
         """One that serves."""
-        return self.start(cluster, table, *arguments, env=env).wait_serving()
+        return self.start(cluster, table, *arguments, env=env, by=by).wait_serving()
 
     def close(self) -> None:
         for agent in self._all:

@@ -8,42 +8,17 @@ import socket
 import struct
 import threading
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
-from tests.agent.common import STRANGER, Agents, reader_env
-from tests.e2e.common import stand_in
-from tests.harness import Build, Result, ShimRunner, expect
+from tests.agent.common import MESSAGE, PROBE, STRANGER, Agents, probe, reader_env
+from tests.harness import Build, ShimRunner, expect
 from tests.kube.double_cluster import DoubleCluster
-from tests.preload.common import python, web
+from tests.preload.common import python
 
 pytestmark = pytest.mark.clusters("double")
 
-# For each connection: errno before and after, the answer; then what is open and mapped, and the longest connect.
-PROBE = """
-import ctypes, os, socket, struct, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
-address = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(int(sys.argv[2])), socket.inet_aton(sys.argv[1]))
-def one():
-    with socket.socket() as s:
-        ctypes.set_errno(77)
-        start = time.monotonic()
-        rc = libc.connect(s.fileno(), address, len(address))
-        took = time.monotonic() - start
-        s.sendall(b"WHO\\n")
-        print(rc, ctypes.get_errno(), s.makefile().readline().strip())
-        return took
-before = len(os.listdir("/proc/self/fd"))
-longest = max(one() for _ in range(3))
-after = len(os.listdir("/proc/self/fd"))
-print("files", after - before, "tables", open("/proc/self/maps").read().count("memfd"))
-if longest > float(sys.argv[3]):
-    print("slow:", longest)
-"""
-MESSAGE = struct.pack("<Q", 0x3244484C53384B)
-# The call's own bound is 0.1 s; the rest is the machine's.
-BOUND = "0.35"
 SEALS = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 F_ADD_SEALS = 1033
 
@@ -100,31 +75,6 @@ def memfd(content: bytes, size: int = 0, seals: int = SEALS, flags: int = 0) -> 
     if seals:
         fcntl.fcntl(fd, F_ADD_SEALS, seals)
     return fd
-
-
-def probe(run_shim: ShimRunner, vip: str, port: int, table: Path, preload: bool = True) -> Result:
-    return run_shim(python(PROBE, vip, port, BOUND), env=reader_env(table, K8SLB_LOG=None), preload=preload)
-
-
-@pytest.fixture
-def vip(cluster: DoubleCluster) -> str:
-    service, _pods = web(cluster)
-    stand_in(cluster, service)
-    return str(service.vip)
-
-
-@pytest.fixture
-def image(cluster: DoubleCluster, vip: str, agents: Agents, place: Path) -> bytes:
-    """A real table."""
-    agents.run(cluster, place / "real")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-        client.connect(str(place / "real"))
-        message, fds, _flags, _address = socket.recv_fds(client, 100, 4)
-    expect((message, len(fds)), (MESSAGE, 1))
-    try:
-        return os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
-    finally:
-        os.close(fds[0])
 
 
 @pytest.fixture
@@ -393,69 +343,3 @@ def test_a_reader_cannot_write(cluster: DoubleCluster, agents: Agents, vip: str,
             attempt()
     expect(os.fstat(fd).st_size, size)
     os.close(fd)
-
-
-def other_owner(table: Path, owned: str) -> None:
-    if owned == "link":
-        os.rename(table, f"{table}.real")
-        table.symlink_to(f"{table}.real")
-        os.lchown(table, 4711, 4711)
-    elif owned == "socket":
-        os.chown(table, 4711, 4711)
-
-
-@pytest.mark.parametrize("owned, believed", [("nothing", True), ("socket", False), ("link", False)])
-def test_somebody_elses_files(
-    cluster: DoubleCluster, run_shim: ShimRunner, vip: str, agents: Agents, table: Path, owned: str, believed: bool
-) -> None:
-    """A user who may write to the directory could put his own socket or a link there."""
-    agents.run(cluster, table)
-    other_owner(table, owned)
-
-    result = probe(run_shim, vip, 80, table)
-    answers: Optional[List[str]] = sorted(result.stdout.splitlines()[:3])
-    expect(answers, [f"0 77 web-{i}" for i in range(3)] if believed else ["0 77 vip"] * 3, result)
-
-
-SERVE = """
-import os, socket, sys
-listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-listener.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o666)
-listener.listen(16)
-print("listens", flush=True)
-fd = os.memfd_create("stolen", os.MFD_ALLOW_SEALING)
-os.write(fd, open(sys.argv[2], "rb").read())
-import fcntl; fcntl.fcntl(fd, 1033, 7)
-while True:
-    client = listener.accept()[0]
-    try:
-        socket.send_fds(client, [bytes.fromhex(sys.argv[3])], [fd])
-    except BrokenPipeError:
-        pass  # it only looks who is here
-    client.close()
-"""
-
-
-@pytest.mark.parametrize("owner, believed", [("root's directory", False), ("its own directory", True)])
-def test_a_stranger_serves(
-    cluster: DoubleCluster, run_shim: ShimRunner, vip: str, place: Path, image: bytes, owner: str, believed: bool
-) -> None:
-    """He is believed in his own directory, which whoever set K8SLB_TABLE has chosen, and in no other: neither the owner of
-    the file nor who listens may be somebody else."""
-    (place / "image").write_bytes(image)
-    place.chmod(0o777)
-    directory = place / "his"
-    directory.mkdir()
-    if owner == "its own directory":
-        os.chown(directory, 4711, 4711)
-    directory.chmod(0o777)
-    table = directory / "table"
-    server = run_shim.start([*STRANGER, *python(SERVE, table, place / "image", MESSAGE.hex())], preload=False)
-    server.wait_output("listens")
-    if not believed:
-        os.chown(table, 0, 0)  # as if he had renamed a socket of root's away and back
-
-    result = probe(run_shim, vip, 80, table)
-
-    expect(sorted(result.stdout.splitlines()[:3]), [f"0 77 web-{i}" for i in range(3)] if believed else ["0 77 vip"] * 3, result)

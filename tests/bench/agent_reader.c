@@ -17,6 +17,7 @@
 #include "bench.h"
 #include "pick/pick.h"
 #include "table/handover.h"
+#include "table/trust.h"
 
 #define PAUSE_US    100
 #define MAX_SAMPLES (1u << 20)
@@ -35,7 +36,7 @@ static uint64_t cpu_ns(void)
 static struct handover_table *attach(const char *path)
 {
 	struct handover_table *table;
-	int rc = handover_receive(path, ATTACH_MS, NULL, &table);
+	int rc = handover_receive(path, TRUST_NO_USER, ATTACH_MS, NULL, &table);
 
 	if (rc < 0)
 		bench_die("%s: %s", path, strerror(-rc));

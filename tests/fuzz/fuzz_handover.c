@@ -15,6 +15,7 @@
 
 #include "support/table_walk.h"
 #include "table/handover.h"
+#include "table/trust.h"
 
 #define TABLE_SIZE (TABLE_HEADER_SIZE + TABLE_ARENAS * TABLE_ARENA_MIN)
 #define FDS_MAX	   6
@@ -168,7 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			make_file(data + answer.size, size - answer.size, flags);
 	if (pthread_create(&agent, NULL, serve, NULL) != 0)
 		abort();
-	if (handover_receive(path, 1000, NULL, &table) == 0)
+	if (handover_receive(path, TRUST_NO_USER, 1000, NULL, &table) == 0)
 		use(table);
 	pthread_join(agent, NULL);
 	for (unsigned i = 0; i < answer.fd_count; i++)

@@ -33,6 +33,7 @@ def complaints(result: Result) -> List[str]:
         ("K8SLB_NODE", "n 1", '1 to 253 of letters, digits, "-", "_" and "."'),
         ("K8SLB_ZONE", "é", '1 to 63 of letters, digits, "-", "_" and "."'),
         ("K8SLB_TABLE", "table", "an absolute path"),
+        ("K8SLB_TABLE_UID", "4294967295", "0 to 4294967294"),
         ("K8SLB_CERT_FILE", "/cert", "K8SLB_KEY_FILE beside it"),
         ("K8SLB_KEY_FILE", "key", "an absolute path"),
     ],

@@ -124,6 +124,7 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_string_equal(config->node, "");
 	assert_string_equal(config->zone, "");
 	assert_string_equal(config->table_path, "");
+	assert_int_equal(config->table_uid, UINT32_MAX);
 	assert_int_equal(config->log_level, LOG_LEVEL_OFF);
 	assert_string_equal(config->log_path, "");
 	assert_false(config->program_excluded);
@@ -142,7 +143,7 @@ static void every_setting_is_taken(void **state)
 			"K8SLB_CONNECT_TIMEOUT", "250", "K8SLB_ATTEMPTS", "16", "K8SLB_FALLBACK",
 			"none", "K8SLB_SYNC_INTERVAL", "86400", "K8SLB_RETRY_DELAY", "1",
 			"K8SLB_MAX_AGE", "31536000", "K8SLB_NODE", "n1.example", "K8SLB_ZONE",
-			"eu-1a", "K8SLB_TABLE", "/dev/shm/table", "K8SLB_LOG", "debug:/tmp/a:b",
+			"eu-1a", "K8SLB_TABLE", "/dev/shm/table", "K8SLB_TABLE_UID", "65532", "K8SLB_LOG", "debug:/tmp/a:b",
 			"K8SLB_ONLY", "sh,app", "K8SLB_SKIP", "ap appx"),
 	};
 	const struct config *config = &world.config;
@@ -175,6 +176,7 @@ static void every_setting_is_taken(void **state)
 	assert_string_equal(config->node, "n1.example");
 	assert_string_equal(config->zone, "eu-1a");
 	assert_string_equal(config->table_path, "/dev/shm/table");
+	assert_int_equal(config->table_uid, 65532);
 	assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
 	assert_string_equal(config->log_path, "/tmp/a:b");
 	assert_false(config->program_excluded);
