@@ -137,7 +137,10 @@ class Guest:
         return self.process.pid
 
     def say(self, line: Any) -> None:
-        self._input.write(f"{line}\n".encode())
+        try:
+            self._input.write(f"{line}\n".encode())
+        except BrokenPipeError:
+            raise AssertionError(f"it has ended: {self.process.wait()}") from None
 
     def answers(self) -> List[str]:
         """What it printed for the oldest line whose answers were not taken yet."""
