@@ -13,6 +13,7 @@
 #include "base/keep_errno.h"
 #include "base/libc_compat.h"
 #include "base/raw_syscall.h"
+#include "table/trust.h"
 
 /* Used by the engine's thread only. */
 static struct {
@@ -76,10 +77,49 @@ static bool may_grow(int fd, size_t length)
 	       (!S_ISREG(status.st_mode) || (rlim_t)status.st_size + length <= limit.rlim_cur);
 }
 
+/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. No cancellation point:
+ * hooks write lines too. */
+static int open_to_append(const char *path, int flags)
+{
+	return (int)raw_syscall(
+		SYS_openat, AT_FDCWD, path,
+		O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0644);
+}
+
+/* A link, or a file, that another user has put there would be written to with the program's rights.
+ * -1: so it is, or it cannot be opened. */
+static int open_path(const char *path)
+{
+	const struct trust trust = {.user = geteuid(), .named = TRUST_NO_USER};
+	bool is_link;
+	int fd;
+
+	if (trust_folder(&trust, path) < 0)
+		return -1;
+	is_link = trust_link(&trust, path); /* as /dev/stderr */
+	fd = open_to_append(path, is_link ? 0 : O_NOFOLLOW);
+	if (fd >= 0 && !is_link && !trust_file(&trust, fd)) {
+		raw_syscall(SYS_close, fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Descriptor 2 may be another file by now. */
+static int open_standard_error(void)
+{
+	int fd = open_to_append("/dev/stderr", 0);
+
+	if (fd >= 0 && !is_standard_error(fd)) {
+		raw_syscall(SYS_close, fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 void log_file_write(const struct config *config, enum log_level level, const char *line)
 {
 	KEEP_ERRNO();
-	const char *path = config->log_path[0] ? config->log_path : "/dev/stderr";
 	char text[LOG_LINE_SIZE + 128];
 	char when[80];
 	int length;
@@ -94,13 +134,9 @@ void log_file_write(const struct config *config, enum log_level level, const cha
 		return;
 	if ((size_t)length >= sizeof(text))
 		length = (int)sizeof(text) - 1;
-	/* Non-blocking: a full pipe or a FIFO without reader must not stop the host. No
-	 * cancellation point: hooks write lines too. */
-	fd = (int)raw_syscall(SYS_openat, AT_FDCWD, path,
-			      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-			      0644);
+	fd = config->log_path[0] ? open_path(config->log_path) : open_standard_error();
 	if (fd >= 0) {
-		if ((config->log_path[0] || is_standard_error(fd)) && may_grow(fd, (size_t)length))
+		if (may_grow(fd, (size_t)length))
 			raw_syscall(SYS_write, fd, text, length);
 		raw_syscall(SYS_close, fd);
 	}

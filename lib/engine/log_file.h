@@ -15,8 +15,9 @@ void log_file_init(const struct config *config);
  * many processes do not mix, no descriptor of ours stays in the host, and a rotated file is left
  * behind at once. Without a path: standard error, opened by its path in /proc, because the
  * engine's thread has no descriptors of the host, and only while that is what it was at the start.
- * No malloc, no stdio stream, no lock; keeps
- * errno. A log that cannot be written is silent.
+ * At a path that others could have prepared (table/trust.h) it is silent: another user's link, file
+ * or folder. No malloc, no stdio stream, no lock; keeps errno. A log that cannot be written is
+ * silent.
  */
 void log_file_write(const struct config *config, enum log_level level, const char *line);
 

@@ -19,6 +19,12 @@
  *     (https://istio.io/latest/docs/ops/deployment/application-requirements/#ports-used-by-istio)
  *   Linkerd: 4140 and 4143 (https://linkerd.io/2/reference/architecture/)
  *   Consul: 15001 and 20000 (https://developer.hashicorp.com/consul/docs/reference/proxy)
+ *
+ * Whose they are: any user of the Pod may listen there. A proxy runs as root, as the program's own
+ * user, as 1337 (Istio; https://istio.io/latest/docs/reference/config/analysis/ist0144), 2102
+ * (Linkerd), 5678 (Kuma), 5995 (Consul), or on OpenShift as the number after that of the
+ * namespace's programs (opendatahub-io/kserve#25); one of the node, in a Pod with a user namespace,
+ * as nobody known.
  */
 
 /* What the log says then; its name is to be put in. */

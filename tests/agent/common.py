@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from tests.harness import PATIENCE_S, Build, Environment, Result, ShimRunner, wait_until
+from tests.hazards.guests import as_user
 from tests.kube.cluster import Cluster
 from tests.preload.common import python
 
 # What a reader may know of the API server: nothing, and an address at which nobody is.
 NO_API = {"K8SLB_API": "http://127.0.0.1:1", "K8SLB_NAMESPACE": "default"}
-STRANGER = ["setpriv", "--reuid=4711", "--regid=4711", "--clear-groups"]
+STRANGER = as_user(4711)
 
 MESSAGE = struct.pack("<Q", 0x3244484C53384B)
 # The call's own bound is 0.1 s; the rest is the machine's.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.agent.common import MESSAGE, SERVE, STRANGER, Agents, probe
 from tests.harness import ShimProcess, ShimRunner, expect
-from tests.hazards.guests import needs_root, public_credentials
+from tests.hazards.guests import as_user, needs_root, public_credentials
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import python
 
@@ -20,10 +20,6 @@ pytestmark = pytest.mark.clusters("double")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AGENTS_USER, EVIL = 4712, 4713
-
-
-def as_user(uid: int) -> List[str]:
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
 
 # In the namespace every user is shown as 65534, which it says to be; in truth it is root.

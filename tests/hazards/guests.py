@@ -36,9 +36,13 @@ def threads():
 """
 
 
+def as_user(uid: int) -> List[str]:
+    """The words before a command line that run it as somebody, without any privilege."""
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+
+
 def as_nobody(command: Sequence[Any]) -> List[Any]:
-    """The command line that runs another one without any privilege."""
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+    return [*as_user(NOBODY), *command]
 
 
 def needs_root() -> None:

@@ -6,14 +6,17 @@ in the Pod's network namespace, nothing is balanced and the API server is not as
 """
 import socket
 from contextlib import ExitStack
-from typing import Iterable
+from pathlib import Path
+from typing import Iterable, List
 
 import pytest
 
+from tests.e2e.common import stand_in
 from tests.harness import ShimRunner, expect
+from tests.hazards.guests import as_user, needs_root, public_credentials
 from tests.hazards.isolation import expect_clean, target
 from tests.kube.double_cluster import DoubleCluster
-from tests.preload.common import client, tally, web
+from tests.preload.common import client, python, tally, web
 
 pytestmark = pytest.mark.clusters("double")
 
@@ -43,6 +46,42 @@ def test_stays_out_of_a_mesh(
     expect(dict(tally(result.stdout)), {"vip": 3}, result)
     expect("K8SLB_MESH=ignore" in result.log, True, result)
     expect(cluster.server.requests(), [], result)
+
+
+LISTENS = """
+import socket, sys
+kept = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
+print("listens", flush=True)
+sys.stdin.read() or __import__("signal").pause()
+"""
+NAMESPACE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
+
+
+@pytest.mark.parametrize("uid, by, ports, counts", [
+    (0, [], ISTIO, True),
+    (1337, [], ISTIO, True),
+    (2102, [], LINKERD, True),
+    (5995, [], CONSUL, True),
+    (4712, [], ISTIO, False),
+    (4712, as_user(4712), ISTIO, True),  # our own
+    (4713, as_user(4712), ISTIO, True),  # on OpenShift the one after it
+    (4712, NAMESPACE, ISTIO, True),  # from outside of a user namespace, where nobody in the Pod could come from
+])
+def test_whose_sockets_they_are(
+    cluster: DoubleCluster, run_shim: ShimRunner, uid: int, by: List[str], ports: Iterable[int], counts: bool, tmp_path: Path
+) -> None:
+    """Any user of the Pod may listen at these ports; only a proxy's keeps others from being balanced."""
+    needs_root()
+    service, pods = web(cluster)
+    stand_in(cluster, service)
+    proxy = run_shim.start([*as_user(uid), *python(LISTENS, *ports)], preload=False)
+    proxy.wait_output("listens")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+
+    result = run_shim([*by, *client(str(service.vip), 80, 6)], env=public_credentials(cluster.env("web"), tmp_path))
+
+    expect(dict(tally(result.stdout)), {"vip": 6} if counts else {pod.name: 2 for pod in pods}, result)
 
 
 def test_told_to_ignore_it(cluster: DoubleCluster, run_shim: ShimRunner) -> None:

@@ -102,7 +102,7 @@ def test_the_thread_opens_the_path_for_each_line(
     kinds = [call.split("(")[0] for _thread, call in calls]
     expect(kinds, ["openat", "write", "close"] * written, *calls)
     flags = {call.split(", ")[2] for _thread, call in calls if call.startswith("openat")}
-    expect(flags, {"O_WRONLY|O_CREAT|O_NOCTTY|O_APPEND|O_NONBLOCK|O_CLOEXEC"})
+    expect(flags, {"O_WRONLY|O_CREAT|O_NOCTTY|O_APPEND|O_NONBLOCK|O_NOFOLLOW|O_CLOEXEC"})
 
 
 def test_a_rotated_file_is_left_behind(cluster: DoubleCluster, run_shim: ShimRunner) -> None:

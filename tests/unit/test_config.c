@@ -143,8 +143,9 @@ static void every_setting_is_taken(void **state)
 			"K8SLB_CONNECT_TIMEOUT", "250", "K8SLB_ATTEMPTS", "16", "K8SLB_FALLBACK",
 			"none", "K8SLB_SYNC_INTERVAL", "86400", "K8SLB_RETRY_DELAY", "1",
 			"K8SLB_MAX_AGE", "31536000", "K8SLB_NODE", "n1.example", "K8SLB_ZONE",
-			"eu-1a", "K8SLB_TABLE", "/dev/shm/table", "K8SLB_TABLE_UID", "65532", "K8SLB_LOG", "debug:/tmp/a:b",
-			"K8SLB_ONLY", "sh,app", "K8SLB_SKIP", "ap appx"),
+			"eu-1a", "K8SLB_TABLE", "/dev/shm/table", "K8SLB_TABLE_UID", "65532",
+			"K8SLB_LOG", "debug:/tmp/a:b", "K8SLB_ONLY", "sh,app", "K8SLB_SKIP",
+			"ap appx"),
 	};
 	const struct config *config = &world.config;
 
