@@ -17,7 +17,7 @@ pytestmark = pytest.mark.clusters("double")
 FRONT = ("127.0.0.1", 18081)
 CONFIG = """
 global
-    nbthread 1
+    nbthread {threads}
     stats socket unix@control mode 600 level admin expose-fd listeners
 defaults
     mode http
@@ -38,11 +38,11 @@ backend back
 class Haproxy:
     """One configuration, its processes beginning with the first one."""
 
-    def __init__(self, world: World, web: Backend, by: str, preload: bool, check: str = "") -> None:
+    def __init__(self, world: World, web: Backend, by: str, preload: bool, check: str = "", threads: int = 1) -> None:
         self._world = world
         self._preload = preload
         self._directory = world.new_directory("haproxy")
-        config = CONFIG.format(front=FRONT, host=getattr(web, by), port=web.port, check=check)
+        config = CONFIG.format(front=FRONT, host=getattr(web, by), port=web.port, check=check, threads=threads)
         (self._directory / "haproxy.cfg").write_text(config)
         self.process = self._start()
 
@@ -78,13 +78,14 @@ def curl(count: int) -> List[str]:
     return ["curl", "-sS", "-f", "-H", "Connection: close", f"http://{FRONT[0]}:{FRONT[1]}/[1-{count}]"]
 
 
+@pytest.mark.parametrize("threads", [1, 2])  # the second one ends by pthread_exit()
 @pytest.mark.parametrize("by", ["vip", "name"])
-def test_requests(world: World, by: str) -> None:
+def test_requests(world: World, by: str, threads: int) -> None:
     web = world.web()
     told = []
     for preload in MODES:
         with world.mode(preload), world.counting({web: 30}, caught=preload):
-            haproxy = Haproxy(world, web, by, preload)
+            haproxy = Haproxy(world, web, by, preload, threads=threads)
             process = haproxy.process
             result = world.run_shim(curl(30), preload=False)
             expect((result.returncode, result.stderr, set(tally(result.stdout))), (0, "", web.pod_names), result)

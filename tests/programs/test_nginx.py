@@ -20,11 +20,12 @@ RELOADS = counts(2, 20)
 USERS = ["root", pytest.param("nobody", marks=needs_real_root)]
 
 
+@pytest.mark.parametrize("aio", ["", "aio threads;"], ids=["", "threads"])  # 32 in each worker, which end by pthread_exit()
 @pytest.mark.parametrize("by", ["vip", "name"])
 @pytest.mark.parametrize("user", USERS)
-def test_proxy_pass(world: World, user: str, by: str) -> None:
+def test_proxy_pass(world: World, user: str, by: str, aio: str) -> None:
     web = world.web()
-    server_lines = f"listen {ADDRESS[0]}:{ADDRESS[1]};\nlocation / {{ proxy_pass http://{getattr(web, by)}:{web.port}; }}"
+    server_lines = f"listen {ADDRESS[0]}:{ADDRESS[1]};\nlocation / {{ {aio} proxy_pass http://{getattr(web, by)}:{web.port}; }}"
     seen = []
     for preload in MODES:
         directory = world.public_directory() / str(preload)
