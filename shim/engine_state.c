@@ -157,6 +157,15 @@ void engine_state_await_table(const struct process *process, uint32_t longest_wa
 	}
 }
 
+void engine_state_check_writer(const struct process *process, const struct table_view *view)
+{
+	KEEP_ERRNO();
+
+	if (view && table_silence_ms(view, clock_coarse_ms()) >= TABLE_GONE_MS &&
+	    engine_state_is_started(process) && is_ours(process))
+		engine_nudge();
+}
+
 void engine_state_stop(struct process *process)
 {
 	KEEP_ERRNO();

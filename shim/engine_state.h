@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct process;
+struct table_view;
 
 /*
  *            adopted          a call could match            the thread is there
@@ -68,6 +69,11 @@ void engine_state_await_adoption(const struct process *process);
  */
 void engine_state_await_table(const struct process *process, uint32_t longest_wait_ms,
 			      bool ends_by_signal);
+
+/* For a call that could match: where the writer of @view, the table in use (NULL: none), has had no
+ * beat for so long that another one may take its place, this process's engine is told to look.
+ * Async-signal-safe. */
+void engine_state_check_writer(const struct process *process, const struct table_view *view);
 
 /* Ends the engine, waiting ENGINE_LEAVE_MS at most for it; the next call that could match starts
  * it again, and waits for its table as the first one did. Nothing in a child of vfork(). */

@@ -29,6 +29,7 @@ static const struct table_view *await_engine(uint32_t longest_wait_ms, bool ends
 		engine_state_await_table(process, longest_wait_ms, ends_by_signal);
 		view = provider_view();
 	}
+	engine_state_check_writer(process, view);
 	return view;
 }
 

@@ -18,13 +18,15 @@
 #define BLIND_WAIT_MS  50
 #define BLIND_PAUSE_MS 1000u
 
-void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint32_t value)
+void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint32_t value,
+		    uint32_t *nudge)
 {
 	const uint64_t signals = UINT64_C(1) << (SIGURG - 1);
 
 	*ret_interrupt = (struct interrupt){
 		.word = word,
 		.value = value,
+		.nudge = nudge,
 		.fd = (int)raw_syscall(SYS_signalfd4, -1, &signals, sizeof(signals),
 				       SFD_CLOEXEC | SFD_NONBLOCK),
 	};
@@ -67,6 +69,28 @@ int interrupt_fd(const struct interrupt *interrupt, int *timeout_ms)
 	if (*timeout_ms > BLIND_WAIT_MS)
 		*timeout_ms = BLIND_WAIT_MS;
 	return -1;
+}
+
+bool interrupt_take_nudge(const struct interrupt *interrupt)
+{
+	struct signalfd_siginfo signal;
+
+	/* Pairs with interrupt_nudge(). */
+	if (!interrupt || observe_u32(interrupt->nudge) != NUDGE_SENT)
+		return false;
+	if (interrupt->fd >= 0)
+		raw_syscall(SYS_read, interrupt->fd, &signal, sizeof(signal));
+	/* After: the next one is not read with this one. */
+	publish_u32(interrupt->nudge, NUDGE_NONE);
+	return true;
+}
+
+void interrupt_nudge(uint32_t *nudge, pid_t tid)
+{
+	if (!claim_u32(nudge, NUDGE_NONE, NUDGE_BEGUN))
+		return;
+	publish_u32(nudge,
+		    raw_syscall(SYS_tgkill, getpid(), tid, SIGURG) == 0 ? NUDGE_SENT : NUDGE_NONE);
 }
 
 void interrupt_wake(const uint32_t *word, pid_t tid)

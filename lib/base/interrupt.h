@@ -14,18 +14,28 @@
  * A word says whether the thread is to go on, and a signal that it has blocked wakes it: the
  * signalfd(2) of its own table is in each of its polls. SIGURG, which does nothing where the
  * program has no handler, so that one which goes astray is harmless. It is never read: asked once,
- * no poll waits again.
+ * no poll waits again. But for a nudge, which is read: the kernel hands out what was sent to a
+ * thread before what was sent to its process, and the nudge is said only when its signal has been
+ * sent.
  */
 struct interrupt {
 	const uint32_t *word; /* a futex word */
 	uint32_t value;	      /* it is set as soon as the word is another one */
+	uint32_t *nudge;      /* enum nudge: the wait is to end, and the thread is not */
 	int fd;		      /* -1: could not be had; waits are cut into short ones then */
+};
+
+enum nudge {
+	NUDGE_NONE,
+	NUDGE_BEGUN,
+	NUDGE_SENT,
 };
 
 /* Where @interrupt is a parameter, NULL is one that is never set. */
 
 /* For the calling thread, which has SIGURG blocked and a descriptor table of its own. */
-void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint32_t value);
+void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint32_t value,
+		    uint32_t *nudge);
 
 bool interrupt_is_set(const struct interrupt *interrupt);
 
@@ -38,6 +48,13 @@ void interrupt_pause(const struct interrupt *interrupt, uint32_t ms);
  * and where a SIGURG of the program's own is pending, which is not ours to take.
  */
 int interrupt_fd(const struct interrupt *interrupt, int *timeout_ms);
+
+/* The wait of thread @tid was ended by interrupt_nudge(): true once. */
+bool interrupt_take_nudge(const struct interrupt *interrupt);
+
+/* Ends a wait of thread @tid of this process; one more before it is taken does nothing. Nothing may
+ * end the calling thread meanwhile (base/undisturbed.h). Async-signal-safe; changes errno. */
+void interrupt_nudge(uint32_t *nudge, pid_t tid);
 
 /* Wakes thread @tid (0: not known) of this process after @word was changed. Async-signal-safe;
  * changes errno. */

@@ -10,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw_syscall.h"
+#include "base/undisturbed.h"
 #include "engine/fork_state.h"
 #include "engine/log_file.h"
 #include "engine/role.h"
@@ -27,6 +28,7 @@ static uint32_t engine_tid;    /* 0: it has not begun yet, or has ended */
 static uint32_t begun_tid;     /* the same, for as long as no other engine is started */
 static uint32_t lingering_tid; /* of an engine that did not end when it was told to, or 0 */
 static uint32_t engine_wanted; /* the number of the engine that is to run; its interrupt's word */
+static uint32_t engine_nudged; /* enum nudge */
 
 /* How long is waited before it is woken again: it may have had no number at the first time. */
 #define WAKE_AGAIN_MS 10u
@@ -119,7 +121,7 @@ static void work(void)
 	} else if (fork_state_forget() < 0) {
 		log_error(&logger, "no sync: out of memory");
 	} else {
-		interrupt_open(&interrupt, &engine_wanted, own_number);
+		interrupt_open(&interrupt, &engine_wanted, own_number, &engine_nudged);
 		role_run(engine_config, &logger, &interrupt, &sink);
 	}
 }
@@ -167,6 +169,7 @@ int engine_start(const struct config *config, struct engine_link *link)
 	engine_link = link;
 	poke_u32(&engine_tid, 0);
 	poke_u32(&begun_tid, 0);
+	poke_u32(&engine_nudged, NUDGE_NONE);
 	publish_u32(&engine_wanted, (uint32_t)number); /* observed by interrupt_is_set() */
 	return guest_thread_start(engine_run, (void *)number, &engine_thread);
 }
@@ -189,6 +192,18 @@ void engine_stop(void)
 	/* First: a thread that is not gone publishes nothing from here on. */
 	engine_begin(engine_link);
 	publish_pointer(&engine_link->view, NULL); /* observed by the hooks */
+}
+
+void engine_nudge(void)
+{
+	uint32_t tid = peek_u32(&engine_tid);
+	struct undisturbed before;
+
+	if (!tid || peek_u32(&engine_nudged) != NUDGE_NONE)
+		return;
+	undisturbed_begin(&before);
+	interrupt_nudge(&engine_nudged, (pid_t)tid);
+	undisturbed_end(&before);
 }
 
 bool engine_has_same_rights(void)

@@ -71,6 +71,10 @@ int engine_start(const struct config *config, struct engine_link *link);
  */
 void engine_stop(void);
 
+/* The thread of this very process is to look whether the writer of its table lives (role.h): a hook
+ * has seen no beat for TABLE_GONE_MS. Async-signal-safe; changes errno. */
+void engine_nudge(void);
+
 /* The thread would answer a change of ids as the calling one does (same_rights.h); false when not
  * known. Changes errno. */
 bool engine_has_same_rights(void);

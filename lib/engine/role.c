@@ -8,10 +8,13 @@
 #include "engine/role_follower.h"
 #include "engine/role_state.h"
 #include "engine/role_writer.h"
+#include "publish/shared_region.h"
 
 /* Somebody removes the lock's file each time, or a file system has no count of links: what is begun
  * anew for ever is a thread that spins. */
 #define MOST_LOCKS_LOST 8
+/* What lasted for longer was none of these. */
+#define SPIN_MS 60000
 
 static enum role_end share(struct role *role)
 {
@@ -63,6 +66,7 @@ void role_run(const struct config *config, const struct logger *logger,
 		return;
 	for (lost = 0; end == ROLE_HANDED_ON || (end == ROLE_LOCK_LOST && lost < MOST_LOCKS_LOST);
 	     lost += end == ROLE_LOCK_LOST) {
+		uint64_t began_ms = clock_monotonic_ms();
 		int rc = open_lock(&role);
 
 		if (rc < 0) {
@@ -72,6 +76,12 @@ void role_run(const struct config *config, const struct logger *logger,
 			break;
 		}
 		end = share(&role);
+		if (clock_monotonic_ms() - began_ms > SPIN_MS)
+			lost = 0;
+		/* As long as the file is open here, no other one has its inode, and so this table.
+		 */
+		if (end == ROLE_LOCK_LOST)
+			region_remove_all(role.lock.table);
 		if (end != ROLE_HANDED_ON)
 			writer_lock_close(&role.lock);
 	}

@@ -23,8 +23,10 @@ struct role_sink {
  *
  * One process of the user writes the table of these settings (writer_lock.h), all others read it
  * and wait for the lock, each asleep in one system call. When the writer ends, one of them has the
- * lock at once: the table goes on to serve as it was left, until all is listed anew. Where nothing
- * can be shared (no /dev/shm, another owner's files) the table is this process's own.
+ * lock at once: the table goes on to serve as it was left, until all is listed anew. When it stands
+ * still, and a hook of a follower says so (engine_nudge()), that one takes the lock's file away,
+ * and with it the table: then all begin anew, the old writer too when it wakes. Where nothing can
+ * be shared (no /dev/shm, another owner's files) the table is this process's own.
  */
 void role_run(const struct config *config, const struct logger *logger,
 	      const struct interrupt *interrupt, const struct role_sink *sink);

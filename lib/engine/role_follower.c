@@ -19,6 +19,12 @@
  * (SIGSTOP, a debugger) before its first table must not stop the others. */
 #define STUCK_MS 2000
 
+/* A writer that has no beat is looked at so often before its place is taken: for 2 s and a random
+ * part of 4 s, so that one follower does it and the others find it done. */
+#define LOOK_MS	    250
+#define LEAST_LOOKS 8
+#define MORE_LOOKS  16
+
 static void wait_for_publish(const struct role *role, const struct table_view *view)
 {
 	const struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
@@ -71,8 +77,9 @@ static bool is_worth_showing(const struct role *role, const struct table_view *v
 		role_left_wait_ms(role) == 0);
 }
 
-/* Until the writer has published: there is nothing to show before. Returns true when it has. */
-static bool await_table(struct role *role, enum role_end *ret_end)
+/* Until the writer has published: there is nothing to show before. Returns what is shown, or NULL.
+ */
+static const struct table_view *await_table(struct role *role, enum role_end *ret_end)
 {
 	uint64_t started_ms = clock_monotonic_ms();
 	struct table_view found;
@@ -95,7 +102,7 @@ static bool await_table(struct role *role, enum role_end *ret_end)
 			/* Before: a program may be at its end as soon as it has a table. */
 			log_info(role->logger, "another process of this user writes the table");
 			role_show(role, kept);
-			return true;
+			return kept;
 		}
 		if (view && table_has_failed(view))
 			role->sink->no_table_yet();
@@ -113,16 +120,84 @@ static bool await_table(struct role *role, enum role_end *ret_end)
 		*ret_end = rc == -EAGAIN ? ROLE_NOTHING_SHARED : role_end_of_lock(role, rc);
 		if (view)
 			segment_detach(view);
-		return false;
+		return NULL;
 	}
+}
+
+/* Whether the table's writer has beaten since @beat_ms, or the table has another place by now. */
+static bool lives(const struct table_view *view, uint64_t beat_ms)
+{
+	return table_has_moved(view) || peek_u64(&view->header->beat_ms) != beat_ms;
+}
+
+/*
+ * The writer of @view has had no beat for TABLE_GONE_MS, says a hook. Both may have been frozen, or
+ * starved, and only this thread runs again: what counts is what it sees from now on, while it runs
+ * itself. Takes the lock's file away from one that stands still. Returns 0, -ESTALE or -ECANCELED.
+ */
+static int check_writer(const struct role *role, const struct table_view *view)
+{
+	uint64_t beat_ms = peek_u64(&view->header->beat_ms);
+	unsigned looks = LEAST_LOOKS + (unsigned)(random_u64() % MORE_LOOKS);
+	uint64_t now_ms;
+
+	while (looks-- > 0) {
+		interrupt_pause(role->interrupt, LOOK_MS);
+		if (interrupt_is_set(role->interrupt))
+			return -ECANCELED;
+		if (writer_lock_check(&role->lock) == -ESTALE)
+			return -ESTALE;
+		if (lives(view, beat_ms))
+			return 0;
+	}
+	now_ms = clock_coarse_ms();
+	if (table_silence_ms(view, now_ms) < TABLE_GONE_MS || lives(view, beat_ms))
+		return 0;
+	log_info(role->logger,
+		 "the process that writes the table stands still: its place is taken");
+	return writer_lock_remove(&role->lock) == 0 ? -ESTALE : 0;
+}
+
+/* The table that followers have now: @view, or what is in its place. */
+static int follow_table(struct role *role, const struct table_view **view)
+{
+	struct table_view found;
+	const struct table_view *kept;
+	unsigned class;
+	int rc;
+
+	if (segment_attach_newest(role->lock.table, &found, &class) < 0)
+		return check_writer(role, *view);
+	/* Whoever wrote it has ended, and the next one could not have its segment. */
+	if (table_has_beat(&found) && !table_has_beat(*view)) {
+		kept = keep_for_ever(role, &found);
+		if (kept) {
+			role_show(role, kept);
+			*view = kept;
+			return 0;
+		}
+	}
+	rc = check_writer(role, &found);
+	segment_detach(&found);
+	return rc;
 }
 
 enum role_end role_follow(struct role *role)
 {
+	const struct table_view *view;
 	enum role_end end;
+	int rc;
 
 	writer_lock_ask_for(&role->lock);
-	if (!await_table(role, &end))
+	view = await_table(role, &end);
+	if (!view)
 		return end;
-	return role_end_of_lock(role, writer_lock_wait(&role->lock, role->interrupt));
+	for (;;) {
+		rc = writer_lock_wait(&role->lock, role->interrupt);
+		if (rc != -EINTR)
+			return role_end_of_lock(role, rc);
+		rc = follow_table(role, &view);
+		if (rc < 0)
+			return role_end_of_lock(role, rc);
+	}
 }

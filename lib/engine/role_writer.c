@@ -148,6 +148,8 @@ static enum role_end run(const struct writer *writer, bool shared)
 			shared = false;
 		}
 		run_round(writer);
+		/* It is this thread itself that had no beat; one that stays would end its waits. */
+		interrupt_take_nudge(role->interrupt);
 		if (interrupt_is_set(role->interrupt) || pipeline_was_refused(writer->pipeline)) {
 			pipeline_abandon(writer->pipeline);
 			return interrupt_is_set(role->interrupt) ? ROLE_LEFT : ROLE_LOCK_LOST;

@@ -15,7 +15,7 @@
 
 /* Each is locked by the ones who do it, the second by all of them together. The file stays empty:
  * a record lock may lie behind the end. */
-enum byte { WRITES, WAITS, IS_PRIVATE };
+enum byte { WRITES, WAITS, IS_PRIVATE, REMOVES };
 
 /* While the lock is taken and nobody holds the line. */
 #define FIRST_PAUSE_MS	 1u
@@ -69,13 +69,14 @@ static void line_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE])
 	snprintf(name, WRITER_LOCK_NAME_SIZE, "%016llx.held", (unsigned long long)identity);
 }
 
-/* The folder's parent: that is the same one after the folder was removed and made anew. */
-static int identify_table(int folder, uint64_t identity, uint64_t *ret_table)
+/* By the lock's file. Its inode is nobody else's for as long as anybody has it open, which a holder
+ * that was stopped has. */
+static int identify_table(int fd, uint64_t identity, uint64_t *ret_table)
 {
 	struct stat status;
 	uint64_t table;
 
-	if (raw_syscall(SYS_newfstatat, folder, "..", &status, 0) < 0)
+	if (k8slb_fstat(fd, &status) < 0)
 		return -errno;
 	table = hash_mix(identity ^
 			 hash_mix((uint64_t)status.st_dev ^ hash_mix((uint64_t)status.st_ino)));
@@ -92,14 +93,12 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 
 	if (folder < 0)
 		return folder;
-	rc = identify_table(folder, identity, &lock.table);
 	writer_lock_name(identity, name);
-	if (rc == 0) {
-		lock.fd = openat(folder, name,
-				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-				 0600);
-		rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG, 0600);
-	}
+	lock.fd = openat(folder, name,
+			 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	rc = lock.fd < 0 ? -errno : check_owner(lock.fd, S_IFREG, 0600);
+	if (rc == 0)
+		rc = identify_table(lock.fd, identity, &lock.table);
 	if (rc < 0) {
 		close(folder);
 		writer_lock_close(&lock);
@@ -188,7 +187,7 @@ int writer_lock_try(struct writer_lock *lock)
 	rc = set_byte(lock, F_SETLK, F_WRLCK, WRITES);
 	if (rc < 0) {
 		lifeline_let_go(&lock->line);
-		return rc;
+		return rc == -EAGAIN && writer_lock_check(lock) == -ESTALE ? -ESTALE : rc;
 	}
 	set_byte(lock, F_SETLK, F_UNLCK, WAITS);
 	return writer_lock_check(lock) == 0 ? 0 : -ESTALE;
@@ -205,6 +204,8 @@ int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt
 		if (!lifeline_is_cut(&lock->line)) {
 			lifeline_wait(&lock->line, interrupt, LONGEST_WAIT_MS);
 			pause_ms = FIRST_PAUSE_MS;
+			if (interrupt_take_nudge(interrupt))
+				return -EINTR;
 			continue;
 		}
 		if (writer_lock_is_private(lock))
@@ -213,6 +214,24 @@ int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt
 		pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
 	}
 	return rc;
+}
+
+int writer_lock_remove(const struct writer_lock *lock)
+{
+	char name[WRITER_LOCK_NAME_SIZE];
+	/* Of all who have this file open one looks at its name and takes it away, with nobody in
+	 * between: another one would take away the next file, whose holder lives. */
+	int rc = set_byte(lock, F_SETLK, F_WRLCK, REMOVES);
+
+	if (rc < 0)
+		return rc == -EAGAIN ? 0 : rc;
+	if (writer_lock_check(lock) < 0)
+		return 0;
+	/* First: who comes now finds a line that nobody holds, and asks for the lock. */
+	line_name(lock->identity, name);
+	raw_syscall(SYS_unlinkat, lock->line.folder, name, 0);
+	writer_lock_name(lock->identity, name);
+	return raw_syscall(SYS_unlinkat, lock->line.folder, name, 0) < 0 ? -errno : 0;
 }
 
 void writer_lock_close(struct writer_lock *lock)

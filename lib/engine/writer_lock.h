@@ -21,8 +21,11 @@
  * may have changed its root or its user since.
  *
  * Nor does it keep out who has another /dev/shm: a volume there (the usual way to more than 64
- * MiB), or a sandbox's, while the IPC namespace is the Pod's all the same. So each /dev/shm has a
- * table of its own, and @table is a hash of the settings' identity and of where the lock lies.
+ * MiB), or a sandbox's, while the IPC namespace is the Pod's all the same. And a writer that stands
+ * still holds a lock whose file may be gone when it wakes, in the middle of a publish. So a table
+ * belongs to the file of its lock, and @table is a hash of the settings' identity and of that
+ * file's device and inode: nobody ever writes into a segment that the holder of another file may
+ * still have mapped for writing.
  */
 struct writer_lock {
 	int fd;
@@ -45,12 +48,12 @@ void writer_lock_name(uint64_t identity, char name[WRITER_LOCK_NAME_SIZE]);
 int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock);
 
 /* Returns 0, or -EAGAIN when another process has it; -ESTALE: its file was removed,
- * open anew. */
+ * open anew, whoever has it. */
 int writer_lock_try(struct writer_lock *lock);
 
 /* Waits until it is ours, however long: a process that dies hands it on at once. Returns 0,
- * -ESTALE, -ENODATA: writer_lock_is_private(); -ECANCELED when @interrupt (NULL: nothing) was set,
- * or -errno. */
+ * -ESTALE, -ENODATA: writer_lock_is_private(); -ECANCELED when @interrupt (NULL: nothing) was set;
+ * -EINTR: it was nudged; or -errno. */
 int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt);
 
 /*
@@ -81,6 +84,12 @@ int writer_lock_check(const struct writer_lock *lock);
 
 /* The program is still the user whose file it is. */
 bool writer_lock_is_ours(const struct writer_lock *lock);
+
+/*
+ * Takes the file away from a holder that stands still, with its line: whoever opens it from now on
+ * has a new one. One process does it, all others find that it is done. Returns 0 or -errno.
+ */
+int writer_lock_remove(const struct writer_lock *lock);
 
 /* Closes, and so unlocks. */
 void writer_lock_close(struct writer_lock *lock);

@@ -305,16 +305,22 @@ static void beat(struct pipeline *pipeline, bool live)
 {
 	struct sync_state sync = state_of(pipeline);
 	bool away = sync.problem[0] || !pipeline->lists_begun;
+	uint64_t now_ms = clock_coarse_ms();
 	bool surely;
 
 	if (!may_write(pipeline, &surely))
 		return;
 	if (!table_writer_view(pipeline->writer)) {
-		table_writer_beat(pipeline->writer, sync.attempted ? TABLE_FAILED : TABLE_UNHEARD);
+		table_writer_beat(pipeline->writer, sync.attempted ? TABLE_FAILED : TABLE_UNHEARD,
+				  now_ms);
 		return;
 	}
 	pipeline->live = live;
-	table_writer_beat(pipeline->writer, live ? TABLE_LIVE : away ? TABLE_AWAY : TABLE_UNHEARD);
+	table_writer_beat(pipeline->writer,
+			  live	 ? TABLE_LIVE
+			  : away ? TABLE_AWAY
+				 : TABLE_UNHEARD,
+			  now_ms);
 	tell_expired(pipeline);
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/atomic.h"
-#include "base/clock.h"
 
 void said_take(struct said *said, const struct table_header *header)
 {
@@ -37,17 +36,12 @@ uint64_t said_heard_ms(const struct said *said)
 	return oldest_ms == UINT64_MAX ? 0 : oldest_ms;
 }
 
-void said_write_heard(const struct said *said, struct table_header *header)
+void said_beat(const struct said *said, struct table_header *header)
 {
 	poke_words(header->parts_heard_ms, said->parts_heard_ms, sizeof(said->parts_heard_ms));
 	poke_u64(&header->heard_ms, said_heard_ms(said));
-}
-
-void said_beat(const struct said *said, struct table_header *header)
-{
-	said_write_heard(said, header);
 	/* Pairs with table_is_live(). */
 	publish_u32(&header->state, said->state);
 	/* Pairs with table_silence_ms(). */
-	publish_u64(&header->beat_ms, clock_coarse_ms());
+	publish_u64(&header->beat_ms, said->beat_ms);
 }

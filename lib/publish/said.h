@@ -8,6 +8,7 @@
 /* All zero: nothing yet. */
 struct said {
 	enum table_state state;
+	uint64_t beat_ms;		      /* as in the header */
 	uint64_t parts_heard_ms[TABLE_PARTS]; /* as in the header */
 };
 
@@ -19,9 +20,6 @@ void said_set_heard(struct said *said, unsigned part, uint64_t heard_ms);
 
 /* Of the oldest part; 0: there is none. */
 uint64_t said_heard_ms(const struct said *said);
-
-/* Writes when the parts were heard of. */
-void said_write_heard(const struct said *said, struct table_header *header);
 
 /* Writes all of it, and that the writer lives. */
 void said_beat(const struct said *said, struct table_header *header);

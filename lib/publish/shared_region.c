@@ -5,6 +5,7 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/sysv.h"
@@ -18,6 +19,19 @@ bool region_is_removed(const struct region *region)
 
 	/* Refused where the host is another user by now. */
 	return shmctl(region->segment, IPC_STAT, &status) == 0 && (status.shm_perm.mode & SHM_DEST);
+}
+
+void region_remove_all(uint64_t identity)
+{
+	for (unsigned class = 0; class < SEGMENT_CLASSES; class ++) {
+		int id = shmget(segment_key(identity, class), 0, 0);
+		struct shmid_ds status;
+
+		/* Root may remove what is not its own. */
+		if (id >= 0 && shmctl(id, IPC_STAT, &status) == 0 &&
+		    status.shm_perm.uid == geteuid())
+			shmctl(id, IPC_RMID, NULL);
+	}
 }
 
 static int map_both(int id, unsigned class, struct region *ret_region)

@@ -13,6 +13,10 @@
  */
 int region_own(uint64_t identity, unsigned class, struct region *ret_region);
 
+/* Removes all segments of @identity: those who have them keep them, and nobody else can find them.
+ */
+void region_remove_all(uint64_t identity);
+
 /* Somebody removed the segment of region_own(): those who have it keep it, and nobody else can find
  * it. */
 bool region_is_removed(const struct region *region);

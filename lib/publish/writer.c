@@ -502,8 +502,8 @@ int table_writer_publish(struct table_writer *writer)
 	free(arena.text);
 	poke_words(shared, &writer->plan.snapshot, sizeof(writer->plan.snapshot));
 
-	/* Before: nobody finds in it what counts as unheard. */
-	said_write_heard(&writer->said, header);
+	/* Before: nobody finds in it, if it is new, what counts as unheard or as silent. */
+	said_beat(&writer->said, header);
 	/* Pair with table_read_begin(). */
 	writer->generation++;
 	publish_u64(&shared->sequence, writer->generation);
@@ -514,7 +514,6 @@ int table_writer_publish(struct table_writer *writer)
 	writer->bytes = writer->plan.snapshot.size;
 	poke_u64(&header->lists_unfinished, 0);
 	retire_older(memory->older);
-	said_beat(&writer->said, header);
 	return 0;
 }
 
@@ -548,9 +547,10 @@ uint64_t table_writer_heard_ms(const struct table_writer *writer)
 	return said_heard_ms(&writer->said);
 }
 
-void table_writer_beat(struct table_writer *writer, enum table_state state)
+void table_writer_beat(struct table_writer *writer, enum table_state state, uint64_t now_ms)
 {
 	writer->said.state = state;
+	writer->said.beat_ms = now_ms;
 	if (writer->memory)
 		said_beat(&writer->said, writable_header(writer->memory));
 }

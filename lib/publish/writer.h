@@ -75,9 +75,12 @@ void table_writer_set_ages(struct table_writer *writer, uint64_t max_age_ms);
  * takes it back. */
 void table_writer_set_heard(struct table_writer *writer, unsigned part, uint64_t heard_ms);
 
-/* Says that the writer lives, and how well the API server is heard (table_is_live()). Once a
- * second at least, and only while the table is its own to write. */
-void table_writer_beat(struct table_writer *writer, enum table_state state);
+/*
+ * Says that the writer lives, and how well the API server is heard (table_is_live()). Once a second
+ * at least, and only while the table is its own to write: @now_ms is clock_coarse_ms() from before
+ * it looked whether that is so. If it was stopped since, for however long, it has not beaten.
+ */
+void table_writer_beat(struct table_writer *writer, enum table_state state, uint64_t now_ms);
 
 /* Notes that all is listed now, for a table that others may have to write before that is done; the
  * next publish says that it is. */

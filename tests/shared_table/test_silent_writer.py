@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Callable, ContextManager, Iterator, List
@@ -13,11 +14,13 @@ import pytest
 from tests.harness import ShimRunner, expect, wait_until
 from tests.kube.cluster import Pod
 from tests.kube.double_cluster import DoubleCluster
+from tests.shared_table import sysv
 from tests.shared_table.common import Guest, lists_of, names, target, wait_writer, writer_pid
 
 pytestmark = pytest.mark.clusters("double")
 
 SILENT_S = 3  # lib/table/reader.h: TABLE_SILENT_MS
+GONE_S = 15  # the same: TABLE_GONE_MS, to which a random part comes (lib/engine/role_follower.c)
 
 
 @contextlib.contextmanager
@@ -79,6 +82,110 @@ def test_nobody_believes_it(cluster: DoubleCluster, run_shim: ShimRunner, held: 
         guest.wait_asked(names(new), cluster.logs)
     expect((lists_of(cluster), writer_pid()), (lists, first.pid), second.process.result())
     print(f"{passed:.2f} s until the last call to an old pod")
+
+
+def waits_of(guest: Guest) -> int:
+    """How often its thread of ours has gone to sleep so far."""
+    for task in Path(f"/proc/{guest.pid}/task").iterdir():
+        if (task / "comm").read_text() == "k8slb\n":
+            return int((task / "status").read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    raise AssertionError(f"no thread of ours: {guest.process.result()}")
+
+
+@HELD
+def test_another_one_takes_its_place(cluster: DoubleCluster, run_shim: ShimRunner, held: Held) -> None:
+    """Who runs, who comes and who asks for a Service that was empty has the new pods; who does not ask sleeps on."""
+    service, pods = target(cluster)
+    empty = cluster.create_service("empty")
+    cluster.add_pod("empty-vip", {"app": "stand-in-for-kube-proxy"}, ip=empty.vip, port=empty.port)
+    env = cluster.env("web,empty")
+    first = Guest(run_shim, service, env)
+    first.wait_asked(names(pods))
+    second, idle, of_empty = [Guest(run_shim, which, env) for which in (service, service, empty)]
+    for guest in (second, idle):
+        guest.wait_asked(names(pods))
+    expect(set(of_empty.ask(3)), {"empty-vip"}, of_empty.process.result())
+    lists = lists_of(cluster)
+    with held(first.pid):
+        began = time.monotonic()
+        new = replace(cluster, pods)
+        added = cluster.add_pod("empty-0", {"app": "empty"})
+        slept = waits_of(idle)
+        second.wait_asked({"vip"}, cluster.logs)
+        wait_until("a new writer", lambda: set(second.ask(9)) == names(new), second.process.result, cluster.logs)
+        passed = time.monotonic() - began
+        woken = waits_of(idle) - slept
+        of_empty.wait_asked({added.name}, cluster.logs)
+        idle.wait_asked(names(new), cluster.logs)
+        third = Guest(run_shim, service, env)
+        third.wait_asked(names(new), cluster.logs)
+        writer = wait_writer(second.process.result)
+        expect((passed > GONE_S - 1.5, writer != first.pid, woken <= 1), (True, True, True), f"{passed:.2f} s, {writer}, {woken}")
+    first.wait_asked(names(new), cluster.logs)
+    more = cluster.add_pod("more", {"app": "web"})
+    for guest in (first, second, third, idle):
+        guest.wait_asked(names(new) | {more.name}, cluster.logs)
+    twice = {key: 2 * count for key, count in lists.items()}
+    expect((lists_of(cluster), writer_pid()), (twice, writer), *[guest.log() for guest in (first, second, third)])
+    expect(len([one for one in sysv.tables() if one["key"]]), 1, second.process.result())
+    print(f"{passed:.1f} s until the next writer's table; an idle follower was woken {woken} times")
+
+
+class Starved:
+    """A process that runs for 10 ms of each second, as under cpu.max 10000 1000000."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            os.kill(self._pid, signal.SIGSTOP)
+            self._end.wait(0.99)
+            os.kill(self._pid, signal.SIGCONT)
+            time.sleep(0.01)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+def test_a_starved_follower_takes_nothing(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """Between its two readings the writer has beaten many times."""
+    service, pods = target(cluster)
+    env = cluster.env("web")
+    writer = Guest(run_shim, service, env)
+    writer.wait_asked(names(pods))
+    follower = Guest(run_shim, service, env)
+    follower.wait_asked(names(pods))
+    lists = lists_of(cluster)
+    with Starved(follower.pid):
+        follower.say(10 ** 6)
+        time.sleep(GONE_S + 10)
+    expect((writer_pid(), lists_of(cluster)), (writer.pid, lists), writer.log(), follower.log())
+    expect("its place is taken" in follower.log(), False, follower.log())
+
+
+def test_frozen_together(cluster: DoubleCluster, run_shim: ShimRunner) -> None:
+    """As when a container is thawed: who runs first must not take a silence of all for one of the writer."""
+    service, pods = target(cluster)
+    env = cluster.env("web")
+    writer = Guest(run_shim, service, env)
+    writer.wait_asked(names(pods))
+    follower = Guest(run_shim, service, env)
+    follower.wait_asked(names(pods))
+    lists = lists_of(cluster)
+    with stopped(writer.pid):
+        with stopped(follower.pid):
+            time.sleep(GONE_S + 2)
+        expect(set(follower.ask(3)), {"vip"}, follower.process.result())
+    follower.wait_asked(names(pods), cluster.logs)
+    time.sleep(8)  # what was begun is over
+    expect((writer_pid(), lists_of(cluster)), (writer.pid, lists), writer.log(), follower.log())
 
 
 def test_a_part_expires(cluster: DoubleCluster, run_shim: ShimRunner) -> None:

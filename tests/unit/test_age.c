@@ -77,8 +77,8 @@ static void test_the_beat(void **state)
 	struct table_read read;
 
 	(void)state;
-	assert_true(table_has_beat(&view));
-	table_writer_beat(writer, TABLE_LIVE);
+	assert_false(table_has_beat(&view));
+	table_writer_beat(writer, TABLE_LIVE, clock_coarse_ms());
 	assert_true(table_has_beat(&view));
 	assert_int_equal(table_silence_ms(&view, view.header->beat_ms + TABLE_SILENT_MS - 1),
 			 TABLE_SILENT_MS - 1);
@@ -110,7 +110,7 @@ static void hear(uint64_t demo_ms, uint64_t shop_ms)
 {
 	table_writer_set_heard(writer, 0, demo_ms);
 	table_writer_set_heard(writer, 1, shop_ms);
-	table_writer_beat(writer, TABLE_LIVE);
+	table_writer_beat(writer, TABLE_LIVE, clock_coarse_ms());
 }
 
 /* A part of which nothing was heard is not there, whatever the writer says; the other one is. */
@@ -151,7 +151,7 @@ static void test_more_parts_than_words(void **state)
 	table_writer_set_heard(writer, TABLE_PARTS - 1, 3000);
 	table_writer_set_heard(writer, TABLE_PARTS, 2000);
 	table_writer_set_heard(writer, TABLE_PARTS + 7, 4000);
-	table_writer_beat(writer, TABLE_LIVE);
+	table_writer_beat(writer, TABLE_LIVE, clock_coarse_ms());
 	assert_int_equal(view.header->parts_heard_ms[TABLE_PARTS - 1], 2000);
 	assert_true(table_part_unheard_ms(&view, TABLE_PARTS) == UINT64_MAX);
 	assert_int_equal(table_writer_heard_ms(writer), 2000);

@@ -379,11 +379,11 @@ static void test_live_flag(void **state)
 {
 	(void)state;
 	table_writer_set_heard(writer, 0, 1000);
-	table_writer_beat(writer, TABLE_LIVE);
+	table_writer_beat(writer, TABLE_LIVE, 1);
 	publish();
 	assert_true(table_is_live(table_writer_view(writer)));
 	assert_int_equal(table_writer_view(writer)->header->heard_ms, 1000);
-	table_writer_beat(writer, TABLE_UNHEARD);
+	table_writer_beat(writer, TABLE_UNHEARD, 1);
 	assert_false(table_is_live(table_writer_view(writer)));
 	publish();
 	assert_false(table_is_live(table_writer_view(writer)));

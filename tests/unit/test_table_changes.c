@@ -307,7 +307,7 @@ static void test_random_changes_over_growth(void **state)
 	(void)state;
 	seed = 2;
 	assert_int_equal(table_writer_new(0, &writer), 0);
-	table_writer_beat(writer, TABLE_LIVE);
+	table_writer_beat(writer, TABLE_LIVE, 1);
 	for (unsigned round = 0; round < 60; round++) {
 		unsigned service = 1 + below(SERVICES - 1);
 

@@ -264,6 +264,7 @@ static void test_a_fifo_that_went(void **state)
 }
 
 static uint32_t word;
+static uint32_t nudge;
 
 static void *say_stop(void *tid)
 {
@@ -290,7 +291,7 @@ static void test_a_wait_that_is_told_to_end(void **state)
 		pid_t holder = start_holder(&over);
 
 		publish_u32(&word, 0);
-		interrupt_open(&interrupt, &word, 0);
+		interrupt_open(&interrupt, &word, 0, &nudge);
 		assert_op(interrupt.fd, >=, 0);
 		if (how == 1) {
 			remove_fifo();
@@ -316,6 +317,89 @@ static void test_a_wait_that_is_told_to_end(void **state)
 	assert_int_equal(signal(SIGURG, SIG_IGN), SIG_DFL);
 	assert_int_equal(signal(SIGURG, SIG_DFL), SIG_IGN);
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
+static void *say_nudge(void *tid)
+{
+	usleep(20000);
+	interrupt_nudge(&nudge, (pid_t)(intptr_t)tid);
+	interrupt_nudge(&nudge, (pid_t)(intptr_t)tid);
+	return NULL;
+}
+
+/* Each ends one wait, and no other one; a signal of the program's own stays where it is. */
+static void test_a_wait_is_nudged(void **state)
+{
+	sigset_t urgent, before, pending;
+	struct interrupt interrupt;
+	int timeout_ms = 1000;
+	int over;
+	pid_t holder = start_holder(&over);
+	struct writer_lock lock = opened();
+
+	(void)state;
+	sigemptyset(&urgent);
+	sigaddset(&urgent, SIGURG);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &urgent, &before), 0);
+	publish_u32(&word, 0);
+	interrupt_open(&interrupt, &word, 0, &nudge);
+	assert_false(interrupt_take_nudge(&interrupt));
+	for (int i = 0; i < 3; i++) {
+		pthread_t thread;
+
+		assert_int_equal(
+			pthread_create(&thread, NULL, say_nudge, (void *)(intptr_t)getpid()), 0);
+		assert_int_equal(writer_lock_wait(&lock, &interrupt), -EINTR);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		/* The second one may have come after the first was taken. */
+		interrupt_take_nudge(&interrupt);
+		assert_int_equal(interrupt_fd(&interrupt, &timeout_ms), interrupt.fd);
+		assert_int_equal(timeout_ms, 1000);
+	}
+	assert_int_equal(kill(getpid(), SIGURG), 0);
+	say_nudge((void *)(intptr_t)getpid());
+	assert_true(interrupt_take_nudge(&interrupt));
+	assert_int_equal(sigpending(&pending), 0);
+	assert_true(sigismember(&pending, SIGURG));
+	close(interrupt.fd);
+	close(over);
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
+	writer_lock_close(&lock);
+	assert_int_equal(signal(SIGURG, SIG_IGN), SIG_DFL);
+	assert_int_equal(signal(SIGURG, SIG_DFL), SIG_IGN);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
+/* Of a holder that stands still; it belongs to a table of its own, and so do those who come. */
+static void test_the_file_is_taken_away(void **state)
+{
+	struct writer_lock waiter = opened(), other = opened(), next, again;
+	int over;
+	pid_t holder = start_holder(&over);
+
+	(void)state;
+	assert_int_equal(kill(holder, SIGSTOP), 0);
+	assert_true(waiter.table == other.table);
+	assert_int_equal(writer_lock_try(&waiter), -EAGAIN);
+	assert_int_equal(writer_lock_remove(&waiter), 0);
+	assert_int_equal(writer_lock_check(&other), -ESTALE);
+	assert_int_equal(writer_lock_try(&other), -ESTALE);
+	next = opened();
+	assert_false(next.table == waiter.table);
+	assert_int_equal(writer_lock_try(&next), 0);
+	/* Those who are late take nothing away from the one that holds it now. */
+	assert_int_equal(writer_lock_remove(&other), 0);
+	assert_int_equal(writer_lock_remove(&waiter), 0);
+	assert_int_equal(writer_lock_check(&next), 0);
+	again = opened();
+	assert_true(again.table == next.table);
+	assert_int_equal(kill(holder, SIGCONT), 0);
+	close(over);
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
+	writer_lock_close(&again);
+	writer_lock_close(&next);
+	writer_lock_close(&other);
+	writer_lock_close(&waiter);
 }
 
 static unsigned mode_of(const char *of)
@@ -387,6 +471,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_holder),
+		TEST(test_a_wait_is_nudged),
+		TEST(test_the_file_is_taken_away),
 		TEST(test_a_killed_holder_hands_it_on),
 		TEST(test_a_holder_gives_it_to_who_waits),
 		TEST(test_a_child_does_not_hold_it),
