@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "engine/role_follower.h"
 #include "engine/role_state.h"
 #include "engine/role_writer.h"
@@ -47,6 +48,13 @@ static int open_lock(struct role *role)
 	return rc;
 }
 
+/* With another layout one has another lock, and so another table: each would wait in vain for what
+ * the other one writes, and take it for dead. */
+static uint64_t identity_of(const struct config *config)
+{
+	return hash_mix(config_table_identity(config) ^ hash_mix(TABLE_VERSION));
+}
+
 void role_run(const struct config *config, const struct logger *logger,
 	      const struct interrupt *interrupt, const struct role_sink *sink)
 {
@@ -55,7 +63,7 @@ void role_run(const struct config *config, const struct logger *logger,
 		.logger = logger,
 		.interrupt = interrupt,
 		.sink = sink,
-		.identity = config_table_identity(config),
+		.identity = identity_of(config),
 		.lock = {.fd = -1, .line = LIFELINE_NONE},
 		.started_ms = clock_monotonic_ms(),
 	};

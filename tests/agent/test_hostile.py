@@ -12,7 +12,7 @@ from typing import Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
-from tests.agent.common import MESSAGE, PROBE, STRANGER, Agents, probe, reader_env
+from tests.agent.common import BOUND, MESSAGE, PROBE, STRANGER, Agents, probe, reader_env
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import python
@@ -308,6 +308,33 @@ def test_memory(
         expect(answers, ["0 77 vip"] * 3, result)
     assert last.startswith("files 0 tables "), result
     expect(last.endswith("tables 0"), what not in MAPPED, result)
+
+
+BEFORE = struct.pack("<Q", 0x3144484C53384B)  # of 0.1.0
+VERSIONS: Dict[str, Tuple[bytes, int]] = {
+    "0.1.0": (BEFORE, 1),
+    "an older layout": (MESSAGE, 1),
+    "a layout to come": (MESSAGE, 99),
+    "a message to come": (struct.pack("<Q", 0x3944484C53384B), 99),
+}
+
+
+@pytest.mark.parametrize("what", VERSIONS)
+def test_an_agent_of_another_version(
+    cluster: DoubleCluster, run_shim: ShimRunner, vip: str, table: Path, image: bytes, impostors: List[Impostor], what: str
+) -> None:
+    """Upgrades end in some order: until then calls are libc's, and one line says why."""
+    message, version = VERSIONS[what]
+    fd = memfd(image[:8] + struct.pack("<I", version) + image[12:])
+    impostors.append(Impostor(table, lambda client: send(client, message, fd)))
+    try:
+        result = run_shim(python(PROBE, vip, 80, BOUND), env=reader_env(table))
+    finally:
+        os.close(fd)
+
+    expect((result.returncode, result.stdout), (0, "0 77 vip\n" * 3 + "files 0 tables 0\n"), result)
+    expect(len(result.log.splitlines()), 1, result)
+    assert f"error: no table of an agent at {table}: what is there is none" in result.log, result
 
 
 def test_memory_on_huge_pages(
