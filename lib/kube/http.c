@@ -123,6 +123,7 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 		transfer->socket_errno = errno;
 		return CURL_SOCKET_BAD;
 	}
+	http_notice_dead_flow(fd);
 	return fd;
 }
 

@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/http_options.h"
 
-/* A dead peer behind a silent watch is found after 30 + 9 * 15 s at the latest. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+/*
+ * A dead flow behind a silent watch is found after 30 s and three probes. Where TCP_USER_TIMEOUT is
+ * set it is that which counts in the place of the third probe (tcp_keepalive_timer() of
+ * net/ipv4/tcp_timer.c); and what was sent and is not acknowledged must not take longer. 5 s less
+ * than 45 s, because the kernel rounds such long timers up: 46.5 s were seen without that.
+ */
 #define KEEPALIVE_IDLE_S     30
-#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_INTERVAL_S 5
+#define KEEPALIVE_PROBES     3
+#define USER_TIMEOUT_MS	     40000
 
 /* The build may have left out the very thing that is switched off here. */
 #define SET_IF_BUILT(result, easy, option, value)   \
@@ -30,10 +41,26 @@ CURLcode http_isolate(CURL *easy, bool https)
 	/* A name is asked for anew for each connection: the last one may have ended because its
 	 * address is another's now. */
 	SET(result, easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-	SET(result, easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(result, easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
-	SET(result, easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_INTERVAL_S);
 	return result;
+}
+
+void http_notice_dead_flow(int fd)
+{
+	static const struct {
+		int level;
+		int name;
+		int value;
+	} options[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+		{IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			   sizeof(options[i].value));
 }
 
 /* curl copies the text. @data is NUL-terminated behind @size. */

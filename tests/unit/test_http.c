@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -588,7 +589,16 @@ static void test_https_without_a_ca_fails_and_says_why(void **state)
 	credentials_free(credentials);
 }
 
-static void test_sockets_are_closed_by_exec(void **state)
+static int option_of(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &size), 0);
+	return value;
+}
+
+static void test_sockets_are_set_up(void **state)
 {
 	struct result result = {0};
 	struct http_transfer *transfer;
@@ -611,6 +621,12 @@ static void test_sockets_are_closed_by_exec(void **state)
 			continue;
 		found++;
 		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		/* A dead flow is noticed within 45 s. */
+		assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+		assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 30);
+		assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
+		assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+		assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 40000);
 	}
 	assert_int_equal(found, 1);
 	http_client_free(client);
@@ -671,7 +687,7 @@ int main(void)
 		cmocka_unit_test(test_a_token_goes_to_loopback_in_clear),
 		cmocka_unit_test(test_a_token_never_goes_elsewhere_in_clear),
 		cmocka_unit_test(test_https_without_a_ca_fails_and_says_why),
-		cmocka_unit_test(test_sockets_are_closed_by_exec),
+		cmocka_unit_test(test_sockets_are_set_up),
 		cmocka_unit_test(test_a_path_prefix_is_kept),
 		cmocka_unit_test(test_a_bad_path_or_time_is_refused),
 	};
