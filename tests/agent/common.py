@@ -64,6 +64,44 @@ while True:
     client.close()
 """
 
+LINGERING_SOCKETS = """
+import array, contextlib, os, socket, struct, sys
+SINK = socket.create_server(("127.0.0.1", 0), backlog=100)
+
+def lingering_socket():
+    # Its last close() waits 4 s, for a peer that reads nothing.
+    made = socket.create_connection(SINK.getsockname())
+    made.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            made.send(bytes(1 << 16))
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 4))
+    return made
+"""
+# Each message: its bytes, and how many plain descriptors come before the one that lingers, which nobody has but its receiver.
+LINGER = LINGERING_SOCKETS + """
+messages = eval(sys.argv[2])
+ready = [lingering_socket() for _ in messages]
+null = os.open("/dev/null", os.O_RDONLY)
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+listener.listen(16)
+print("listens", flush=True)
+while True:
+    client = listener.accept()[0]
+    for message, plain in messages if ready else ():
+        fds = array.array("i", [*[null] * plain, ready[-1].fileno()])
+        try:
+            client.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError as error:
+            print("not sent:", os.strerror(error.errno), flush=True)
+            break
+        ready.pop().close()
+        print("sent", flush=True)
+    client.close()
+"""
+
 
 def reader_env(path: Path, services: str = "web", **extra: Optional[str]) -> Dict[str, Optional[str]]:
     return {**NO_API, "K8SLB_TABLE": str(path), "K8SLB_SERVICES": services, **extra}

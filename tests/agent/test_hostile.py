@@ -12,7 +12,7 @@ from typing import Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
-from tests.agent.common import BOUND, MESSAGE, PROBE, STRANGER, Agents, probe, reader_env
+from tests.agent.common import BOUND, LINGER, MESSAGE, PROBE, STRANGER, Agents, probe, reader_env
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.double_cluster import DoubleCluster
 from tests.preload.common import python
@@ -172,43 +172,6 @@ SERVERS: Dict[str, Callable[[socket.socket], None]] = {
 }
 
 
-LINGERING_SOCKETS = """
-import array, contextlib, os, socket, struct, sys
-SINK = socket.create_server(("127.0.0.1", 0), backlog=100)
-
-def lingering_socket():
-    # Its last close() waits 4 s, for a peer that reads nothing.
-    made = socket.create_connection(SINK.getsockname())
-    made.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            made.send(bytes(1 << 16))
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 4))
-    return made
-"""
-# Each message: its bytes, and how many plain descriptors come before the one that lingers, which nobody has but its receiver.
-LINGER = LINGERING_SOCKETS + """
-messages = eval(sys.argv[2])
-ready = [lingering_socket() for _ in messages]
-null = os.open("/dev/null", os.O_RDONLY)
-listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-listener.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o666)
-listener.listen(16)
-print("listens", flush=True)
-while True:
-    client = listener.accept()[0]
-    for message, plain in messages if ready else ():
-        fds = array.array("i", [*[null] * plain, ready[-1].fileno()])
-        try:
-            client.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-        except OSError as error:
-            print("not sent:", os.strerror(error.errno), flush=True)
-            break
-        ready.pop().close()
-        print("sent", flush=True)
-    client.close()
-"""
 LINGERING: Dict[str, List[Tuple[bytes, int]]] = {
     "in an agent's message": [(MESSAGE, 0)],
     "in the second one": [(MESSAGE, 0), (MESSAGE, 0)],
