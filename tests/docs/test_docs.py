@@ -65,7 +65,7 @@ WRONG_DOCUMENTS = [
     ("docs/settings.md", "(1 to 16, default 3)", "(1 to 16, default 1000)"),
     ("docs/settings.md", "### K8SLB_MESH", "### K8SLB_MASH"),
     ("README.md", "| `round_robin` or `random` | `round_robin` |", "| `round_robin` or `random` | `random` |"),
-    ("docs/man/k8slb.7", "Default: 3600.", "Default: 60."),
+    ("docs/man/k8slb.7", "Default: 300.", "Default: 60."),
     ("docs/man/k8slb.7", ".Cm avoid\n(default)", ".Cm ignore\n(default)"),
     ("docs/man/k8slb-agent.1", ", -retry-delay", ""),
 ]
