@@ -13,8 +13,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "engine_state.h"
 #include "base/keep_errno.h"
+#include "engine_state.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"

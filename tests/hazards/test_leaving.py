@@ -99,6 +99,28 @@ def test_what_the_calling_thread_alone_may(cluster: DoubleCluster, run_shim: Shi
     assert any(f"ask {pod.name}" in result.stdout for pod in pods), result
 
 
+@pytest.mark.parametrize("pause", ["open", "socket", "send", "recv", "poll"])
+def test_a_thread_that_does_not_leave(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, pause: str) -> None:
+    """It stands still wherever it is. The change goes on after 2 s, and the next thread waits until the old one is gone: libcurl and
+    AWS-LC are one thread's. Only then there is a table; and the program's end waits for neither."""
+    needs_root()
+    service, pods = web(cluster)
+    stand_in(cluster, service)
+    preload = f"{build.directory / 'tests' / 'preload' / 'pause_engine.so'} {build.preload()}"
+    env = {**cluster.env("web", K8SLB_SYNC_TIMEOUT="300"), "LD_PRELOAD": preload, "PAUSE_ENGINE_AT": pause}
+    steps = [build.programs / "steps", service.vip, 80, "ask", "no_new_privs", "setgroups", "ask", "threads", "setgid", "ask"]
+
+    for end in ([], ["release", "balanced", "threads"]):
+        result = run_shim([*steps, *end], env=env)
+        expect((result.returncode, result.stderr), (0, ""), result)
+        told = dict(line.split(" ") for line in result.stdout.splitlines())
+        expect([line for line in result.stdout.splitlines() if line.startswith("ask")], 3 * ["ask vip"], result)
+        expect((told["setgroups"], told["setgid"]), ("done", "done"), result)
+        assert 2 <= result.seconds < 8, result
+    assert told["balanced"] in names(pods), result
+    expect(told["threads"], "2", result)
+
+
 # What the kernel gives to nobody who has another thread.
 NAMESPACES = ["setns:/proc/self/ns/mnt", "setns:/proc/self/ns/time_for_children", "setns:/proc/self/ns/net", "unshare_user"]
 

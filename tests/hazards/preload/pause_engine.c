@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Stops the engine's thread for good at its first call of what PAUSE_ENGINE_AT names, so that a
- * test meets for certain the moment that a storm meets by chance. Preloaded before the shim.
- * pthread_create is the call that starts the thread: there it is the program's own that stops.
- * pause_engine_reached is a futex word, 1 from then on; a forked child has it too and is not
- * stopped again.
+ * Stops the engine's thread at its first call of what PAUSE_ENGINE_AT names, so that a test meets
+ * for certain the moment that a storm meets by chance. Preloaded before the shim. pthread_create is
+ * the call that starts the thread: there it is the program's own that stops. pause_engine_reached
+ * is a futex word, 1 from then on; a forked child has it too and is not stopped again. With 2 in
+ * it, and a wake, the thread goes on.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -47,8 +47,8 @@ static void stop_here(const char *name)
 		return;
 	__atomic_store_n(&pause_engine_reached, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &pause_engine_reached, FUTEX_WAKE, 1, NULL, NULL, 0);
-	for (;;)
-		pause();
+	while (__atomic_load_n(&pause_engine_reached, __ATOMIC_ACQUIRE) == 1)
+		syscall(SYS_futex, &pause_engine_reached, FUTEX_WAIT, 1, NULL, NULL, 0);
 }
 
 static void pass(const char *name)

@@ -16,12 +16,16 @@
  *   threads         how many the process has
  *   libraries       how many pieces of them are mapped
  *   rest            until it is killed
+ *   release         lets the thread go on that preload/pause_engine.c has stopped
+ *   balanced        asks until another one than "vip" answers
  *   create          a thread with 1 MiB of stack, and 1 MiB of memory
  */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -127,6 +131,23 @@ static int create(void)
 	return rc ? -1 : 0;
 }
 
+static int release(void)
+{
+	uint32_t *word = dlsym(RTLD_DEFAULT, "pause_engine_reached");
+
+	if (!word)
+		exit(2);
+	__atomic_store_n(word, 2, __ATOMIC_RELEASE);
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+	return 0;
+}
+
+static void ask_until_balanced(char *result, size_t size)
+{
+	while (pods_question(&vip, result, size), strncmp(result, "vip", 3) == 0)
+		usleep(1000);
+}
+
 static int step(const char *what, const char *argument)
 {
 	if (strcmp(what, "chroot") == 0)
@@ -153,6 +174,8 @@ static int step(const char *what, const char *argument)
 		return mlockall(MCL_FUTURE);
 	if (strcmp(what, "rest") == 0)
 		return pause();
+	if (strcmp(what, "release") == 0)
+		return release();
 	if (strcmp(what, "create") == 0)
 		return create();
 	exit(2);
@@ -172,6 +195,8 @@ int main(int argc, char **argv)
 		colon = strchr(argv[i], ':');
 		if (strcmp(what, "ask") == 0)
 			pods_question(&vip, result, sizeof(result));
+		else if (strcmp(what, "balanced") == 0)
+			ask_until_balanced(result, sizeof(result));
 		else if (strcmp(what, "threads") == 0)
 			snprintf(result, sizeof(result), "%d", count_threads());
 		else if (strcmp(what, "locked") == 0)
