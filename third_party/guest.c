@@ -8,6 +8,7 @@
 #include <ares.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -93,14 +94,15 @@ ssize_t file_fill(int fd, void *data, size_t size);
 #define CONFIGURATION_LIMIT (4 * 1024 * 1024)
 
 /*
- * /etc/resolv.conf, /etc/hosts and their kin, without a stream, and without a wait where a FIFO or
- * a device stands in their place. A file beyond the limit is one that cannot be read: a part of a
- * name must not be taken for a name.
+ * /etc/resolv.conf and /etc/hosts, without a stream, and without a wait where a FIFO or a device
+ * stands in their place. A file beyond the limit is one that cannot be read: a part of a name must
+ * not be taken for a name. nsswitch.conf counts as absent, so that /etc/hosts is asked first: c-ares
+ * takes the module "resolve" for DNS, and where no nameserver answers it asks nothing else.
  */
 ares_status_t ares_buf_load_file(const char *path, struct ares_buf *buffer)
 {
 	ares_status_t status = ARES_SUCCESS;
-	int fd = file_open(path);
+	int fd = strcmp(path, "/etc/nsswitch.conf") == 0 ? -ENOENT : file_open(path);
 	unsigned char part[4096];
 	size_t total = 0;
 	ssize_t size;

@@ -69,8 +69,11 @@ def ask(build: Build, vip: str, count: int = 9) -> List[Any]:
     return [build.programs / "connect_loop", vip, 80, count, "plain"]
 
 
-def test_of_the_hosts_file(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, etc: Etc, silent: None) -> None:
+@pytest.mark.parametrize("hosts", ["files dns", "mymachines resolve [!UNAVAIL=return] files myhostname dns", "dns"])
+def test_of_the_hosts_file(cluster: DoubleCluster, run_shim: ShimRunner, build: Build, etc: Etc, silent: None, hosts: str) -> None:
+    """Before DNS, whatever nsswitch.conf says: its modules are not ours."""
     service, pods = three(cluster)
+    etc.write("nsswitch.conf", f"hosts: {hosts}\n")
     etc.write("hosts", f"{namespace.NODE_IP} other {NAME}\n")
     etc.write("resolv.conf", f"nameserver {SILENT}\n")
     # Less than a nameserver is waited for: none is.

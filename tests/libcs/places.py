@@ -38,7 +38,6 @@ class Place:
     programs: Optional[Path]  # programs of tests/preload and tests/libcs built for it
     before: Tuple[str, ...] = ()  # what stands in front of every command
     within: str = ""  # where the test's files are, seen from there
-    knows_peer: bool = True  # getpeername() can tell the VIP
 
     def run(
         self, runner: ShimRunner, command: Sequence[Any], env: Mapping[str, str], preload: bool = True, timeout: float = 60
@@ -87,13 +86,12 @@ def musl_place(build: Build) -> Place:
 
 
 def arm64_place(build: Build) -> Place:
-    """qemu-user has two limits that Linux on arm64 has not. It remembers for all threads alike which descriptor is an
-    eventfd, but the shim's thread has a descriptor table of its own: so the program's first numbers are taken. And it
-    knows socket options of 4 bytes only, so there is no SO_COOKIE, by which getpeername() finds the VIP."""
+    """qemu-user remembers for all threads alike which descriptor is an eventfd, but the shim's thread has a descriptor table
+    of its own: so the program's first numbers are taken."""
     cross = cross_build(build)
     low_numbers = ("sh", "-c", 'exec 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0; exec "$@"', "sh")
     before = (*low_numbers, QEMU, "-L", str(ARM64_LIBC))
-    return Place("arm64", cross / "libk8slb.so", cross / "k8slb", cross / "tests" / "libcs", before, knows_peer=False)
+    return Place("arm64", cross / "libk8slb.so", cross / "k8slb", cross / "tests" / "libcs", before)
 
 
 RELEASES = {"bullseye": "glibc 2.31", "bookworm": "glibc 2.36", "trixie": "glibc 2.41"}
