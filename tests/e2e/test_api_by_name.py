@@ -203,6 +203,7 @@ def test_the_thread_leaves_while_it_waits_for_a_nameserver(
     expect_as_bare(run_shim, etc.within([build.programs / "steps", service.vip, 80, "ask", *LEAVING]), env)
 
 
+@pytest.mark.unsanitized("the sanitizers have threads of their own")
 @pytest.mark.parametrize("last", ["thread", "main"])
 def test_a_program_ends_while_it_waits_for_a_nameserver(
     cluster: DoubleCluster, run_shim: ShimRunner, build: Build, etc: Etc, silent: None, last: str
