@@ -20,7 +20,7 @@ pytestmark = pytest.mark.clusters("double")
 VIP = {"vip"}
 MOVED_AT = 36  # in the header
 ROUNDS, WRITES = counts(100, 2000), 50
-NOT_WAITED_S = 1.0  # a process that waits for another one's table waits 2 s
+WAITED = "the process that writes the table does not move"
 
 
 def expect_some(answers: List[str], allowed: Set[str], *logs: Any) -> None:
@@ -93,11 +93,10 @@ def test_in_the_place_of_the_table(cluster: DoubleCluster, run_shim: ShimRunner,
     needs_root()
     service, pods, segment = left_by_a_program(cluster, run_shim)
     PLACES[what](segment)
-    guests = [Guest(run_shim, service, cluster.env("web")) for _ in range(2)]
+    guests = [Guest(run_shim, service, patient(cluster, "web")) for _ in range(2)]
     for guest in guests:
         if what in NOT_SHARED:
-            took = first_answer(guest)
-            expect(took < NOT_WAITED_S, True, f"{took:.3f} s", guest.log())
+            expect_served_at_once(guest)
         expect_some(guest.ask(3), names(pods) | VIP, guest.process.result())
     for guest in guests:
         guest.wait_asked(names(pods), cluster.logs)
@@ -178,13 +177,15 @@ def limited(setting: str, value: int) -> Iterator[None]:
         path.write_text(before)
 
 
-def first_answer(guest: Guest) -> float:
-    """How long the first connection took, which a pod has to answer."""
-    began = time.monotonic()
+def patient(cluster: DoubleCluster, services: str) -> Dict[str, str]:
+    """The first connection waits for a table for as long as a busy machine takes."""
+    return cluster.env(services, K8SLB_SYNC_TIMEOUT="20000")
+
+
+def expect_served_at_once(guest: Guest) -> None:
+    """Its first connection is a pod's, and it did not wait for another one's table (2 s) before."""
     (answer,) = guest.ask()
-    took = time.monotonic() - began
-    expect(answer != "vip", True, f"{answer} after {took:.3f} s", guest.process.result())
-    return took
+    expect((answer != "vip", WAITED in guest.log()), (True, False), answer, guest.process.result())
 
 
 @pytest.mark.parametrize("setting", ["kernel.shmmni", "kernel.shmall", "kernel.shmmax"])
@@ -194,9 +195,8 @@ def test_no_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunner, set
     with limited(setting, 0):
         guests = []
         for _ in range(4):
-            guests.append(Guest(run_shim, service, cluster.env("web")))
-            took = first_answer(guests[-1])
-            expect(took < NOT_WAITED_S, True, f"{took:.3f} s", guests[-1].log())
+            guests.append(Guest(run_shim, service, patient(cluster, "web")))
+            expect_served_at_once(guests[-1])
         for guest in guests:
             guest.wait_asked(names(pods), cluster.logs)
         pods.append(cluster.add_pod("late", {"app": "web"}))
@@ -208,7 +208,7 @@ def test_no_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunner, set
     for guest in guests:
         guest.end()
     for _ in range(2):
-        guests.append(Guest(run_shim, service, cluster.env("web")))
+        guests.append(Guest(run_shim, service, patient(cluster, "web")))
         guests[-1].wait_asked(names(pods), cluster.logs)
     expect(len(sysv.tables()), 1, guests[-1].log())
 
@@ -218,7 +218,7 @@ def test_no_other_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunne
     """Each process then goes on with a table of its own, and nobody with one that hears of no change."""
     service, pods = target(cluster)
     cluster.create_service("bulk", selector={})
-    env = cluster.env("web,bulk")
+    env = patient(cluster, "web,bulk")
     guests = [Guest(run_shim, service, env) for _ in range(3)]
     for guest in guests:
         guest.wait_asked(names(pods))
@@ -233,8 +233,7 @@ def test_no_other_segment_can_be_had(cluster: DoubleCluster, run_shim: ShimRunne
         for guest in guests:
             guest.wait_asked(names(pods), cluster.logs)
         guests.append(Guest(run_shim, service, env))
-        took = first_answer(guests[-1])
-        expect(took < NOT_WAITED_S, True, f"{took:.3f} s", guests[-1].log())
+        expect_served_at_once(guests[-1])
         for guest in guests:
             guest.wait_asked(names(pods), cluster.logs)
 
