@@ -28,6 +28,7 @@ def numbers(results: List[Result]) -> List[int]:
     return sorted(tally("".join(result.stdout for result in results)).values())
 
 
+@pytest.mark.timeout(1200)  # 1 000 programs with a sanitizer's runtime
 def test_short_lived_programs_go_round(cluster: Any, run_shim: ShimRunner) -> None:
     """Each would begin anywhere by itself: with 40 of them the busiest pod would have about twice its share."""
     service, _ = web(cluster, pods=PODS)
