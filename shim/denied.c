@@ -6,6 +6,7 @@
 #include "table/keys.h"
 
 #define SLOTS	256u /* a power of two */
+#define PLACES	4u   /* where an endpoint may be: two of one slot would forget each other */
 #define KEEP_MS 60000u
 
 static struct {
@@ -17,10 +18,21 @@ static uint64_t last_until_ms; /* of all of them; 0: none */
 void denied_add(const struct table_endpoint *endpoint)
 {
 	uint64_t key = table_endpoint_key(endpoint);
-	uint64_t until_ms = clock_monotonic_ms() + KEEP_MS;
+	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t until_ms = now_ms + KEEP_MS;
+	uint64_t place = key % SLOTS;
 
-	poke_u64(&slots[key % SLOTS].until_ms, until_ms);
-	poke_u64(&slots[key % SLOTS].key, key);
+	for (unsigned i = 0; i < PLACES; i++) {
+		uint64_t next = (key + i) % SLOTS;
+
+		if (peek_u64(&slots[next].key) == key ||
+		    peek_u64(&slots[next].until_ms) <= now_ms) {
+			place = next;
+			break;
+		}
+	}
+	poke_u64(&slots[place].until_ms, until_ms);
+	poke_u64(&slots[place].key, key);
 	poke_u64(&last_until_ms, until_ms);
 }
 
@@ -38,6 +50,11 @@ bool denied_has(const struct table_endpoint *endpoint)
 		return false;
 	}
 	key = table_endpoint_key(endpoint);
-	return peek_u64(&slots[key % SLOTS].key) == key &&
-	       peek_u64(&slots[key % SLOTS].until_ms) > now_ms;
+	for (unsigned i = 0; i < PLACES; i++) {
+		uint64_t place = (key + i) % SLOTS;
+
+		if (peek_u64(&slots[place].key) == key)
+			return peek_u64(&slots[place].until_ms) > now_ms;
+	}
+	return false;
 }

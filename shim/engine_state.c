@@ -11,6 +11,7 @@
 #include "base/raw_syscall.h"
 #include "base/undisturbed.h"
 #include "engine/log_file.h"
+#include "engine/watchdog.h"
 #include "process.h"
 #include "signal_frame.h"
 #include "state.h"
@@ -104,6 +105,24 @@ void engine_state_start(struct process *process)
 	undisturbed_end(&before);
 }
 
+bool engine_state_has_watchdog(struct process *process)
+{
+	KEEP_ERRNO();
+	struct undisturbed before;
+	bool there = watchdog_is_there();
+
+	if (there || starting || !engine_state_is_started(process) || !watchdog_may_start() ||
+	    !is_ours(process) || in_signal_handler())
+		return there;
+	undisturbed_begin(&before);
+	starting = true;
+	there = watchdog_start(&process->engine.phase, ENGINE_STARTED,
+			       shim.config.connect_timeout_ms);
+	starting = false;
+	undisturbed_end(&before);
+	return there;
+}
+
 void engine_state_await_adoption(const struct process *process)
 {
 	KEEP_ERRNO();
@@ -174,6 +193,7 @@ void engine_state_stop(struct process *process)
 
 	undisturbed_begin(&before);
 	if (is_ours(process) && claim_u32(&state->phase, ENGINE_STARTED, ENGINE_STOPPING)) {
+		watchdog_stop();
 		engine_stop();
 		wake_and_leave_stopping(state);
 	}

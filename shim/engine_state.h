@@ -57,6 +57,13 @@ bool engine_state_is_started(const struct process *process);
  */
 void engine_state_start(struct process *process);
 
+/*
+ * For a call that may wait in libc's connect(): the watchdog is there (engine/watchdog.h), or is
+ * started with the engine at hand, where a thread may be. Never with an agent's table, which has no
+ * engine. Usually two loads.
+ */
+bool engine_state_has_watchdog(struct process *process);
+
 /* Another thread of a forked child is adopting it, for some microseconds: waits for that, 10 ms at
  * most. Async-signal-safe. */
 void engine_state_await_adoption(const struct process *process);

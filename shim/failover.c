@@ -6,10 +6,9 @@
 
 #include "base/address.h"
 #include "base/atomic.h"
-#include "base/clock.h"
 #include "base/keep_errno.h"
 #include "denied.h"
-#include "libc.h"
+#include "engine/watchdog.h"
 #include "patience.h"
 #include "peer_cache.h"
 #include "pending.h"
@@ -100,6 +99,8 @@ static void report_failure(const struct walk *walk, int error)
 
 	if (error == EACCES || error == EPERM)
 		denied_add(&dial->picked.endpoint);
+	else if (error == ETIMEDOUT && patience_was_short(&walk->patience))
+		pick_suspected(&dial->state, &dial->picked.endpoint);
 	else if (cause_of(error) == CAUSE_ENDPOINT &&
 		 !(error == ETIMEDOUT && patience_is_programs(&walk->patience)))
 		pick_failed(&dial->state, &dial->picked.endpoint);
@@ -145,7 +146,7 @@ static bool turn_to_next(struct walk *walk, int error)
 	if (walk->vip_follows || cause_of(error) == CAUSE_ADDRESS)
 		return turn_to_vip(walk);
 	/* The others are gone while this one was tried for less time than the program gives it. */
-	if (walk->tries < walk->most && error == ETIMEDOUT && walk->patience.user_timeout_changed) {
+	if (walk->tries < walk->most && error == ETIMEDOUT && patience_is_ours(&walk->patience)) {
 		walk->most = walk->tries + 1;
 		patience_unbound(&walk->patience);
 		return true;
@@ -218,14 +219,15 @@ static bool leads_on(struct walk *walk)
 	return true;
 }
 
-static int attempt(const struct walk *walk)
+static int attempt(struct walk *walk)
 {
 	const struct dial *dial = walk->dial;
 
 	errno = walk->entry_errno;
 	if (walk->at_vip)
-		return libc_connect(dial->fd, dial->own, dial->own_length);
-	return libc_connect(dial->fd, (const struct sockaddr *)&dial->address, dial->length);
+		return patience_connect(&walk->patience, dial->own, dial->own_length);
+	return patience_connect(&walk->patience, (const struct sockaddr *)&dial->address,
+				dial->length);
 }
 
 static uint32_t count_endpoints(const struct dial *dial)
@@ -269,8 +271,7 @@ static void plan(struct walk *walk)
 		shim.config.fallback == FALLBACK_VIP && pick_may_leave(&dial->state, &dial->picked);
 	if (dial->fresh == FRESH_NOT)
 		walk->patience.cookie = peer_cookie(dial->fd);
-	walk->patience.began_ms = clock_coarse_ms();
-	if (walk->most + walk->vip_follows > 1 && may_wait(dial))
+	if (walk->most + walk->vip_follows > 1 && (watchdog_is_there() || may_wait(dial)))
 		patience_bound(&walk->patience);
 }
 

@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/keep_errno.h"
+#include "patience.h"
 #include "peer_cache.h"
 #include "state.h"
 #include "tcp_outcome.h"
@@ -206,7 +207,7 @@ static void look_at(unsigned place, const struct pick_state *state, uint64_t now
 	}
 	outcome = outcome_of(&entry);
 	/* Begun after @now_ms, perhaps, by another thread. */
-	if (outcome == OUTCOME_NONE && entry.began_ms + shim.config.connect_timeout_ms < now_ms)
+	if (outcome == OUTCOME_NONE && entry.began_ms + patience_longest_ms() < now_ms)
 		outcome = OUTCOME_FAILED;
 	switch (outcome) {
 	case OUTCOME_NONE:

@@ -26,8 +26,8 @@ bool pending_any(void);
 
 /*
  * Looks at a few of them, in turn, and reports those whose outcome is known by now: connected;
- * failed; or without an answer for longer than K8SLB_CONNECT_TIMEOUT. At most two system calls
- * each. For a call that is to pick next.
+ * failed; or without an answer for longer than 1 s, or K8SLB_CONNECT_TIMEOUT. At most two system
+ * calls each. For a call that is to pick next.
  */
 void pending_look(const struct pick_state *state);
 

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/keep_errno.h"
 #include "base/undisturbed.h"
+#include "patience.h"
 #include "pick/memory.h"
 #include "state.h"
 
@@ -94,9 +95,7 @@ struct pick_state process_pick_state(const struct process *process)
 		observe_pointer(&shim.link.memory); /* engine_attach_memory() */
 	struct health_rules rules = HEALTH_DEFAULTS;
 
-	/* No try is bounded more closely than that (failover.c). */
-	rules.probe_ms =
-		shim.config.connect_timeout_ms > 1000 ? shim.config.connect_timeout_ms : 1000;
+	rules.probe_ms = patience_longest_ms();
 	return (struct pick_state){
 		.memory = memory ? memory : &own.private_memory,
 		.client = peek_u64(&shim.link.client),

@@ -124,6 +124,15 @@ static inline void fence_before_recheck(void)
 }
 
 /*
+ * Between a store and a load of two threads that each say something and then look whether the other
+ * one did: at least one of them sees it (Dekker).
+ */
+static inline void fence_before_look(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
  * Copies @size bytes (a multiple of 8) between private memory of any type and shared memory, which
  * is 8-aligned, word by word without order. memcpy on the shared side would be a data race with
  * the writer of the next snapshot; a cast on the private side would break the aliasing rules.

@@ -10,32 +10,42 @@
 
 #define GETRANDOM_NONBLOCK 1 /* GRND_NONBLOCK; sys/random.h is younger than the oldest libc */
 
-static uint64_t ms_of(clockid_t clock)
+static uint64_t us_of(clockid_t clock)
 {
 	struct timespec now = {0, 0};
 
 	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_monotonic_us(void)
+{
+	return us_of(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_coarse_us(void)
+{
+	return us_of(CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t clock_monotonic_ms(void)
 {
-	return ms_of(CLOCK_MONOTONIC);
+	return clock_monotonic_us() / 1000;
 }
 
 uint64_t clock_coarse_ms(void)
 {
-	return ms_of(CLOCK_MONOTONIC_COARSE);
+	return clock_coarse_us() / 1000;
 }
 
 uint64_t clock_realtime_s(void)
 {
-	return ms_of(CLOCK_REALTIME) / 1000;
+	return us_of(CLOCK_REALTIME) / 1000000;
 }
 
 uint64_t clock_realtime_coarse_ms(void)
 {
-	return ms_of(CLOCK_REALTIME_COARSE);
+	return us_of(CLOCK_REALTIME_COARSE) / 1000;
 }
 
 uint64_t random_u64(void)

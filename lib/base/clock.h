@@ -11,6 +11,10 @@ uint64_t clock_monotonic_ms(void);
 /* The same to a few ms, which costs a tenth of the exact time. */
 uint64_t clock_coarse_ms(void);
 
+/* Both in microseconds. */
+uint64_t clock_monotonic_us(void);
+uint64_t clock_coarse_us(void);
+
 /* Seconds since the epoch. Async-signal-safe, keeps errno. */
 uint64_t clock_realtime_s(void);
 

@@ -16,6 +16,7 @@
 #include "engine/role.h"
 #include "engine/same_rights.h"
 #include "engine/thread_setup.h"
+#include "engine/watchdog.h"
 
 #define LINGERING_PAUSE_MS 10
 
@@ -210,7 +211,7 @@ bool engine_has_same_rights(void)
 {
 	uint32_t tid = peek_u32(&engine_tid);
 
-	return tid && same_rights((pid_t)tid);
+	return tid && same_rights((pid_t)tid) && watchdog_has_same_rights();
 }
 
 bool engine_is_own_thread(void)

@@ -75,8 +75,8 @@ void engine_stop(void);
  * has seen no beat for TABLE_GONE_MS. Async-signal-safe; changes errno. */
 void engine_nudge(void);
 
-/* The thread would answer a change of ids as the calling one does (same_rights.h); false when not
- * known. Changes errno. */
+/* The thread, and the watchdog's, would answer a change of ids as the calling one does
+ * (same_rights.h); false when not known. Changes errno. */
 bool engine_has_same_rights(void);
 
 /* The calling thread is the engine's own. Async-signal-safe. */

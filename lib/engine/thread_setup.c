@@ -143,10 +143,14 @@ static void close_copies(void)
 /* Defined in a program that was built with ThreadSanitizer, as our own sanitized build is. */
 extern void __tsan_init(void) __attribute__((weak));
 
+bool guest_thread_may_own_fd_table(void)
+{
+	return !__tsan_init;
+}
+
 int guest_thread_own_fd_table(void)
 {
-	/* It takes equal numbers of two tables for one descriptor, and reports the program. */
-	if (__tsan_init)
+	if (!guest_thread_may_own_fd_table())
 		return 0;
 	/*
 	 * With a shared table a host that closes all descriptors (daemons, ssh) would close ours

@@ -36,6 +36,10 @@ void guest_thread_await_removal(pid_t tid, uint64_t deadline_ms);
  */
 int guest_thread_own_fd_table(void);
 
+/* False under ThreadSanitizer, which takes equal numbers of two tables for one descriptor: then
+ * guest_thread_own_fd_table() does nothing. */
+bool guest_thread_may_own_fd_table(void);
+
 /* Gives up a realtime policy and a negative nice value that the calling thread got from the one
  * that started it: background work must not compete with what they are meant for. */
 void guest_thread_yield_priority(void);

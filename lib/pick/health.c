@@ -49,6 +49,12 @@ static bool is_ejected(const struct record *record, uint64_t now_ms)
 	return record->ejections > 0 && record->until_ms > now_ms;
 }
 
+/* A record without an ejection, whose time is to come, is one of a suspect. */
+static bool is_suspected(const struct record *record, uint64_t now_ms)
+{
+	return record->ejections == 0 && record->failures > 0 && record->until_ms > now_ms;
+}
+
 static bool is_half_open(const struct record *record, uint64_t now_ms)
 {
 	return record->ejections > 0 && record->until_ms <= now_ms;
@@ -146,7 +152,8 @@ enum health_state health_look(struct health *health, uint64_t key, uint64_t now_
 	record = unpack(peek_u64(&slot->word), now_ms);
 	if (is_half_open(&record, now_ms))
 		return HEALTH_HALF_OPEN;
-	return is_ejected(&record, now_ms) ? HEALTH_EJECTED : HEALTH_GOOD;
+	return is_ejected(&record, now_ms) || is_suspected(&record, now_ms) ? HEALTH_EJECTED
+									    : HEALTH_GOOD;
 }
 
 bool health_claim_probe(struct health *health, const struct health_rules *rules, uint64_t key,
@@ -215,6 +222,34 @@ bool health_failure(struct health *health, const struct health_rules *rules, uin
 			continue;
 		note_busy(health, record.until_ms, now_ms);
 		return record.ejections > 0;
+	}
+	return false;
+}
+
+bool health_suspect(struct health *health, const struct health_rules *rules, uint64_t key,
+		    uint64_t now_ms, uint64_t random)
+{
+	struct record suspect = {.until_ms = now_ms + HEALTH_SUSPECT_MS, .failures = 1};
+
+	for (int tries = 0; tries < CLAIM_TRIES; tries++) {
+		struct health_slot *slot = find(health, key);
+		struct record record;
+		uint64_t word;
+
+		if (!slot)
+			slot = take_slot(health, key, now_ms);
+		if (!slot)
+			continue;
+		word = peek_u64(&slot->word);
+		record = unpack(word, now_ms);
+		if (is_suspected(&record, now_ms))
+			return false;
+		if (record.ejections || record.failures)
+			return health_failure(health, rules, key, now_ms, random);
+		if (!claim_u64(&slot->word, word, pack(&suspect)))
+			continue;
+		note_busy(health, suspect.until_ms, now_ms);
+		return false;
 	}
 	return false;
 }

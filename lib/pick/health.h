@@ -17,6 +17,9 @@
  *	  |                   +---- failure: a longer time; no outcome: half-open ---+  |
  *	  +------------------------------ success ---------------------------------------+
  *
+ * One that did not answer in less than a second is suspected first: avoided for one second, and
+ *then good, but the next such is a failure.
+ *
  * All callers but the one that probes go on avoiding the endpoint until the probe's outcome.
  *
  * Parameters, and where they come from:
@@ -57,6 +60,9 @@ struct health_rules {
 /* So long after its end a record still counts: twice the longest, so that only an endpoint that
  * nobody asks for any more, or that is gone, is forgotten without a success. */
 #define HEALTH_KEEP_MS 600000u
+
+/* As long as the kernel itself gives an endpoint before it asks again. */
+#define HEALTH_SUSPECT_MS 1000u
 
 #define HEALTH_SLOTS 1024u /* a power of two */
 #define HEALTH_WAYS  4u	   /* of one set: a cache line */
@@ -104,6 +110,15 @@ bool health_claim_probe(struct health *health, const struct health_rules *rules,
  * Failures of connections that began before the ejection do not lengthen it.
  */
 bool health_failure(struct health *health, const struct health_rules *rules, uint64_t key,
+		    uint64_t now_ms, uint64_t random);
+
+/*
+ * A connect() was ended before a slow endpoint need have answered: it is avoided for
+ * HEALTH_SUSPECT_MS, without a probe. Again within HEALTH_KEEP_MS, with no success in between, it
+ * is a failure; but not while it is avoided, of connections that began before. Returns true when
+ * that ejected the endpoint.
+ */
+bool health_suspect(struct health *health, const struct health_rules *rules, uint64_t key,
 		    uint64_t now_ms, uint64_t random);
 
 /* A connect() succeeded: nothing is held against the endpoint any more. */

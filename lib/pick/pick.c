@@ -143,6 +143,13 @@ void pick_failed(const struct pick_state *state, const struct table_endpoint *en
 		pick_memory_count(state->memory, PICK_COUNT_EJECTIONS);
 }
 
+void pick_suspected(const struct pick_state *state, const struct table_endpoint *endpoint)
+{
+	if (health_suspect(&state->memory->health, &state->rules, health_key(endpoint),
+			   now_of(state), random_u64()))
+		pick_memory_count(state->memory, PICK_COUNT_EJECTIONS);
+}
+
 bool pick_is_quiet(const struct pick_state *state)
 {
 	return health_is_quiet(&state->memory->health);

@@ -118,6 +118,8 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
  * load when nothing was ever wrong.
  */
 void pick_failed(const struct pick_state *state, const struct table_endpoint *endpoint);
+/* As pick_failed(), of a try that had less time than a slow endpoint may need (health_suspect()). */
+void pick_suspected(const struct pick_state *state, const struct table_endpoint *endpoint);
 void pick_succeeded(const struct pick_state *state, const struct table_endpoint *endpoint);
 
 /* Nothing was ever wrong of late, and no success would tell anything new: one load. */

@@ -18,6 +18,12 @@ CONNECTIONS = 300
 DIRECT = "pods direct"
 AGAIN = "pods direct, again (A/A)"
 UNMATCHED = "shim, pods direct (unmatched)"
+# The ways in which a try is bounded (docs/failover.md), each against the pods dialled by a program with as many threads.
+THREADED = "pods direct, a second thread"
+SHARED = "shim, VIP, by a shared table"
+KERNEL = "shim, VIP, by the kernel"
+BUDGETS = {SHARED: 1.02, KERNEL: 1.03}
+BUDGET = 1.015
 PROXY = "VIP by nftables rules like kube-proxy's, no shim"
 BESIDE = "pods direct, such rules present"
 PROXY_VIP = "10.96.250.1"
@@ -53,6 +59,10 @@ def run(ground: Ground, report: Report) -> None:
         workers[f"shim, VIP, table of {services.count}"] = ground.start(
             "connections", PORT, services.first_vip, services=services, preload=shim
         )
+    refuse = [ground.refuse, "pidfd_getfd"]
+    workers[THREADED] = ground.start("connections", POD_PORT, *PODS, "--thread")
+    workers[SHARED] = ground.start("connections", PORT, one.first_vip, "--thread", services=one, preload=shim, under=refuse)
+    workers[KERNEL] = ground.start("connections", PORT, one.first_vip, services=one, preload=shim, under=refuse)
     proxied = start_proxied(ground)
     if proxied:
         workers[PROXY], workers[BESIDE] = proxied
@@ -68,18 +78,21 @@ def run(ground: Ground, report: Report) -> None:
             p50[name].append(result["ns"]["p50"] / 1000)
             errors[name] += result["errors"]
             answers[name] = [a + b for a, b in zip(answers[name], result["answers"])]
-    ratios = {name: [value / direct for value, direct in zip(p50[name], p50[DIRECT])] for name in workers}
+    ratios = {
+        name: [value / direct for value, direct in zip(p50[name], p50[THREADED if name == SHARED else DIRECT])] for name in workers
+    }
     noise = 1 + max(abs(end - 1) for end in median_interval(ratios[AGAIN]))
     for name in workers:
         low, high = median_interval(ratios[name])
         ratio = statistics.median(ratios[name])
         shim = name.startswith("shim")
+        budget = noise if name == UNMATCHED else max(noise, BUDGETS.get(name, BUDGET))
         report.add(name, f"{spread(p50[name])} us", us=p50[name])
         report.add(
             "    ratio to direct, paired: median [95 %]",
             f"{ratio:.3f} [{low:.3f}..{high:.3f}]",
-            f"<= {noise:.3f} (noise)" if shim else "",
-            ratio <= noise if shim else None,
+            f"<= {budget:.3f}" if shim else "",
+            ratio <= budget if shim else None,
             ratios=ratios[name],
         )
         report.add(

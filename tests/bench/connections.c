@@ -2,12 +2,13 @@
 /*
  * New connections, one after another: connect, a byte there, a byte back, close.
  *
- *	connections PORT IP...		commands: wait, COUNT
+ *	connections PORT IP... [--thread]	commands: wait, COUNT
  *
- * "wait" connects until the first answer. COUNT makes that many connections, to the addresses in
+ * "--thread": with a second thread, which sleeps. "wait" connects until the first answer. COUNT makes that many connections, to the addresses in
  *turn, and answers with the time of one, how many failed, and how many each listener answered. The
  *close is a reset, so that no port stays in TIME_WAIT.
  */
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,10 +78,22 @@ static void run(unsigned count)
 	free(samples);
 }
 
+static void *idle(void *unused)
+{
+	pause();
+	return unused;
+}
+
 int main(int argc, char **argv)
 {
+	pthread_t thread;
 	char line[64];
 
+	if (argc > 1 && strcmp(argv[argc - 1], "--thread") == 0) {
+		argc--;
+		if (pthread_create(&thread, NULL, idle, NULL))
+			bench_die("no second thread");
+	}
 	target_count = (unsigned)argc - 2;
 	if (argc < 3 || target_count > MAX_TARGETS)
 		bench_die("usage: connections PORT IP...");

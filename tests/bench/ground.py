@@ -128,6 +128,7 @@ class Ground:
         self.shim = str(build / "libk8slb.so")
         self.cli = build / "k8slb"
         self.stub = str(self._programs / "stub_calls.so")
+        self.refuse = str(build / "tests/programs/refuse")
         self.empty = str(self._programs / "empty.so")
         self._double: Optional[Double] = None
         self._services: Dict[str, Services] = {}

@@ -3,11 +3,13 @@
 
 HOST may be the Service's name: then the process has its table before the first connection. Prints one line for each
 connection: how long connect() took, in ms, and the pod that answered or the name of the error. With --until ten times a
-second, and no more once that pod has answered.
+second, and no more once that pod has answered. WITH_THREAD in the environment: it has a second thread.
 """
 import argparse
 import errno
+import os
 import socket
+import threading
 import time
 from typing import Tuple
 
@@ -34,6 +36,8 @@ def main() -> None:
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     arguments = parser.parse_args()
+    if "WITH_THREAD" in os.environ:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
     for _ in range(arguments.count):
         address = socket.gethostbyname(arguments.host)
         ms, name = ask(address, arguments.port)

@@ -5,18 +5,41 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Sequence
 
 import pytest
 
-from tests.harness import Result
+from tests.harness import Build, Result
 from tests.kube import namespace as netns
 from tests.kube.cluster import Pod, Service
 
 _CLIENT = Path(__file__).with_name("client.py")
 
-TIMEOUT_MS = 1000  # K8SLB_CONNECT_TIMEOUT by default, and the least that the kernel makes of it
+TIMEOUT_MS = 300  # K8SLB_CONNECT_TIMEOUT by default
+KERNEL_MS = 1000  # where the kernel ends a try it does so at the first retransmission
+EARLY_MS = 10  # the clock by which a try is due is exact to one tick
 SLACK_MS = 100
+
+
+class Way(NamedTuple):
+    """How a try is bounded (docs/failover.md): a prefix of commands, and what the environment has to have."""
+
+    name: str
+    call: str = ""  # refused by a filter
+    env: Dict[str, str] = {}
+    timeout_ms: int = TIMEOUT_MS
+
+    def command(self, build: Build, words: Sequence[object]) -> List[object]:
+        return [build.programs / "refuse", self.call, *words] if self.call else list(words)
+
+
+WAYS = [
+    Way("own table"),
+    Way("shared table", "pidfd_getfd", {"WITH_THREAD": "1"}),
+    Way("kernel", "pidfd_getfd", timeout_ms=KERNEL_MS),
+]
+# Kernels that refuse to shut down a socket that connects.
+BUSY = Way("busy", "shutdown", timeout_ms=KERNEL_MS)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from tests import shared
 from tests.e2e.common import stand_in
-from tests.failover.common import SLACK_MS, TIMEOUT_MS, Firewall, client, connections, no_route, refuse, route_again
-from tests.harness import ShimRunner, counts, expect
+from tests.failover.common import BUSY, EARLY_MS, SLACK_MS, TIMEOUT_MS, WAYS, Firewall, Way, client, connections, no_route, refuse, route_again
+from tests.harness import Build, ShimRunner, counts, expect
 from tests.kube.cluster import Cluster, Pod
 from tests.preload.common import python, tally, web
 from tests.preload.test_family import dual_stack, needs_ipv6
@@ -28,6 +28,7 @@ def test_a_black_hole_costs_one_connection_one_timeout(
     service, pods = web(cluster)
     firewall.drop(pods[0])
     affected: List[float] = []
+    again: List[int] = []
 
     for _round in range(counts(3, 15)):
         shared.forget()
@@ -36,17 +37,42 @@ def test_a_black_hole_costs_one_connection_one_timeout(
         expect((len(told), {one.result for one in told}), (COUNT, {"web-1", "web-2"}), first)
         # The first that comes to the dead pod waits; after it nobody does.
         waited = [index for index, one in enumerate(told) if one.ms > WAITED_MS]
-        expect((len(waited), waited[0] < 3), (1, True), first)
+        expect((len(waited) in (1, 2), waited[0] < 3), (True, True), first)
         expect(statistics.median(one.ms for one in told) < 5, True, first)
         affected.append(told[waited[0]].ms)
 
         second = run_shim(client(COUNT, service.name, service.port), env=cluster.env("web"))
         told = connections(second)
         expect((len(told), {one.result for one in told}), (COUNT, {"web-1", "web-2"}), second)
-        expect([one for one in told if one.ms > WAITED_MS], [], second)
+        # It is suspected for a second, and ejected by the next one that waits for it.
+        again.append(len([one for one in told if one.ms > WAITED_MS]))
 
-    expect(TIMEOUT_MS <= statistics.median(affected) < TIMEOUT_MS + SLACK_MS, True, affected)
+    expect(max(again) <= 1, True, again)
+    expect(TIMEOUT_MS - EARLY_MS <= statistics.median(affected) < TIMEOUT_MS + SLACK_MS, True, affected)
     print(f"affected: {affected}")
+
+
+@pytest.mark.parametrize("way", [*WAYS, BUSY], ids=lambda way: way.name)
+def test_a_black_hole_in_fresh_processes(
+    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, way: Way
+) -> None:
+    """Each knows of no dead pod, and meets one by its second connection at the latest."""
+    service, pods = web(cluster, pods=2)
+    firewall.drop(pods[0])
+    waited: List[float] = []
+    results = []
+
+    for _process in range(counts(3, 100)):
+        shared.forget()
+        results.append(run_shim(way.command(build, client(2, service.name, service.port)), env=cluster.env("web", **way.env)))
+        told = connections(results[-1])
+        expect([one.result for one in told], ["web-1"] * 2, results[-1])
+        waited.append(max(one.ms for one in told))
+
+    waited.sort()
+    expect(waited[0] >= way.timeout_ms - EARLY_MS, True, waited, *results[:1])
+    expect(statistics.median(waited) < way.timeout_ms + SLACK_MS, True, waited, *results[:1])
+    print(f"\n{way.name}: {len(waited)} processes: p50 {statistics.median(waited):.1f} ms, max {waited[-1]:.1f} ms")
 
 
 def test_a_pod_that_refuses_is_never_seen(cluster: Cluster, run_shim: ShimRunner) -> None:
@@ -147,16 +173,17 @@ def test_one_endpoint_or_one_attempt_is_one_plain_connect(
 
 
 def test_a_descriptor_that_another_thread_takes_away(cluster: Cluster, run_shim: ShimRunner, firewall: Firewall) -> None:
-    """In the middle of a try: the next one must not be on the socket that has the number by then."""
+    """In the middle of a try: it waits on as connect() alone does, here for as long as its SO_SNDTIMEO, and the socket that has
+    the number by then is left alone."""
     service, pods = web(cluster, pods=2)
     firewall.drop(*pods)
     code = (
         "import errno, os, socket, sys, threading\n"
         "one, other = socket.socket(), socket.socket()\n"
         "socket.gethostbyname('web')\n"
-        "one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, (20).to_bytes(16, 'little'))\n"
+        "one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, (2).to_bytes(16, 'little'))\n"
         "other.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 12345)\n"
-        "threading.Timer(0.3, os.dup2, (other.fileno(), one.fileno())).start()\n"
+        "threading.Timer(0.1, os.dup2, (other.fileno(), one.fileno())).start()\n"
         "print(errno.errorcode[one.connect_ex((sys.argv[1], 80))])\n"
         "print(other.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0])\n"
         "print(other.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))\n"
@@ -165,4 +192,4 @@ def test_a_descriptor_that_another_thread_takes_away(cluster: Cluster, run_shim:
 
     result = run_shim(python(code, service.vip), env=cluster.env("web"))
 
-    expect(result.stdout, "ETIMEDOUT\n7\n12345\n0\n", result)  # 7: TCP_CLOSE
+    expect(result.stdout, "EINPROGRESS\n7\n12345\n0\n", result)  # 7: TCP_CLOSE

@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import pytest
 
 from tests.e2e.common import stand_in
-from tests.failover.common import TIMEOUT_MS, Firewall, make_fifo, refuse, sysctl
+from tests.failover.common import TIMEOUT_MS, WAYS, Firewall, Way, make_fifo, refuse, sysctl
 from tests.harness import Build, Result, ShimProcess, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.preload.common import web
@@ -30,14 +30,14 @@ LATE = 8
 STATES = ["good", "refused first", "dropped first", "all refused", "all dropped"]
 SITUATIONS = [
     "blocking", "mapped", "twice", "nonblocking_poll", "nonblocking_asked_again", "nonblocking_epoll",
-    "nonblocking_then_blocking", "blocking_then_nonblocking", "sndtimeo_300", "sndtimeo_2500", "eintr", "eintr_restart",
+    "nonblocking_then_blocking", "blocking_then_nonblocking", "sndtimeo_150", "sndtimeo_2500", "eintr", "eintr_restart",
     "eintr_then_poll", "bind_any_port", "bind_port", "unspec_between", "user_timeout_shorter", "user_timeout_longer", "options",
     "fastopen", "syncnt",
 ]  # fmt: skip
 # Where the first pod is dead these see its failure, as without the shim: they are not blocking,
 SEES_ONE_POD = {"nonblocking_poll", "nonblocking_asked_again", "nonblocking_epoll"}
 # or end, by the program's own will, before a pod that does not answer counts as dead.
-ENDS_EARLY = {"sndtimeo_300", "eintr", "eintr_then_poll", "nonblocking_then_blocking", "cancelled"}
+ENDS_EARLY = {"sndtimeo_150", "eintr", "eintr_then_poll", "nonblocking_then_blocking", "cancelled"}
 
 
 class Told(NamedTuple):
@@ -70,7 +70,7 @@ class Stage:
     """All situations in both ways, each up to the point where its pods may get their state."""
 
     def __init__(
-        self, run_shim: ShimRunner, build: Build, cluster: Cluster, directory: Path, state: str, situations: Sequence[str]
+        self, run_shim: ShimRunner, build: Build, cluster: Cluster, directory: Path, state: str, situations: Sequence[str], way: Way
     ) -> None:
         service, pods = web(cluster, pods=2)
         self.dead, self.other = pods
@@ -85,7 +85,7 @@ class Stage:
                 fifo = make_fifo(directory / f"{situation}.{preload}")
                 # What one process learns would help the others: each has pick memory of its own.
                 command = ["unshare", "-i", "--", build.programs / "contract", situation, *target, fifo]
-                process = run_shim.start(command, env=cluster.env("web"), preload=preload)
+                process = run_shim.start(way.command(build, command), env=cluster.env("web", **way.env), preload=preload)
                 self._runs[situation, preload] = process
                 self._waiting.append((process, fifo))
         for process, _fifo in self._waiting:
@@ -106,52 +106,54 @@ def bring_about(state: str, stage: Stage, firewall: Firewall) -> None:
         firewall.drop(*pods)
 
 
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @pytest.mark.parametrize("state", STATES)
 def test_contract(
-    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str
+    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str, way: Way
 ) -> None:
-    stage = Stage(run_shim, build, cluster, tmp_path, state, SITUATIONS)
+    stage = Stage(run_shim, build, cluster, tmp_path, state, SITUATIONS, way)
     bring_about(state, stage, firewall)
 
-    expect_alike(stage.act(), state)
+    expect_alike(stage.act(), state, way)
 
 
 @pytest.mark.unsanitized("AddressSanitizer does not follow the end of a cancelled thread")
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @pytest.mark.parametrize("state", STATES)
 def test_contract_of_cancelled_threads(
-    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str
+    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str, way: Way
 ) -> None:
-    stage = Stage(run_shim, build, cluster, tmp_path, state, ["cancelled"])
+    stage = Stage(run_shim, build, cluster, tmp_path, state, ["cancelled"], way)
     bring_about(state, stage, firewall)
 
-    expect_alike(stage.act(), state)
+    expect_alike(stage.act(), state, way)
 
 
-def expect_alike(results: Dict[Tuple[str, bool], Result], state: str) -> None:
+def expect_alike(results: Dict[Tuple[str, bool], Result], state: str, way: Way) -> None:
     for situation in sorted({situation for situation, _preload in results}):
         shim, plain = told(results[situation, True]), told(results[situation, False])
         logs = (situation, results[situation, True], results[situation, False])
-        wanted = {**plain.rest, **exceptions(situation, state)}
+        wanted = {**plain.rest, **exceptions(situation, state, way)}
         expect((shim.steps, shim.served, shim.rest), (plain.steps, plain.served, wanted), *logs)
-        longer = most_longer_ms(situation, state)
+        longer = most_longer_ms(situation, state, way)
         noise = NOISE_MS + (plain.ms + longer) / LATE
         expect(plain.ms - noise <= shim.ms <= plain.ms + longer + noise, True, longer, *logs)
 
 
-def exceptions(situation: str, state: str) -> Dict[str, str]:
+def exceptions(situation: str, state: str, way: Way) -> Dict[str, str]:
     """What docs/failover.md says is different, of all that the program can ask for."""
     if situation == "bind_any_port" and state != "good":
         return {"port_kept": "0"}  # the kernel chooses anew for the next try
-    if situation == "cancelled" and "dropped" in state:
+    if situation == "cancelled" and "dropped" in state and way.name == "kernel":
         return {"user_timeout": str(TIMEOUT_MS)}  # nobody is left to restore it
     return {}
 
 
-def most_longer_ms(situation: str, state: str) -> float:
+def most_longer_ms(situation: str, state: str, way: Way) -> float:
     """A bounded try of each dead pod for each blocking connect(), unless the program itself says when it is to end."""
     if "dropped" not in state or situation in SEES_ONE_POD | ENDS_EARLY:
         return 0
     if situation == "sndtimeo_2500" and state == "all dropped":
         return 0
     dead = 2 if state == "all dropped" else 1
-    return TIMEOUT_MS * dead * (2 if situation == "twice" and state == "all dropped" else 1)
+    return way.timeout_ms * dead * (2 if situation == "twice" and state == "all dropped" else 1)

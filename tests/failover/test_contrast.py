@@ -48,6 +48,6 @@ def test_a_black_hole_behind_kube_proxy(
     told = connections(shimmed)
     expect({one.result for one in told}, {"web-1", "web-2"}, shimmed, cluster.logs())
     expect([one for one in told if one.ms >= PATIENCE_MS], [], shimmed)
-    expect(sum(one.ms > TIMEOUT_MS * 0.9 for one in told) <= 1, True, shimmed)
+    expect(sum(one.ms > TIMEOUT_MS * 0.9 for one in told) <= 2, True, shimmed)
     print(f"\nwithout: {len(lost)} of {COUNT} connections failed after {min(one.ms for one in lost):.0f} ms; "
           f"with: none, the longest took {max(one.ms for one in told):.0f} ms")

@@ -77,10 +77,11 @@ def descriptors(pid: int) -> List[int]:
 
 
 def expect_clean_survivor(pid: int, name: str, *logs: Any) -> None:
-    """A process that went on has its own thread, one engine, and standard input, output and error."""
+    """A process that went on has its own thread, one engine, its watchdog, and standard input, output and error."""
     # A thread has its creator's name until it gives itself one.
-    wait_until("the engine's name", lambda: "k8slb" in threads(pid), lambda: threads(pid), *logs)
-    expect((threads(pid), descriptors(pid)), (sorted([name, "k8slb"]), [0, 1, 2]), *logs)
+    everyone = sorted([name, "k8slb", "k8slb-watchdog"])
+    wait_until("the names of our threads", lambda: threads(pid) == everyone, lambda: threads(pid), *logs)
+    expect(descriptors(pid), [0, 1, 2], *logs)
 
 
 def is_gone(pid: int) -> bool:

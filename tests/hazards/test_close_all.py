@@ -34,8 +34,8 @@ def storm(build: Build, host: Optional[str], port: int, directory: Path, how: st
     return [build.programs / "close_storm", host, port, directory, how, rounds]
 
 
-def expect_untouched(result: Result, pods: Sequence[Pod], threads: int = 2) -> None:
-    """Every pod answered; no thread but the program's own and ours is left, and no descriptor but 0 to 2."""
+def expect_untouched(result: Result, pods: Sequence[Pod], threads: int = 3) -> None:
+    """Every pod answered; no thread but the program's own and our two is left, and no descriptor but 0 to 2."""
     expect((result.returncode, result.stderr), (0, ""), result)
     lines = result.stdout.splitlines()
     expect(lines[6:], [f"threads {threads}", "descriptors 3"], result)

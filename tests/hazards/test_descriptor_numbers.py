@@ -150,7 +150,7 @@ def test_dup2_over_every_number(cluster: DoubleCluster, run_shim: ShimRunner, tm
     shimmed = run_shim(command, env=cluster.env("web"))
 
     expect_same(shimmed, bare)
-    expect((bare.stdout.splitlines()[-1], shimmed.stdout.splitlines()[-1]), ("0 1", "0 2"), shimmed)
+    expect((bare.stdout.splitlines()[-1], shimmed.stdout.splitlines()[-1]), ("0 1", "0 3"), shimmed)
     expect(set(shimmed.stdout.splitlines()[:-1]), names(pods), shimmed)
 
 

@@ -23,12 +23,13 @@ RUNS = pytest.mark.parametrize("left, runs", [("nothing", counts(15, 200)), ("ta
 KINDS = ("services", "endpointslices")
 
 
-def wait_one_engine(program: ShimProcess) -> None:
+def wait_one_engine(program: ShimProcess, *others: str) -> None:
     """A thread has its name once it runs, which may be after a table that was left has served all others."""
     program.wait_output("end\n")
     pid = int(next(iter(by_point(program.result())["pid"])))
     wait_until(
-        "one engine, and no other thread", lambda: threads_of(pid) == ["first_use_race", "k8slb"], program.result,
+        "one engine, and no other thread",
+        lambda: threads_of(pid) == ["first_use_race", "k8slb", *others], program.result,
         lambda: threads_of(pid),
     )
 
@@ -42,7 +43,7 @@ def race(
         shared.forget()
     cluster.server.log.clear()
     program = run_shim.start([build.programs / "first_use_race", *web.arguments, threads, *how], env=cluster.env("web"))
-    wait_one_engine(program)
+    wait_one_engine(program, "k8slb-watchdog")
     wait_until("both watches", lambda: cluster.server.open_watches() == len(KINDS), program.result, cluster.logs)
     result = program.result()
     requests = {(kind, verb): cluster.server.counts(kind, verb) for kind in KINDS for verb in ("list", "watch")}

@@ -25,7 +25,7 @@ def complaints(result: Result) -> List[str]:
         ("K8SLB_DISCOVERY", "dns", "auto, endpointslices or endpoints"),
         ("K8SLB_MESH", "off", "avoid or ignore"),
         ("K8SLB_SYNC_TIMEOUT", "2s", "0 to 60000"),
-        ("K8SLB_CONNECT_TIMEOUT", "-1", "1 to 600000"),
+        ("K8SLB_CONNECT_TIMEOUT", "-1", "50 to 600000"),
         ("K8SLB_ATTEMPTS", "0", "1 to 16"),
         ("K8SLB_FALLBACK", "pod", "vip or none"),
         ("K8SLB_SYNC_INTERVAL", "1e3", "1 to 86400"),

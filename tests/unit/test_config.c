@@ -116,7 +116,7 @@ static void defaults_are_those_of_the_documentation(void **state)
 	assert_int_equal(config->discovery, DISCOVERY_AUTO);
 	assert_int_equal(config->mesh, MESH_AVOID);
 	assert_int_equal(config->sync_timeout_ms, 2000);
-	assert_int_equal(config->connect_timeout_ms, 1000);
+	assert_int_equal(config->connect_timeout_ms, 300);
 	assert_int_equal(config->attempts, 3);
 	assert_int_equal(config->sync_interval_ms, 30000);
 	assert_int_equal(config->retry_delay_ms, 5000);
@@ -199,7 +199,7 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"K8SLB_MESH", "off", "K8SLB_MESH=\"off\": expected avoid or ignore"},
 		{"K8SLB_SYNC_TIMEOUT", "2s", "K8SLB_SYNC_TIMEOUT=\"2s\": expected 0 to 60000"},
 		{"K8SLB_SYNC_TIMEOUT", "-1", "K8SLB_SYNC_TIMEOUT=\"-1\": expected 0 to 60000"},
-		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 1 to 600000"},
+		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 50 to 600000"},
 		{"K8SLB_ATTEMPTS", "17", "K8SLB_ATTEMPTS=\"17\": expected 1 to 16"},
 		{"K8SLB_FALLBACK", "off", "K8SLB_FALLBACK=\"off\": expected vip or none"},
 		{"K8SLB_SYNC_INTERVAL", " 5", "K8SLB_SYNC_INTERVAL=\" 5\": expected 1 to 86400"},

@@ -139,6 +139,49 @@ static void test_late_failures_do_not_lengthen(void **state)
 	assert_int_equal(wait_half_open(key), 5000 - 500);
 }
 
+static bool suspected(uint64_t key)
+{
+	return health_suspect(&health, &rules, key, now_ms, 0);
+}
+
+static void test_a_suspect_is_avoided_for_a_second(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+
+	(void)state;
+	assert_false(suspected(key));
+	assert_int_equal(look(key), HEALTH_EJECTED);
+	assert_false(claim(key));
+	/* Others that began before it was avoided say nothing new. */
+	assert_false(suspected(key));
+	now_ms += HEALTH_SUSPECT_MS;
+	assert_int_equal(look(key), HEALTH_GOOD);
+	/* The second one is a failure. */
+	assert_true(suspected(key));
+	assert_int_equal(look(key), HEALTH_EJECTED);
+	now_ms += HEALTH_SUSPECT_MS;
+	assert_int_equal(look(key), HEALTH_EJECTED);
+	/* So is a probe that gets no answer. */
+	wait_half_open(key);
+	assert_true(claim(key));
+	assert_true(suspected(key));
+	assert_int_equal(look(key), HEALTH_EJECTED);
+}
+
+static void test_a_suspect_that_answers_is_good(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+
+	(void)state;
+	assert_false(suspected(key));
+	health_success(&health, key);
+	assert_int_equal(look(key), HEALTH_GOOD);
+	assert_false(suspected(key));
+	/* What refuses meanwhile is ejected as ever. */
+	assert_true(failed(key, 0));
+	assert_int_equal(look(key), HEALTH_EJECTED);
+}
+
 static void test_a_threshold_counts_failures_in_a_row(void **state)
 {
 	uint64_t key = key_of("10.1.0.1", 80, 1);
@@ -381,6 +424,8 @@ int main(void)
 		cmocka_unit_test_setup(test_ejections_grow_with_jitter, setup),
 		cmocka_unit_test_setup(test_jitter_is_even, setup),
 		cmocka_unit_test_setup(test_late_failures_do_not_lengthen, setup),
+		cmocka_unit_test_setup(test_a_suspect_is_avoided_for_a_second, setup),
+		cmocka_unit_test_setup(test_a_suspect_that_answers_is_good, setup),
 		cmocka_unit_test_setup(test_a_threshold_counts_failures_in_a_row, setup),
 		cmocka_unit_test_setup(test_one_caller_probes, setup),
 		cmocka_unit_test_setup(test_a_good_probe_clears, setup),

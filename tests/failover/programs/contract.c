@@ -161,9 +161,9 @@ static void blocking_then_nonblocking(void)
 		wait_by_poll();
 }
 
-static void sndtimeo_300(void)
+static void sndtimeo_150(void)
 {
-	set_send_timeout(300);
+	set_send_timeout(150);
 	dial();
 }
 
@@ -305,7 +305,7 @@ static const struct situation {
 	{"nonblocking_epoll", nonblocking_epoll},
 	{"nonblocking_then_blocking", nonblocking_then_blocking},
 	{"blocking_then_nonblocking", blocking_then_nonblocking},
-	{"sndtimeo_300", sndtimeo_300},
+	{"sndtimeo_150", sndtimeo_150},
 	{"sndtimeo_2500", sndtimeo_2500},
 	{"eintr", eintr},
 	{"eintr_restart", eintr_restart},
@@ -431,12 +431,21 @@ static void tell_socket(void)
 	printf("served=%d\n", name[0] != '\0');
 }
 
+static void *idle(void *unused)
+{
+	pause();
+	return unused;
+}
+
 int main(int argc, char **argv)
 {
+	pthread_t thread;
 	double began;
 
 	if (argc != 6)
 		return 2;
+	if (getenv("WITH_THREAD"))
+		pthread_create(&thread, NULL, idle, NULL);
 	make_target(argv[2], argv[3], strcmp(argv[1], "mapped") == 0);
 	connect_until(argv[4]);
 	wait_for_writer(argv[5]);

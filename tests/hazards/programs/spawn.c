@@ -85,7 +85,7 @@ static void say_threads(void)
 	struct stat tasks;
 
 	if (stat("/proc/self/task", &tasks) == 0)
-		pods_say("threads", tasks.st_nlink == 2 + 2 ? "2" : "other than 2");
+		pods_say("threads", tasks.st_nlink == 2 + 3 ? "3" : "other than 3");
 }
 
 static void by_clone(void)

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the watchdog's thread does. */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/raw_syscall.h"
+#include "engine/thread_setup.h"
+#include "engine/watchdog.h"
+#include "engine/watchdog_slots.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef TCP_USER_TIMEOUT
+#define TCP_USER_TIMEOUT 18
+#endif
+/* asm-generic/socket.h; the second one is getpeername(2) as a getsockopt(2). */
+#define SO_COOKIE_OPTION   57
+#define SO_PEERNAME_OPTION 28
+
+#define IDLE_ROUNDS	2
+#define FIRE_AGAIN_US	100000u
+#define FIRE_AGAIN_MOST 20u
+
+/* The socket of the try: connecting, to where the slot says, and plain TCP, whose connect() ends by
+ * a shutdown. */
+static bool is_connecting(int fd, const struct slot *slot)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	uint8_t state = 0;
+	socklen_t one = sizeof(state);
+	int protocol = 0;
+	socklen_t four = sizeof(protocol);
+
+	if (raw_syscall(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &state, &one) < 0 ||
+	    state != TCP_SYN_SENT ||
+	    raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &four) < 0 ||
+	    protocol == IPPROTO_MPTCP)
+		return false;
+	/* Longer than the address it is refused (sock_getsockopt()). */
+	size = slot->address.any.sa_family == AF_INET ? sizeof(slot->address.in)
+						      : sizeof(slot->address.in6);
+	return raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERNAME_OPTION, &peer, &size) == 0 &&
+	       slot_leads_to(slot, (struct sockaddr *)&peer);
+}
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE_OPTION, &cookie, &size);
+	return cookie;
+}
+
+/* The kernel ends it at the first retransmission. */
+static enum watchdog_end bound_by_kernel(int fd, struct slot *slot)
+{
+	uint32_t before = 0;
+	uint32_t at_once = 1;
+	socklen_t size = sizeof(before);
+
+	if (raw_syscall(SYS_getsockopt, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &before, &size) < 0 ||
+	    raw_syscall(SYS_setsockopt, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &at_once,
+			sizeof(at_once)) < 0)
+		return WATCHDOG_LEFT;
+	poke_u32(&slot->user_timeout, before);
+	return WATCHDOG_DENIED;
+}
+
+/*
+ * A filter refuses shutdown(2), or it is Linux 6.4 to 6.5.8 or a stable one of that time, whose
+ * disconnect() refuses while anybody waits (4faeee0cf8a5, 419ce133ab92): EBUSY, each time.
+ */
+static enum watchdog_end shut_down(struct watchdog *dog, int fd, struct slot *slot)
+{
+	if (!dog->no_shutdown) {
+		if (raw_syscall(SYS_shutdown, fd, SHUT_RD) == 0)
+			return WATCHDOG_ABORTED;
+		if (errno == ENOTCONN)
+			return WATCHDOG_CLOSED;
+		dog->no_shutdown = true;
+	}
+	return bound_by_kernel(fd, slot);
+}
+
+/*
+ * With a table of our own the descriptor is one that nobody else can touch. In the shared one there
+ * is no dup(2) of it: closefrom() of the program could give its number away before our close().
+ * What is left there is a program that closes the descriptor of its own blocked connect() between
+ * the question and the shutdown.
+ */
+static enum watchdog_end end_try(struct watchdog *dog, struct slot *slot, bool leaving)
+{
+	enum watchdog_end end = WATCHDOG_LEFT;
+	int fd = (int)peek_u32(&slot->fd);
+
+	if (dog->pidfd >= 0)
+		fd = (int)raw_syscall(SYS_pidfd_getfd, dog->pidfd, fd, 0);
+	if (fd < 0)
+		return end;
+	/* Whose number it is when the owner comes is another question. */
+	poke_u64(&slot->cookie, cookie_of(fd));
+	if (is_connecting(fd, slot))
+		end = leaving ? bound_by_kernel(fd, slot) : shut_down(dog, fd, slot);
+	if (dog->pidfd >= 0)
+		raw_syscall(SYS_close, fd);
+	return end;
+}
+
+static void fire(struct watchdog *dog, struct slot *slot, uint32_t word, bool leaving)
+{
+	if (!slot_change(slot, word, SLOT_FIRING))
+		return;
+	poke_u32(&slot->end, end_try(dog, slot, leaving));
+	slot_publish(slot, word, SLOT_FIRED);
+	raw_syscall(SYS_futex, &slot->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+/*
+ * A try that was ended, and whose thread has not come for that: a handler with SA_RESTART ran in
+ * that very moment, and the kernel began the call anew. Or its thread left the hook for good.
+ * Returns whether it is looked at again.
+ */
+static bool fire_again(struct watchdog *dog, struct slot *slot, uint32_t word, uint64_t now_us)
+{
+	enum watchdog_end end;
+
+	if (peek_u32(&slot->fires) >= FIRE_AGAIN_MOST)
+		return false;
+	if (now_us < peek_u64(&slot->due_us) + FIRE_AGAIN_US)
+		return true;
+	if (!slot_change(slot, word, SLOT_FIRING))
+		return true;
+	poke_u64(&slot->due_us, now_us);
+	poke_u32(&slot->fires, peek_u32(&slot->fires) + 1);
+	if (peek_u32(&slot->end) == WATCHDOG_ABORTED) {
+		end = end_try(dog, slot, false);
+		if (end != WATCHDOG_LEFT)
+			poke_u32(&slot->end, end);
+	}
+	slot_publish(slot, word, SLOT_FIRED);
+	raw_syscall(SYS_futex, &slot->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	return true;
+}
+
+/* Ends what is due. Returns whether any slot is in use; *@next_us: no later than the next is due.
+ */
+static bool look(struct watchdog *dog, uint64_t now_us, uint64_t *next_us)
+{
+	bool any = false;
+
+	for (unsigned place = 0; place < SLOTS; place++) {
+		struct slot *slot = &dog->slots[place];
+		uint32_t word = slot_observe(slot);
+
+		if (slot_state(word) == SLOT_FIRED) {
+			any = fire_again(dog, slot, word, now_us) || any;
+		} else if (slot_state(word) == SLOT_ARMED) {
+			uint64_t due_us = peek_u64(&slot->due_us);
+
+			any = true;
+			if (due_us <= now_us)
+				fire(dog, slot, word, false);
+			else if (due_us < *next_us)
+				*next_us = due_us;
+		}
+	}
+	return any;
+}
+
+static bool any_armed(struct watchdog *dog)
+{
+	for (unsigned place = 0; place < SLOTS; place++) {
+		if (slot_state(slot_observe(&dog->slots[place])) == SLOT_ARMED)
+			return true;
+	}
+	return false;
+}
+
+void watchdog_pause(struct watchdog *dog, enum watchdog_state state, uint32_t ms)
+{
+	const struct interrupt interrupt = {.word = &dog->state, .value = state, .fd = -1};
+
+	interrupt_pause(&interrupt, ms);
+}
+
+/* Until somebody arms, or the end. */
+static void sleep_now(struct watchdog *dog)
+{
+	if (!claim_u32(&dog->state, WATCHDOG_AWAKE, WATCHDOG_ASLEEP))
+		return;
+	fence_before_look(); /* pairs with that of watchdog_arm() */
+	if (any_armed(dog))
+		claim_u32(&dog->state, WATCHDOG_ASLEEP, WATCHDOG_AWAKE);
+	while (observe_u32(&dog->state) == WATCHDOG_ASLEEP)
+		watchdog_pause(dog, WATCHDOG_ASLEEP, UINT32_MAX);
+}
+
+static void watch(struct watchdog *dog)
+{
+	unsigned idle = 0;
+
+	while (observe_u32(&dog->state) == WATCHDOG_AWAKE) {
+		uint64_t now_us = clock_monotonic_us();
+		uint64_t next_us = now_us + dog->least_ms * UINT64_C(1000);
+		uint32_t armed = peek_u32(&dog->armed);
+
+		poke_u32(&dog->armed, 0);
+		idle = look(dog, now_us, &next_us) || armed ? 0 : idle + 1;
+		if (idle >= IDLE_ROUNDS) {
+			sleep_now(dog);
+			idle = 0;
+			continue;
+		}
+		now_us = clock_monotonic_us();
+		if (next_us > now_us)
+			watchdog_pause(dog, WATCHDOG_AWAKE,
+				       (uint32_t)((next_us - now_us) / 1000 + 1));
+	}
+}
+
+/* Nobody is left to end these: the kernel is to do it. */
+static void hand_over(struct watchdog *dog)
+{
+	for (unsigned place = 0; place < SLOTS; place++) {
+		struct slot *slot = &dog->slots[place];
+		uint32_t word = slot_observe(slot);
+
+		if (slot_state(word) == SLOT_ARMED)
+			fire(dog, slot, word, true);
+	}
+}
+
+static bool take_own_table(struct watchdog *dog)
+{
+	if (guest_thread_own_fd_table() < 0)
+		return false;
+	dog->pidfd = (int)raw_syscall(SYS_pidfd_open, getpid(), 0);
+	return dog->pidfd >= 0;
+}
+
+void *watchdog_run(void *argument)
+{
+	struct watchdog *dog = argument;
+
+	poke_u32(&dog->begun_tid, (uint32_t)raw_syscall(SYS_gettid));
+	poke_u32(&dog->tid, peek_u32(&dog->begun_tid));
+	guest_thread_yield_priority();
+	guest_thread_name("k8slb-watchdog");
+	if (!dog->own_table || take_own_table(dog)) {
+		if (claim_u32(&dog->state, WATCHDOG_STARTING, WATCHDOG_AWAKE))
+			watch(dog);
+		hand_over(dog);
+	} else {
+		dog->own_table_refused = true;
+	}
+	poke_u32(&dog->tid, 0);
+	publish_u32(&dog->state, WATCHDOG_ENDED); /* observed by who joins it */
+	return NULL;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "made_up.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/time.h>
+
+#include "base/address.h"
+#include "libc.h"
+#include "tcp_outcome.h"
+
+/* What connect() says of one. */
+enum said {
+	SAID_CONNECTED, /* 0, or EISCONN of a call that the kernel began anew after a handler */
+	SAID_RESET,
+	SAID_UNDER_WAY,
+	SAID_OTHER,
+	SAIDS,
+};
+
+/* What is to be done then. */
+enum remedy {
+	REMEDY_NONE,
+	REMEDY_TIMED_OUT,  /* that is ETIMEDOUT: another pod may follow */
+	REMEDY_DIAL_AGAIN, /* it came about in that very moment, and nobody has seen it: once more,
+			      to the pod that has answered */
+	REMEDY_GO_ON,	   /* the program is told that it goes on: so it has to */
+	REMEDY_CLEAR,	   /* a later connection would be half shut down */
+};
+
+static const enum remedy remedies[WATCHDOG_ENDS][SAIDS] = {
+	/* clang-format off */
+	[WATCHDOG_ABORTED] = {
+		[SAID_CONNECTED] = REMEDY_DIAL_AGAIN,
+		[SAID_RESET] = REMEDY_TIMED_OUT,
+		[SAID_UNDER_WAY] = REMEDY_GO_ON,
+	},
+	[WATCHDOG_CLOSED] = {
+		[SAID_RESET] = REMEDY_CLEAR,
+		[SAID_UNDER_WAY] = REMEDY_GO_ON,
+		[SAID_OTHER] = REMEDY_CLEAR,
+	},
+	/* clang-format on */
+};
+
+static enum said said_by(int rc)
+{
+	if (rc == 0)
+		return SAID_CONNECTED;
+	switch (errno) {
+	case EISCONN:
+		return SAID_CONNECTED;
+	case ECONNRESET:
+	case EPIPE:
+	case ECONNABORTED:
+		return SAID_RESET;
+	case EINTR:
+	case EINPROGRESS:
+		return SAID_UNDER_WAY;
+	default:
+		return SAID_OTHER;
+	}
+}
+
+/* Without cookies: what has the number is unconnected TCP, or connected to @address. */
+static bool may_be_its_socket(const struct patience *patience, const struct sockaddr *address)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+	struct ip_address ip, peer_ip;
+	uint16_t port, peer_port;
+	struct tcp_outcome info;
+
+	if (!tcp_outcome_read(patience->fd, &info))
+		return false;
+	if (info.state == TCP_CLOSE)
+		return info.pmtu > 0;
+	return libc_getpeername(patience->fd, (struct sockaddr *)&peer, &length) == 0 &&
+	       sockaddr_read((struct sockaddr *)&peer, length, &peer_ip, &peer_port) == 0 &&
+	       sockaddr_read(address, sizeof(struct sockaddr_in6), &ip, &port) == 0 &&
+	       ip_equal(&ip, &peer_ip) && port == peer_port;
+}
+
+static bool disconnect(const struct patience *patience, const struct sockaddr *address)
+{
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int error;
+	socklen_t size = sizeof(error);
+
+	if (!patience_has_its_socket(patience) ||
+	    (!patience->cookie && !may_be_its_socket(patience, address)))
+		return false;
+	libc_connect(patience->fd, &none, sizeof(none));
+	getsockopt(patience->fd, SOL_SOCKET, SO_ERROR, &error, &size); /* of the reset */
+	return true;
+}
+
+/* Begins to connect and does not wait. Returns as connect(), with @error when it is under way. */
+static int go_on(const struct patience *patience, const struct sockaddr *address, socklen_t length,
+		 int error)
+{
+	const struct timeval moment = {.tv_usec = 1};
+	struct timeval own;
+	socklen_t size = sizeof(own);
+	int rc = -1;
+
+	if (getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size) == 0 &&
+	    setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof(moment)) == 0) {
+		rc = libc_connect(patience->fd, address, length);
+		if (rc < 0 && errno != EINPROGRESS && errno != EINTR)
+			error = errno;
+		setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof(own));
+	}
+	errno = error;
+	return rc;
+}
+
+int made_up_connect(struct patience *patience, const struct sockaddr *address, socklen_t length,
+		    enum watchdog_end end, int rc)
+{
+	int error = errno;
+
+	switch (remedies[end][said_by(rc)]) {
+	case REMEDY_NONE:
+		break;
+	case REMEDY_TIMED_OUT:
+		error = ETIMEDOUT;
+		break;
+	case REMEDY_DIAL_AGAIN:
+		patience->was_ended = false;
+		if (disconnect(patience, address))
+			return libc_connect(patience->fd, address, length);
+		break;
+	case REMEDY_GO_ON:
+		if (disconnect(patience, address))
+			return go_on(patience, address, length, error);
+		break;
+	case REMEDY_CLEAR:
+		disconnect(patience, address);
+		break;
+	}
+	errno = error;
+	return rc;
+}
