@@ -82,6 +82,9 @@ static void tell_status(struct agent *agent)
 	poke_u64(&status->publishes, state.publishes);
 	poke_u64(&status->unheard_ms, state.unheard_ms);
 	poke_u64(&status->live, state.live);
+	poke_u64(&status->left_out, state.left_out);
+	poke_u64(&status->publish_failure, (uint64_t)-state.publish_failure);
+	poke_u64(&status->publish_failures, state.publish_failures);
 	poke_u64(&status->requests, state.requests);
 	poke_u64(&status->errors, state.errors);
 	poke_u64(&status->round_ms, clock_monotonic_ms());

@@ -41,6 +41,9 @@ struct agent_status {
 	uint64_t bytes;
 	uint64_t publishes;
 	uint64_t unheard_ms;
+	uint64_t left_out;	   /* Services without room */
+	uint64_t publish_failure;  /* errno; 0: the last one was good */
+	uint64_t publish_failures; /* all of them */
 	uint64_t live;
 	uint64_t requests;
 	uint64_t errors;
@@ -51,6 +54,9 @@ struct agent_status {
 
 /* No round of the sync has come to its end for AGENT_STUCK_MS. */
 bool agent_hangs(const struct agent_status *status);
+
+/* What /healthz says of one that is healthy: "ok", or how much is left out. */
+void agent_well(const struct agent_status *status, char *text, size_t size);
 
 /* Why it is not healthy, or NULL. */
 const char *agent_sick(const struct agent_status *status, char *text, size_t size);

@@ -157,9 +157,9 @@ static void respond_metrics(struct agent_client *client, const struct agent_stat
 	respond(client, "200 OK", "text/plain; version=0.0.4; charset=utf-8", body, length);
 }
 
-static void respond_health(struct agent_client *client, const char *sick)
+static void respond_health(struct agent_client *client, const char *sick, const char *well)
 {
-	respond_text(client, sick ? "503 Service Unavailable" : "200 OK", sick ? sick : "ok");
+	respond_text(client, sick ? "503 Service Unavailable" : "200 OK", sick ? sick : well);
 }
 
 static void answer(struct agent_client *client, const struct agent_status *status)
@@ -169,6 +169,7 @@ static void answer(struct agent_client *client, const struct agent_status *statu
 	const char *target = strtok_r(NULL, " ", &save);
 	const char *protocol = strtok_r(NULL, "\r\n", &save);
 	char reason[128];
+	char well[128];
 
 	if (!method || !target || !protocol || strncmp(protocol, "HTTP/1.", 7) != 0) {
 		respond_text(client, "400 Bad Request", "not an HTTP/1.1 request");
@@ -177,9 +178,10 @@ static void answer(struct agent_client *client, const struct agent_status *statu
 	} else if (strcmp(target, "/metrics") == 0) {
 		respond_metrics(client, status);
 	} else if (strcmp(target, "/healthz") == 0) {
-		respond_health(client, agent_sick(status, reason, sizeof(reason)));
+		agent_well(status, well, sizeof(well));
+		respond_health(client, agent_sick(status, reason, sizeof(reason)), well);
 	} else if (strcmp(target, "/livez") == 0) {
-		respond_health(client, agent_hangs(status) ? "the sync hangs" : NULL);
+		respond_health(client, agent_hangs(status) ? "the sync hangs" : NULL, "ok");
 	} else {
 		respond_text(client, "404 Not Found", "there are /healthz, /livez and /metrics");
 	}

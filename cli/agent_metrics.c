@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent.h"
 #include "base/atomic.h"
@@ -20,6 +21,9 @@ const char *agent_sick(const struct agent_status *status, char *text, size_t siz
 
 	if (agent_hangs(status))
 		snprintf(text, size, "the sync hangs");
+	else if (peek_u64(&status->publish_failure))
+		snprintf(text, size, "the table cannot be published: %s",
+			 strerror((int)peek_u64(&status->publish_failure)));
 	else if (!peek_u64(&status->publishes))
 		snprintf(text, size, "no table yet");
 	else if (status->max_age_s && unheard_ms > 1000 * status->max_age_s)
@@ -28,6 +32,17 @@ const char *agent_sick(const struct agent_status *status, char *text, size_t siz
 	else
 		return NULL;
 	return text;
+}
+
+void agent_well(const struct agent_status *status, char *text, size_t size)
+{
+	uint64_t left_out = peek_u64(&status->left_out);
+
+	if (left_out)
+		snprintf(text, size, "ok, but %llu Services are left out: the table is full",
+			 (unsigned long long)left_out);
+	else
+		snprintf(text, size, "ok");
 }
 
 struct output {
@@ -85,6 +100,11 @@ size_t agent_metrics(const struct agent_status *status, char *text, size_t size)
 	       peek_u64(&status->endpoints));
 	metric(&output, "table_bytes", "gauge", "Bytes of the published snapshot.",
 	       peek_u64(&status->bytes));
+	metric(&output, "services_left_out", "gauge",
+	       "Services for which the table has no room, and which are kube-proxy's.",
+	       peek_u64(&status->left_out));
+	metric(&output, "publish_failures_total", "counter",
+	       "Snapshots that could not be published.", peek_u64(&status->publish_failures));
 	metric(&output, "publishes_total", "counter", "Snapshots published by this process.",
 	       peek_u64(&status->publishes));
 	if (peek_u64(&status->publishes))

@@ -63,4 +63,9 @@
 #define LIMIT_TABLE_ENDPOINTS (1024u * 1024)
 #define LIMIT_TABLE_PORTS     (256u * 1024)
 
+/* Of one namespace in a table of all: who may write objects in one must not fill it for all others.
+ */
+#define LIMIT_NAMESPACE_ENDPOINTS (LIMIT_TABLE_ENDPOINTS / 4)
+#define LIMIT_NAMESPACE_PORTS	  (LIMIT_TABLE_PORTS / 4)
+
 #endif

@@ -13,7 +13,8 @@
 
 #define FAILED_WAIT_PAUSE_MS 1000
 /* A table of which no beat is seen for TABLE_SILENT_MS is not believed. */
-#define BEAT_MS 1000
+#define BEAT_MS	     1000
+#define PUT_AGAIN_MS 10000
 /* Bookmarks of a quiet watch come once a minute (REFLECTOR_WATCH_IDLE_MS), and may be late. */
 #define QUIET_WATCH_S 90
 
@@ -43,8 +44,10 @@ struct pipeline {
 	bool refused;
 	bool published; /* by us: a shared table may have been there before */
 	bool unpublished;
-	bool is_private; /* pipeline_is_private() */
-	bool incomplete; /* a Service had no room in the table once */
+	bool is_private;	  /* pipeline_is_private() */
+	unsigned left_out;	  /* Services that had no room in the table */
+	uint64_t put_in_again_ms; /* they are tried again then */
+	uint64_t publish_failures;
 	/* What failed in the last round, -errno: the same is told once, not in every round. */
 	int put_failure;
 	int publish_failure;
@@ -109,7 +112,7 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 		log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
 			 "Service %s/%s: the table is full: its connections are left to kube-proxy",
 			 state->namespace, state->name);
-	pipeline->incomplete |= rc == -E2BIG;
+	pipeline->left_out += rc == -E2BIG;
 	if (rc > 0 || rc == -E2BIG)
 		pipeline->unpublished = true;
 	return rc < 0 && rc != -E2BIG ? rc : 0;
@@ -124,6 +127,19 @@ static void log_location(const struct pipeline *pipeline)
 		 : location->ambiguous ? "two were proved"
 				       : "unknown",
 		 location->zone, location->zone[0] ? location->zone_evidence : "unknown");
+}
+
+/* There may be room by now, of which their own changes would tell nothing. All are given again: who
+ * had no room is counted anew. */
+static void put_left_out_again(struct pipeline *pipeline)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+
+	if (!pipeline->left_out || now_ms < pipeline->put_in_again_ms)
+		return;
+	pipeline->left_out = 0;
+	pipeline->put_in_again_ms = now_ms + PUT_AGAIN_MS;
+	pipeline->source->ops->touch_all(pipeline->source);
 }
 
 static void put_changed(struct pipeline *pipeline)
@@ -176,7 +192,7 @@ static void put_whole(struct pipeline *pipeline, bool services_known)
 			continue;
 		rc = table_writer_put_whole(pipeline->writer, ref->namespace,
 					    part_of(pipeline, ref->namespace),
-					    services_known && !pipeline->incomplete);
+					    services_known && !pipeline->left_out);
 		if (rc > 0)
 			pipeline->unpublished = true;
 	}
@@ -264,6 +280,7 @@ static void publish(struct pipeline *pipeline)
 			log_error(&pipeline->logger, "the table cannot be published: %s",
 				  strerror(-rc));
 		pipeline->publish_failure = rc;
+		pipeline->publish_failures++;
 		return;
 	}
 	pipeline->publish_failure = 0;
@@ -334,6 +351,7 @@ static void update_table(struct pipeline *pipeline)
 		beat(pipeline, false);
 		return;
 	}
+	put_left_out_again(pipeline);
 	put_changed(pipeline);
 	put_whole(pipeline, sync.services_known);
 	/* "Not live" before the publish and "live" after it: nobody may take an old snapshot for a
@@ -383,6 +401,10 @@ int pipeline_new(const struct pipeline_options *options, const struct logger *lo
 	if (rc < 0 && options->table_identity) {
 		tell_private(pipeline, rc);
 		rc = table_writer_new(0, &pipeline->writer);
+	}
+	for (unsigned i = 0; rc == 0 && i < pipeline->ref_count; i++) {
+		if (strcmp(pipeline->refs[i].namespace, "*") == 0)
+			table_writer_limit_namespaces(pipeline->writer);
 	}
 	if (rc == 0 && options->ages)
 		table_writer_set_ages(pipeline->writer, 1000 * (uint64_t)options->max_age_s);
@@ -459,6 +481,9 @@ struct pipeline_state pipeline_state(const struct pipeline *pipeline)
 		.unheard_ms =
 			table_age_ms(table_writer_heard_ms(pipeline->writer), clock_coarse_ms()),
 		.live = pipeline->live,
+		.left_out = pipeline->left_out,
+		.publish_failure = pipeline->publish_failure,
+		.publish_failures = pipeline->publish_failures,
 		.requests = pipeline->source->requests,
 		.errors = pipeline->source->errors,
 	};

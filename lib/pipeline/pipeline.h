@@ -77,9 +77,12 @@ struct pipeline_state {
 	uint64_t publishes;  /* by this pipeline */
 	uint64_t unheard_ms; /* since the last word of the API server about the oldest part of what
 				is published; UINT64_MAX: none yet */
-	bool live;	     /* what is published is the truth now */
-	uint64_t requests;   /* to the API server; a file counts none */
-	uint64_t errors;     /* of these: without answer, or with a status of 400 and more */
+	unsigned left_out;   /* Services for which the table has no room */
+	int publish_failure; /* -errno of the last publish: what was put is not in the table; 0 */
+	uint64_t publish_failures;
+	bool live;	   /* what is published is the truth now */
+	uint64_t requests; /* to the API server; a file counts none */
+	uint64_t errors;   /* of these: without answer, or with a status of 400 and more */
 };
 struct pipeline_state pipeline_state(const struct pipeline *pipeline);
 

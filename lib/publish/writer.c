@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "publish/arena.h"
+#include "publish/quota.h"
 #include "publish/said.h"
 #include "publish/shared_region.h"
 #include "table/segment.h"
@@ -53,6 +54,7 @@ struct table_writer {
 	struct written_service *changes;
 	unsigned wholes;	  /* of them that only say that a namespace is whole */
 	struct arena_needs needs; /* of all Services */
+	struct quota quota;
 	struct arena_plan plan;
 	uint64_t plan_number; /* 0: there is none yet */
 	bool plan_fits;	      /* every Service has its place in it */
@@ -75,6 +77,7 @@ static void count(struct table_writer *writer, const struct staged_service *stag
 {
 	struct arena_needs needs = arena_needs_of(staged);
 
+	quota_count(&writer->quota, staged->namespace, &needs, sign);
 	writer->needs.services += (uint32_t)sign * needs.services;
 	writer->needs.ports += (uint32_t)sign * needs.ports;
 	writer->needs.vips += (uint32_t)sign * needs.vips;
@@ -173,6 +176,11 @@ int table_writer_new(uint64_t identity, struct table_writer **ret_writer)
 	return 0;
 }
 
+void table_writer_limit_namespaces(struct table_writer *writer)
+{
+	writer->quota.limits = true;
+}
+
 void table_writer_set_memory(struct table_writer *writer,
 			     int (*new_region)(void *ctx, size_t arena_size,
 					       struct region *ret_region),
@@ -256,7 +264,8 @@ static bool has_room(const struct table_writer *writer, const struct staged_serv
 
 	return (uint64_t)writer->needs.endpoints - less.endpoints + more.endpoints <=
 		       LIMIT_TABLE_ENDPOINTS &&
-	       (uint64_t)writer->needs.ports - less.ports + more.ports <= LIMIT_TABLE_PORTS;
+	       (uint64_t)writer->needs.ports - less.ports + more.ports <= LIMIT_TABLE_PORTS &&
+	       quota_has_room(&writer->quota, staged->namespace, &less, &more);
 }
 
 int table_writer_put(struct table_writer *writer, const char *namespace, const char *name,
@@ -583,6 +592,7 @@ static void forget_services(struct table_writer *writer)
 
 	HASH_ITER (hh, writer->services, service, next)
 		take_out(writer, service);
+	quota_free(&writer->quota);
 }
 
 void table_writer_abandon(struct table_writer *writer)

@@ -33,13 +33,17 @@ void table_writer_set_memory(struct table_writer *writer,
 					       struct region *ret_region),
 			     void *ctx);
 
+/* None may take more than LIMIT_NAMESPACE_... (base/limits.h) from now on. Before the first put. */
+void table_writer_limit_namespaces(struct table_writer *writer);
+
 /*
  * Replaces what the table says of one Service; nothing is visible before the next publish. A
  * selection without ports takes it out; where the name is taken it leaves that alone, as a Service
  * without ports: a lookup must not go on to the next name. default/kubernetes keeps its last
  * endpoints when it would lose all: the API server is reached through them (projectcalico/calico
  * ee3dc51152). Returns 1 when that changed anything, 0 when it says the same as before, -ENOMEM, or
- * -E2BIG when the table is full (base/limits.h): the Service is not in it then.
+ * -E2BIG when the table is full, or its namespace has its share (base/limits.h): the Service is not
+ * in it then.
  */
 int table_writer_put(struct table_writer *writer, const char *namespace, const char *name,
 		     const struct selection *selection);

@@ -144,6 +144,7 @@ static void scenario(void)
 		assert_null(writer);
 		return;
 	}
+	table_writer_limit_namespaces(writer);
 	for (unsigned i = 0; i < SERVICES; i++)
 		put_service(writer, i, i % 3 + 1);
 	publish(writer);

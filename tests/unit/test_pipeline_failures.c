@@ -66,6 +66,8 @@ static void test_a_table_that_cannot_be_published(void **state)
 	assert_int_equal(pipeline_new(&options, &logger, &pipeline, error, sizeof(error)), 0);
 	run_rounds(pipeline);
 	assert_int_equal(told, 1);
+	assert_int_equal(pipeline_state(pipeline).publish_failure, -ENOSPC);
+	assert_int_equal(pipeline_state(pipeline).publish_failures, 20);
 	/* Another reason is told, and the same one again after it was well. */
 	failure = -ENOMEM;
 	run_rounds(pipeline);
@@ -76,6 +78,7 @@ static void test_a_table_that_cannot_be_published(void **state)
 	assert_int_equal(told, 2);
 	assert_non_null(pipeline_view(pipeline));
 	assert_int_equal(pipeline_state(pipeline).services, 1);
+	assert_int_equal(pipeline_state(pipeline).publish_failure, 0);
 	pipeline_free(pipeline);
 	unlink(path);
 }
