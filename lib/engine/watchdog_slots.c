@@ -6,13 +6,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 
 #define PLACES	   4u /* where a number may be */
 #define PLACE_STEP 17u
 #define WAIT_NS	   10000000
-#define WAITS	   200 /* 2 s: a machine that gives the thread no processor */
+/* A machine that gives the thread no processor. */
+#define LONGEST_WAIT_MS 2000u
 
 /*
  * In use by the same number is one whose connect() has lost its socket, because another thread
@@ -72,30 +74,33 @@ bool slot_leads_to(const struct slot *slot, const struct sockaddr *peer)
 	       memcmp(&in6->sin6_addr, &slot->address.in6.sin6_addr, sizeof(in6->sin6_addr)) == 0;
 }
 
-/* The thread is at it; it takes some microseconds. */
-static void await_fired(struct slot *slot, uint32_t word)
-{
-	const struct timespec pause = {.tv_nsec = WAIT_NS};
-	uint32_t firing = slot_word(word, SLOT_FIRING);
-
-	for (int i = 0; i < WAITS && slot_observe(slot) == firing; i++)
-		raw_syscall(SYS_futex, &slot->word, FUTEX_WAIT_PRIVATE, firing, &pause, NULL, 0);
-}
-
 enum watchdog_end slot_disarm_fired(struct slot *slot, uint32_t word,
 				    struct watchdog_note *ret_note)
 {
 	KEEP_ERRNO();
-	enum watchdog_end end;
+	const struct timespec pause = {.tv_nsec = WAIT_NS};
+	uint32_t firing = slot_word(word, SLOT_FIRING);
+	uint32_t fired = slot_word(word, SLOT_FIRED);
+	uint64_t deadline_ms = clock_monotonic_ms() + LONGEST_WAIT_MS;
+	enum watchdog_end end = WATCHDOG_QUIET;
+	uint32_t now;
 
-	do { /* it may be fired a second time */
-		await_fired(slot, word);
-		/* Taken over, emptied by fork(), or a thread that does not get on. */
-		if (slot_observe(slot) != slot_word(word, SLOT_FIRED))
-			return WATCHDOG_QUIET;
+	/* It may be fired a second time, while we look. By time and not by count: signals end
+	 * waits. */
+	while ((now = slot_observe(slot)) == firing || now == fired) {
+		if (now == firing) {
+			if (clock_monotonic_ms() >= deadline_ms)
+				break;
+			raw_syscall(SYS_futex, &slot->word, FUTEX_WAIT_PRIVATE, firing, &pause,
+				    NULL, 0);
+			continue;
+		}
 		end = (enum watchdog_end)peek_u32(&slot->end);
 		ret_note->cookie = peek_u64(&slot->cookie);
 		ret_note->user_timeout = peek_u32(&slot->user_timeout);
-	} while (!slot_change(slot, slot_word(word, SLOT_FIRED), SLOT_FREE));
-	return end;
+		if (slot_change(slot, fired, SLOT_FREE))
+			return end;
+	}
+	/* Taken over, emptied by fork(), or a thread that does not get on. */
+	return WATCHDOG_QUIET;
 }

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,10 +26,15 @@
 /* asm-generic/socket.h; the second one is getpeername(2) as a getsockopt(2). */
 #define SO_COOKIE_OPTION   57
 #define SO_PEERNAME_OPTION 28
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#define CLOSE_RANGE_UNSHARE_FLAG (1u << 1) /* linux/close_range.h, Linux 5.9 */
 
 #define IDLE_ROUNDS	2
 #define FIRE_AGAIN_US	100000u
 #define FIRE_AGAIN_MOST 20u
+#define ERRAND_MS	1000u
 
 /* The socket of the try: connecting, to where the slot says, and plain TCP, whose connect() ends by
  * a shutdown. */
@@ -93,27 +99,66 @@ static enum watchdog_end shut_down(struct watchdog *dog, int fd, struct slot *sl
 	return bound_by_kernel(fd, slot);
 }
 
-/*
- * With a table of our own the descriptor is one that nobody else can touch. In the shared one there
- * is no dup(2) of it: closefrom() of the program could give its number away before our close().
- * What is left there is a program that closes the descriptor of its own blocked connect() between
- * the question and the shutdown.
- */
-static enum watchdog_end end_try(struct watchdog *dog, struct slot *slot, bool leaving)
+static enum watchdog_end end_at(struct watchdog *dog, struct slot *slot, int fd, bool leaving)
 {
-	enum watchdog_end end = WATCHDOG_LEFT;
-	int fd = (int)peek_u32(&slot->fd);
-
-	if (dog->pidfd >= 0)
-		fd = (int)raw_syscall(SYS_pidfd_getfd, dog->pidfd, fd, 0);
-	if (fd < 0)
-		return end;
 	/* Whose number it is when the owner comes is another question. */
 	poke_u64(&slot->cookie, cookie_of(fd));
-	if (is_connecting(fd, slot))
-		end = leaving ? bound_by_kernel(fd, slot) : shut_down(dog, fd, slot);
-	if (dog->pidfd >= 0)
-		raw_syscall(SYS_close, fd);
+	if (!is_connecting(fd, slot))
+		return WATCHDOG_LEFT;
+	return leaving ? bound_by_kernel(fd, slot) : shut_down(dog, fd, slot);
+}
+
+struct errand {
+	struct watchdog *dog;
+	struct slot *slot;
+	bool leaving;
+	enum watchdog_end end;
+};
+
+static void *run_errand(void *argument)
+{
+	struct errand *errand = argument;
+	int fd = (int)peek_u32(&errand->slot->fd);
+
+	/* First what is above it, so that no more is copied. Where neither call is allowed the
+	 * number is what it is. */
+	if (raw_syscall(SYS_close_range, fd + 1, UINT_MAX, CLOSE_RANGE_UNSHARE_FLAG) == 0 && fd > 0)
+		raw_syscall(SYS_close_range, 0, fd - 1, 0);
+	errand->end = end_at(errand->dog, errand->slot, fd, errand->leaving);
+	return NULL;
+}
+
+/*
+ * In the program's table another thread may give the number to something else between the questions
+ * and the shutdown: by shutdown(2) and dup2(2) one in a hundred does. So a thread that lives for
+ * this alone has a copy of the table, with this number alone. Not a dup(2): closefrom() of the
+ * program could give its number away before our close().
+ */
+static enum watchdog_end end_in_copy(struct watchdog *dog, struct slot *slot, bool leaving)
+{
+	struct errand errand = {.dog = dog, .slot = slot, .leaving = leaving, .end = WATCHDOG_LEFT};
+	pthread_t thread;
+
+	if (guest_thread_start(run_errand, &errand, &thread) < 0)
+		return end_at(dog, slot, (int)peek_u32(&slot->fd), leaving);
+	/* It waits for nothing but the socket's lock; what it writes to must not go before it. */
+	while (!guest_thread_join(thread, ERRAND_MS))
+		;
+	return errand.end;
+}
+
+static enum watchdog_end end_try(struct watchdog *dog, struct slot *slot, bool leaving)
+{
+	enum watchdog_end end;
+	int fd;
+
+	if (dog->pidfd < 0)
+		return end_in_copy(dog, slot, leaving);
+	fd = (int)raw_syscall(SYS_pidfd_getfd, dog->pidfd, (int)peek_u32(&slot->fd), 0);
+	if (fd < 0)
+		return WATCHDOG_LEFT;
+	end = end_at(dog, slot, fd, leaving);
+	raw_syscall(SYS_close, fd);
 	return end;
 }
 

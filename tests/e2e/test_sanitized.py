@@ -81,5 +81,7 @@ def test_valgrind_finds_nothing(cluster: DoubleCluster, run_shim: ShimRunner, bu
         env = cluster.env("web", K8SLB_SYNC_TIMEOUT="30000")
         # A blocking program, so that the first connection waits for the table however slow it comes.
         result = run_shim([*valgrind, *LOOPS["c"](host, service.port, build)], env=env, timeout=120)
-        expect((result.returncode, result.stderr), (0, ""), result)
+        # valgrind 3.19 does not know pidfd_open(), says so in lines of its own (--PID--), and refuses it.
+        found = [line for line in result.stderr.splitlines() if not line.startswith("--")]
+        expect((result.returncode, found), (0, []), result)
         expect(tally(result.stdout), Counter({pod.name: COUNT // 3 for pod in pods}), result)
