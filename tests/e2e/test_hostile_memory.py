@@ -174,7 +174,7 @@ class Ground:
     @contextmanager
     def agent(self, api: str) -> Iterator[Running]:
         settings = {"K8SLB_API": api, "K8SLB_NAMESPACE": "a"}
-        agent = Agent(self._build, self._directory, self._directory / "table", settings, "--all")
+        agent = Agent(self._build, self._directory, self._directory / "table", settings, (), "--all")
         try:
             yield Running(agent.process.pid, agent.log)
         finally:
