@@ -77,7 +77,7 @@ static void write_until_lost(const struct writer_lock *lock)
 		}
 		add_u64(&storm->published, 1);
 	}
-	table_writer_abandon(writer);
+	table_writer_free(writer);
 	region_remove_all(lock->table);
 }
 
