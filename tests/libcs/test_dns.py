@@ -46,4 +46,6 @@ def test_pods_of_a_headless_service(world: World, count: int) -> None:
     world.serve()
     plain = world.look_up("kubelet", ["many"], None)["many"]
     assert min(count, 28) <= len(plain) <= count, plain
-    expect(sorted(world.look_up("kubelet", ["many"], "many")["many"]), sorted(plain))
+    ours = world.look_up("kubelet", ["many"], "many")["many"]
+    # Which ones these are where not all fit is CoreDNS's: its slices come in any order.
+    expect((len(ours), set(ours) - {one["addresses"][0] for one in endpoints}), (len(plain), set()))
