@@ -123,6 +123,17 @@ static void await_takeover(uint64_t takeovers)
 	}
 }
 
+/* Until each reader has followed so many moves: a starved one would follow two of them at once. */
+static void await_moves(uint64_t moves)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
+
+	while (peek_u64(&storm->moves) < moves * READERS) {
+		assert_op(clock_monotonic_ms(), <, deadline_ms);
+		pause_us(50);
+	}
+}
+
 static void kill_writer(void)
 {
 	pid_t writer = (pid_t)observe_u32(&storm->writer);
@@ -195,6 +206,7 @@ static void test_kills_at_any_instruction(void **state)
 		pause_us(test_random(&random) % LONGEST_KILL_US);
 		kill_writer();
 		await_takeover(i + 2);
+		await_moves((i >= kills / 3) + (i >= kills * 2 / 3));
 	}
 	stop_readers(readers);
 	last = (pid_t)storm->writer;
