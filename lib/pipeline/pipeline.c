@@ -14,6 +14,9 @@
 #define FAILED_WAIT_PAUSE_MS 1000
 /* A table of which no beat is seen for TABLE_SILENT_MS is not believed. */
 #define BEAT_MS	     1000
+/* Of those that the table has no room for; they are put in again and again, and all of them would be
+ * most of the log. */
+#define NAMED_MOST   16
 #define PUT_AGAIN_MS 10000
 /* Bookmarks of a quiet watch come once a minute (REFLECTOR_WATCH_IDLE_MS), and may be late. */
 #define QUIET_WATCH_S 90
@@ -108,11 +111,11 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 		rc = table_writer_put(pipeline->writer, state->namespace, state->name, &selection);
 	}
 	selection_clear(&selection);
-	if (rc == -E2BIG)
+	pipeline->left_out += rc == -E2BIG;
+	if (rc == -E2BIG && pipeline->left_out <= NAMED_MOST)
 		log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
 			 "Service %s/%s: the table is full: its connections are left to kube-proxy",
 			 state->namespace, state->name);
-	pipeline->left_out += rc == -E2BIG;
 	if (rc > 0 || rc == -E2BIG)
 		pipeline->unpublished = true;
 	return rc < 0 && rc != -E2BIG ? rc : 0;
@@ -166,6 +169,11 @@ static void put_changed(struct pipeline *pipeline)
 		}
 	}
 	pipeline->put_failure = 0;
+	if (pipeline->left_out > NAMED_MOST)
+		log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
+			 "%u Services are left out: the table is full: their connections are left "
+			 "to kube-proxy",
+			 pipeline->left_out);
 }
 
 /* The number of a namespace among the parts. */
