@@ -165,6 +165,7 @@ void engine_begin(struct engine_link *link)
 int engine_start(const struct config *config, struct engine_link *link)
 {
 	uintptr_t number = number_of(peek_u32(&link->first_sync));
+	int rc;
 
 	engine_config = config;
 	engine_link = link;
@@ -172,7 +173,10 @@ int engine_start(const struct config *config, struct engine_link *link)
 	poke_u32(&begun_tid, 0);
 	poke_u32(&engine_nudged, NUDGE_NONE);
 	publish_u32(&engine_wanted, (uint32_t)number); /* observed by interrupt_is_set() */
-	return guest_thread_start(engine_run, (void *)number, &engine_thread);
+	rc = guest_thread_start(engine_run, (void *)number, &engine_thread);
+	if (rc == 0)
+		guest_thread_await_begin(&begun_tid);
+	return rc;
 }
 
 void engine_stop(void)

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw_syscall.h"
 
@@ -30,9 +31,11 @@
 #define STACK_SIZE (512 * 1024)
 #endif
 
-/* Between two looks whether a thread has ended. */
+/* Between two looks whether a thread has begun or ended. */
 #define FIRST_LOOK_NS 20000
 #define LAST_LOOK_NS  1000000
+
+#define LONGEST_BEGIN_MS 100
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -89,6 +92,15 @@ static void pause_between_looks(struct timespec *pause)
 	raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, pause, NULL, 0);
 	if (pause->tv_nsec < LAST_LOOK_NS)
 		pause->tv_nsec *= 2;
+}
+
+void guest_thread_await_begin(const uint32_t *tid)
+{
+	uint64_t deadline_ms = clock_monotonic_ms() + LONGEST_BEGIN_MS;
+	struct timespec pause = {.tv_nsec = FIRST_LOOK_NS};
+
+	while (!peek_u32(tid) && clock_monotonic_ms() < deadline_ms)
+		pause_between_looks(&pause);
 }
 
 bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms)

@@ -16,6 +16,14 @@
  */
 int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);
 
+/*
+ * Waits until the thread that was just started has written its number to *@tid, which was 0, 100 ms
+ * at most. Before anything of ours runs there libc registers the thread with the kernel, and ends
+ * the whole process where that is refused (glibc 2.35: "rseq registration failed"): by a filter that
+ * the program puts on all of its threads as soon as our hook has returned.
+ */
+void guest_thread_await_begin(const uint32_t *tid);
+
 /* Waits until libc counts the thread no more, at most @longest_wait_ms. False when it was not gone in
  * time. */
 bool guest_thread_join(pthread_t thread, uint32_t longest_wait_ms);

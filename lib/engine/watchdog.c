@@ -71,7 +71,10 @@ static bool begin(struct watchdog *dog, uint32_t least_ms)
 	if (futex_is_refused(dog) ||
 	    (!dog->own_table && guest_thread_may_own_fd_table() && !program_has_threads()))
 		return false;
-	return guest_thread_start(watchdog_run, dog, &dog->thread) == 0;
+	if (guest_thread_start(watchdog_run, dog, &dog->thread) < 0)
+		return false;
+	guest_thread_await_begin(&dog->begun_tid);
+	return true;
 }
 
 /* One that has ended by itself, or was told to. False: it is not gone yet. */
