@@ -78,7 +78,7 @@ LIBRARY_CFLAGS := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 SHIM_CFLAGS := -ftls-model=initial-exec -fno-stack-protector -U_FORTIFY_SOURCE -falign-functions=64 \
 	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
 # Of a hook's frames, on whatever stack the program has there; at -O0 and under a sanitizer they are larger.
-FRAME_CFLAGS := $(if $(SANITIZE),,$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-Wframe-larger-than=1536))
+FRAME_CFLAGS := $(if $(SANITIZE),,$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-Wframe-larger-than=2048))
 # The command has its libc with it, so it has what the shim cannot: stack protector, fortified calls (which want
 # an optimizing compiler), and marks for where a call or a jump may lead (CET, BTI).
 CC_MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)

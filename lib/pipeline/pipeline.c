@@ -14,8 +14,8 @@
 #define FAILED_WAIT_PAUSE_MS 1000
 /* A table of which no beat is seen for TABLE_SILENT_MS is not believed. */
 #define BEAT_MS	     1000
-/* Of those that the table has no room for; they are put in again and again, and all of them would be
- * most of the log. */
+/* Services with something left out that are named in one round: they are put in again and again, and
+ * all of them would be most of the log. */
 #define NAMED_MOST   16
 #define PUT_AGAIN_MS 10000
 /* Bookmarks of a quiet watch come once a minute (REFLECTOR_WATCH_IDLE_MS), and may be late. */
@@ -49,6 +49,7 @@ struct pipeline {
 	bool unpublished;
 	bool is_private;	  /* pipeline_is_private() */
 	unsigned left_out;	  /* Services that had no room in the table */
+	unsigned named;		  /* Services that were told to lack something, this round */
 	uint64_t put_in_again_ms; /* they are tried again then */
 	uint64_t publish_failures;
 	/* What failed in the last round, -errno: the same is told once, not in every round. */
@@ -103,7 +104,7 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 	if (rc == 0) {
 		selection.part = state->part;
 		drop_other_ports(pipeline, state, &selection);
-		if (selection.left_out)
+		if (selection.left_out && pipeline->named++ < NAMED_MOST)
 			log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
 				 "Service %s/%s: too many endpoints for %u of its ports: their "
 				 "connections are left to kube-proxy",
@@ -112,7 +113,7 @@ static int put_service(struct pipeline *pipeline, const struct service_state *st
 	}
 	selection_clear(&selection);
 	pipeline->left_out += rc == -E2BIG;
-	if (rc == -E2BIG && pipeline->left_out <= NAMED_MOST)
+	if (rc == -E2BIG && pipeline->named++ < NAMED_MOST)
 		log_once(&pipeline->told, &pipeline->logger, LOG_LEVEL_ERROR,
 			 "Service %s/%s: the table is full: its connections are left to kube-proxy",
 			 state->namespace, state->name);
@@ -150,6 +151,7 @@ static void put_changed(struct pipeline *pipeline)
 	const struct source_ops *ops = pipeline->source->ops;
 	struct service_state state;
 
+	pipeline->named = 0;
 	while (ops->take_changed(pipeline->source, &state)) {
 		int rc;
 
