@@ -58,6 +58,7 @@ def tenant(cluster: DoubleCluster) -> Iterator[int]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.unsanitized("a sanitizer's memory is not the agent's")
 def test_one_tenant_has_its_share(
     cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, table: Path, tenant: int
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_black_hole_costs_one_connection_one_timeout(
     print(f"affected: {affected}")
 
 
+@pytest.mark.unsanitized("its bounds are those of a plain build")
 @pytest.mark.parametrize("way", [*WAYS, BUSY], ids=lambda way: way.name)
 def test_a_black_hole_in_fresh_processes(
     cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, way: Way

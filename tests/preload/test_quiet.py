@@ -73,6 +73,7 @@ def test_no_system_call_is_added_where_nothing_matches(
     expect(calls[first + 1 : last], ["socket", "connect", "close"] * 5, result)
 
 
+@pytest.mark.unsanitized("the sanitizers make system calls of their own")
 def test_the_system_calls_of_a_matched_connection(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -> None:
     """20 of each kind, after the first one, which starts the watchdog. What is non-blocking asks for the cookie by which its
     outcome is learned."""
