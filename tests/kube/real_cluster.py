@@ -296,7 +296,8 @@ class RealCluster(Cluster):
         self._controllers.start()
 
     def start_proxy(self, mode: str = "nftables") -> None:
-        """Start kube-proxy in this mode (nftables, iptables); returns once it serves the VIP of the API server."""
+        """Start kube-proxy in this mode (nftables, iptables), as on node n1; returns once it serves the VIP of the API
+        server and knows its zone."""
         health = _free_port(10256)
         self._proxy = self._process(
             "proxy",
@@ -307,9 +308,26 @@ class RealCluster(Cluster):
             f"--healthz-bind-address=127.0.0.1:{health}",
             f"--metrics-bind-address=127.0.0.1:{_free_port(health + 1)}",
             "--conntrack-max-per-core=0",
+            "--vmodule=proxier=4",  # which logs the zone
         )
+        began = os.path.getsize(self._proxy.log_path) if os.path.exists(self._proxy.log_path) else 0
         self._proxy.start()
         wait_until("kube-proxy", lambda: _connects(API_VIP, 443), self.logs, timeout=START_TIMEOUT)
+        wait_until("kube-proxy's zone", lambda: self._proxy_knows_zone(began), self.logs, timeout=START_TIMEOUT, pause=0.1)
+
+    def _proxy_knows_zone(self, began: int) -> bool:
+        """By its log from this byte on."""
+        # An event of the node that comes before kube-proxy has registered its handler is lost to it (seen with 1.37.2):
+        # it would be in no zone until the label changes. So the label changes until it was heard.
+        assert self._proxy
+        with open(self._proxy.log_path, errors="replace") as log:
+            log.seek(began)
+            heard = [line for line in log if "Updated proxier node topology labels" in line]
+        if heard and '"topology.kubernetes.io/zone":"z1"' in heard[-1]:
+            return True
+        for zone in (None, "z1"):
+            self._do("PATCH", "/api/v1/nodes/n1", {"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}})
+        return False
 
     @contextlib.contextmanager
     def kubectl_proxy(self) -> Iterator[str]:
