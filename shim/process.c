@@ -101,6 +101,7 @@ struct pick_state process_pick_state(const struct process *process)
 		.client = peek_u64(&shim.link.client),
 		.rules = rules,
 		.rounds = own.rounds,
+		.prober = peek_u64(&shim.link.prober),
 		.seed = peek_u64(&process->seed),
 		.policy = shim.config.policy == POLICY_RANDOM ? PICK_RANDOM : PICK_ROUND_ROBIN,
 	};

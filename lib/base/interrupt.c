@@ -27,6 +27,7 @@ void interrupt_open(struct interrupt *ret_interrupt, const uint32_t *word, uint3
 		.word = word,
 		.value = value,
 		.nudge = nudge,
+		.other_fd = -1,
 		.fd = (int)raw_syscall(SYS_signalfd4, -1, &signals, sizeof(signals),
 				       SFD_CLOEXEC | SFD_NONBLOCK),
 	};
@@ -54,21 +55,20 @@ void interrupt_pause(const struct interrupt *interrupt, uint32_t ms)
 	nanosleep(&pause, NULL);
 }
 
-int interrupt_fd(const struct interrupt *interrupt, int *timeout_ms)
+void interrupt_fds(const struct interrupt *interrupt, int ret_fds[INTERRUPT_FDS], int *timeout_ms)
 {
 	struct pollfd look = {.fd = interrupt ? interrupt->fd : -1, .events = POLLIN};
 
+	ret_fds[0] = -1;
+	ret_fds[1] = interrupt ? interrupt->other_fd : -1;
 	if (!interrupt)
-		return -1;
-	if (interrupt_is_set(interrupt)) {
+		return;
+	if (interrupt_is_set(interrupt))
 		*timeout_ms = 0;
-		return -1;
-	}
-	if (look.fd >= 0 && poll(&look, 1, 0) == 0)
-		return look.fd;
-	if (*timeout_ms > BLIND_WAIT_MS)
+	else if (look.fd >= 0 && poll(&look, 1, 0) == 0)
+		ret_fds[0] = look.fd;
+	else if (*timeout_ms > BLIND_WAIT_MS)
 		*timeout_ms = BLIND_WAIT_MS;
-	return -1;
 }
 
 bool interrupt_take_nudge(const struct interrupt *interrupt)

@@ -23,6 +23,7 @@ struct interrupt {
 	uint32_t value;	      /* it is set as soon as the word is another one */
 	uint32_t *nudge;      /* enum nudge: the wait is to end, and the thread is not */
 	int fd;		      /* -1: could not be had; waits are cut into short ones then */
+	int other_fd; /* ends waits too, when it can be read: of more work of the thread; or -1 */
 };
 
 enum nudge {
@@ -43,11 +44,12 @@ bool interrupt_is_set(const struct interrupt *interrupt);
 void interrupt_pause(const struct interrupt *interrupt, uint32_t ms);
 
 /*
- * What a poll(2) is to wait for beside its own descriptors (POLLIN), or -1, and how long it may
- * wait: @timeout_ms is made shorter where the descriptor would not tell. That is so without one,
- * and where a SIGURG of the program's own is pending, which is not ours to take.
+ * What a poll(2) is to wait for beside its own descriptors (POLLIN), each of them or -1, and how
+ * long it may wait: @timeout_ms is made shorter where the first one would not tell. That is so
+ * without one, and where a SIGURG of the program's own is pending, which is not ours to take.
  */
-int interrupt_fd(const struct interrupt *interrupt, int *timeout_ms);
+#define INTERRUPT_FDS 2
+void interrupt_fds(const struct interrupt *interrupt, int ret_fds[INTERRUPT_FDS], int *timeout_ms);
 
 /* The wait of thread @tid was ended by interrupt_nudge(): true once. */
 bool interrupt_take_nudge(const struct interrupt *interrupt);

@@ -82,6 +82,17 @@ static void no_table_yet(void)
 	set_first_sync(ENGINE_SYNC_FAILED);
 }
 
+static void say_prober(uint64_t prober)
+{
+	if (is_current())
+		poke_u64(&engine_link->prober, prober);
+}
+
+static struct pick_memory *memory(void)
+{
+	return peek_pointer(&engine_link->memory);
+}
+
 void engine_attach_memory(struct engine_link *link)
 {
 	struct pick_memory *memory;
@@ -108,8 +119,12 @@ static bool await_lingering(void)
 
 static void work(void)
 {
-	static const struct role_sink sink = {.publish_view = show_table,
-					      .no_table_yet = no_table_yet};
+	static const struct role_sink sink = {
+		.publish_view = show_table,
+		.no_table_yet = no_table_yet,
+		.say_prober = say_prober,
+		.memory = memory,
+	};
 	struct logger logger = log_file_logger(engine_config);
 	struct interrupt interrupt;
 	int rc = guest_thread_own_fd_table();
@@ -139,6 +154,7 @@ static void *engine_run(void *number)
 	if (await_lingering())
 		work();
 	/* What the thread had stays: a hook may be reading the table. */
+	say_prober(0);
 	publish_view(NULL);
 	set_first_sync(ENGINE_SYNC_FAILED);
 	/* Another thread may have its number soon. */
@@ -196,6 +212,7 @@ void engine_stop(void)
 		lingering_tid = peek_u32(&engine_tid);
 	/* First: a thread that is not gone publishes nothing from here on. */
 	engine_begin(engine_link);
+	poke_u64(&engine_link->prober, 0);
 	publish_pointer(&engine_link->view, NULL); /* observed by the hooks */
 }
 

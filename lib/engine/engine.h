@@ -29,6 +29,7 @@ struct engine_link {
 	const struct table_view *view; /* newest table or NULL; what it points to is never freed */
 	struct pick_memory *memory;    /* set before the first table; NULL: could not be had */
 	uint64_t client;	       /* affinity_client(), set with @memory */
+	uint64_t prober; /* who probes the endpoints of @view (pick/probed.h); 0: nobody does */
 	/*
 	 * enum engine_sync, and above it which engine that is of: a word of a thread that is at its
 	 * end is not taken for the next one's. A futex word, woken by what the thread says in it.

@@ -69,11 +69,12 @@ bool lifeline_is_cut(const struct lifeline *line)
 
 void lifeline_wait(const struct lifeline *line, const struct interrupt *interrupt, int timeout_ms)
 {
-	struct pollfd fds[] = {
-		{.fd = line->reads},
-		{.fd = interrupt_fd(interrupt, &timeout_ms), .events = POLLIN},
-	};
+	int also[INTERRUPT_FDS];
+	struct pollfd fds[1 + INTERRUPT_FDS] = {{.fd = line->reads}};
 
+	interrupt_fds(interrupt, also, &timeout_ms);
+	for (unsigned i = 0; i < INTERRUPT_FDS; i++)
+		fds[1 + i] = (struct pollfd){.fd = also[i], .events = POLLIN};
 	poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 }
 

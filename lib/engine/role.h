@@ -14,6 +14,9 @@ struct role_sink {
 	void (*publish_view)(const struct table_view *view);
 	/* There is none so far, and it may take long. */
 	void (*no_table_yet)(void);
+	/* Who probes the endpoints of the table that is shown next (prober.h); 0: nobody. */
+	void (*say_prober)(uint64_t prober);
+	struct pick_memory *(*memory)(void); /* NULL: this process has none that others see */
 };
 
 /*

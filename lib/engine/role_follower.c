@@ -10,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw_syscall.h"
+#include "engine/prober.h"
 #include "table/segment.h"
 
 /* While the writer has no table yet. */
@@ -192,6 +193,7 @@ enum role_end role_follow(struct role *role)
 	view = await_table(role, &end);
 	if (!view)
 		return end;
+	role->sink->say_prober(prober_number(role->lock.table));
 	for (;;) {
 		rc = writer_lock_wait(&role->lock, role->interrupt);
 		if (rc != -EINTR)

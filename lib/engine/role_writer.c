@@ -7,9 +7,11 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/raw_syscall.h"
 #include "engine/list_delay.h"
 #include "engine/options.h"
+#include "engine/prober.h"
 #include "pipeline/pipeline.h"
 #include "table/segment.h"
 
@@ -31,6 +33,8 @@
 struct writer {
 	struct role *role;
 	struct pipeline *pipeline;
+	struct prober prober;
+	struct interrupt interrupt; /* the role's, and the prober */
 	uint64_t began_ms;
 	bool lists_first; /* the table that was left is not to be shown at once */
 };
@@ -63,13 +67,14 @@ static int longest_round_ms(const struct writer *writer)
 	return left_ms > 0 && left_ms < FIRST_ROUNDS_MS ? (int)left_ms : FIRST_ROUNDS_MS;
 }
 
-static void run_round(const struct writer *writer)
+static void run_round(struct writer *writer)
 {
 	struct role *role = writer->role;
 	const struct table_view *view;
 
-	pipeline_run(writer->pipeline, longest_round_ms(writer));
+	pipeline_run(writer->pipeline, prober_wait_ms(&writer->prober, longest_round_ms(writer)));
 	view = pipeline_view(writer->pipeline);
+	prober_run(&writer->prober, view);
 	if (!view) {
 		if (pipeline_attempted(writer->pipeline))
 			role->sink->no_table_yet();
@@ -135,7 +140,7 @@ static bool hand_on(const struct writer *writer, enum role_end *ret_end)
 	return true;
 }
 
-static enum role_end run(const struct writer *writer, bool shared)
+static enum role_end run(struct writer *writer, bool shared)
 {
 	struct role *role = writer->role;
 	enum role_end end;
@@ -161,22 +166,48 @@ static enum role_end run(const struct writer *writer, bool shared)
 	}
 }
 
+/* What others are told of who probes goes with the table: in one that is not shared this process is
+ * alone. */
+static void open_prober(struct writer *writer, bool shared)
+{
+	struct role *role = writer->role;
+	uint64_t table = shared ? role->lock.table : hash_mix(random_u64());
+	uint32_t probe_ms = HEALTH_DEFAULTS.probe_ms;
+
+	if (role->config->connect_timeout_ms > probe_ms)
+		probe_ms = role->config->connect_timeout_ms;
+	prober_open(&writer->prober, role->sink->memory(), prober_number(table), probe_ms,
+		    role->logger);
+	writer->interrupt = *role->interrupt;
+	writer->interrupt.other_fd = writer->prober.epoll_fd;
+	role->sink->say_prober(writer->prober.number);
+}
+
+static void close_prober(struct writer *writer)
+{
+	writer->role->sink->say_prober(0);
+	prober_close(&writer->prober);
+}
+
 enum role_end role_write(struct role *role, bool shared)
 {
 	struct pipeline_options options = engine_pipeline_options(role->config);
 	struct writer writer = {.role = role, .began_ms = clock_monotonic_ms()};
 	const struct table_view *left;
+	enum role_end end;
 	char error[256];
 
-	options.interrupt = role->interrupt;
+	options.interrupt = &writer.interrupt;
 	if (shared) {
 		options.sync.start_delay_ms = delay_of_lists_ms(role);
 		options.table_identity = role->lock.table;
 		options.may_write = may_write;
 		options.may_write_ctx = &role->lock;
 	}
+	open_prober(&writer, shared);
 	if (pipeline_new(&options, role->logger, &writer.pipeline, error, sizeof(error)) < 0) {
 		log_error(role->logger, "no sync: %s", error);
+		close_prober(&writer);
 		return ROLE_NO_PIPELINE;
 	}
 	log_info(role->logger, "syncing from %s%s",
@@ -189,5 +220,7 @@ enum role_end role_write(struct role *role, bool shared)
 		log_info(role->logger, "begins with the table that was left");
 		role_show(role, left);
 	}
-	return run(&writer, shared);
+	end = run(&writer, shared);
+	close_prober(&writer);
+	return end;
 }

@@ -234,7 +234,7 @@ static bool any_armed(struct watchdog *dog)
 
 void watchdog_pause(struct watchdog *dog, enum watchdog_state state, uint32_t ms)
 {
-	const struct interrupt interrupt = {.word = &dog->state, .value = state, .fd = -1};
+	const struct interrupt interrupt = {.word = &dog->state, .value = state, .fd = -1, .other_fd = -1};
 
 	interrupt_pause(&interrupt, ms);
 }

@@ -238,14 +238,18 @@ static bool read_events(const struct file_watch *watch)
 
 int file_watch_wait(struct file_watch *watch, int timeout_ms, const struct interrupt *interrupt)
 {
-	struct pollfd fds[] = {
+	struct pollfd fds[2 + INTERRUPT_FDS] = {
 		{.fd = watch->inotify_fd, .events = POLLIN},
 		{.fd = watch->wakeup_fd, .events = POLLIN},
-		{.fd = interrupt_fd(interrupt, &timeout_ms), .events = POLLIN},
 	};
+	int also[INTERRUPT_FDS];
 	uint64_t wakeups;
-	int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
+	int ready;
 
+	interrupt_fds(interrupt, also, &timeout_ms);
+	for (unsigned i = 0; i < INTERRUPT_FDS; i++)
+		fds[2 + i] = (struct pollfd){.fd = also[i], .events = POLLIN};
+	ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
 	if (ready <= 0)

@@ -462,7 +462,9 @@ static struct http_transfer *next_lost(struct http_client *client)
 
 int http_client_run(struct http_client *client, int timeout_ms, const struct interrupt *interrupt)
 {
-	struct curl_waitfd also = {.events = CURL_WAIT_POLLIN};
+	struct curl_waitfd also[INTERRUPT_FDS];
+	unsigned also_count = 0;
+	int fds[INTERRUPT_FDS];
 	struct http_transfer *lost;
 	CURLMcode result;
 	CURLMsg *message;
@@ -470,8 +472,13 @@ int http_client_run(struct http_client *client, int timeout_ms, const struct int
 
 	if (add_new(client))
 		timeout_ms = 0;
-	also.fd = interrupt_fd(interrupt, &timeout_ms);
-	result = curl_multi_poll(client->multi, &also, also.fd >= 0, timeout_ms, NULL);
+	interrupt_fds(interrupt, fds, &timeout_ms);
+	for (unsigned i = 0; i < INTERRUPT_FDS; i++) {
+		if (fds[i] >= 0) /* curl takes no others */
+			also[also_count++] =
+				(struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+	}
+	result = curl_multi_poll(client->multi, also, also_count, timeout_ms, NULL);
 	if (result == CURLM_OK) {
 		client->in_curl = true;
 		result = curl_multi_perform(client->multi, &count);

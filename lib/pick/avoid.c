@@ -39,8 +39,17 @@ enum standing avoid_look_at(const struct avoidance *avoid, const struct table_re
 	return avoid_look(avoid, &endpoint);
 }
 
+void avoid_want(const struct avoidance *avoid, const struct table_endpoint *endpoint)
+{
+	if (avoid->is_probed)
+		health_want(avoid->health, health_key(endpoint), avoid->now_ms);
+}
+
 bool avoid_claim_probe(const struct avoidance *avoid, const struct table_endpoint *endpoint)
 {
+	avoid_want(avoid, endpoint);
+	if (avoid->is_probed)
+		return false;
 	return health_claim_probe(avoid->health, avoid->rules, health_key(endpoint), avoid->now_ms);
 }
 

@@ -18,6 +18,9 @@ struct avoidance {
 	struct health *health; /* NULL: nothing is recorded, or it is not to be asked */
 	const struct health_rules *rules;
 	uint64_t now_ms;
+	/* A thread of ours probes (engine/prober.h): no caller does, and each says what it would
+	 * have used. */
+	bool is_probed;
 	/* What a half-open endpoint is: itself for a caller that can probe and report the outcome,
 	 * good for one that cannot see it, ejected for one that cannot afford another failure. */
 	enum standing half_open;
@@ -35,7 +38,10 @@ enum standing avoid_look(const struct avoidance *avoid, const struct table_endpo
 enum standing avoid_look_at(const struct avoidance *avoid, const struct table_read *read,
 			    const struct table_port *port, uint32_t index);
 
-/* The caller is the one that may try this half-open endpoint. */
+/* The caller would have used this endpoint, were it not avoided. */
+void avoid_want(const struct avoidance *avoid, const struct table_endpoint *endpoint);
+
+/* The caller is the one that may try this half-open endpoint; if not, avoid_want(). */
 bool avoid_claim_probe(const struct avoidance *avoid, const struct table_endpoint *endpoint);
 
 /* More than half of the endpoints of @port are ejected, so none is to be avoided. */

@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "pick/probed.h"
 
 /*
  * Turns of the round until one is good. Endpoints are sorted by address, so the pods of a lost node
@@ -79,8 +80,10 @@ static struct avoidance avoidance_of(const struct pick_state *state, const struc
 		.half_open = half_open,
 	};
 
-	if (port->endpoint_count > 1 && !health_is_quiet(&state->memory->health))
+	if (port->endpoint_count > 1 && !health_is_quiet(&state->memory->health)) {
 		avoid.health = &state->memory->health;
+		avoid.is_probed = probed_by(state->memory, state->prober, avoid.now_ms);
+	}
 	return avoid;
 }
 
@@ -94,6 +97,8 @@ static bool is_good(const struct avoidance *avoid, const struct table_read *read
 	if (table_port_endpoint(read, port, index, &endpoint) < 0)
 		return true; /* the caller finds the snapshot invalid */
 	standing = avoid_look(avoid, &endpoint);
+	if (standing == STANDING_EJECTED)
+		avoid_want(avoid, &endpoint);
 	return standing == STANDING_GOOD ||
 	       (standing == STANDING_HALF_OPEN && avoid_claim_probe(avoid, &endpoint));
 }

@@ -13,19 +13,21 @@
 #define LONGEST_IN_A_ROW 63u
 #define MOST_FAILURES	 255u /* and most probes that tell nothing */
 
-/* What a slot's word says: until_ms << 16 | ejections << 8 | failures, and probing in bit 15. */
+/* What a slot's word says: until_ms << 16 | ejections << 8 | failures, probing in bit 15, wanted in
+ * bit 14. */
 struct record {
 	uint64_t until_ms;  /* end of the ejection or probe; without one: of the last failure */
 	unsigned ejections; /* in a row; 0: it was not ejected yet */
 	unsigned failures;  /* in a row, before the first ejection; after it: probes in a row that
 			       told nothing */
 	bool probing;
+	bool wanted; /* since the last probe somebody was about to use it */
 };
 
 static uint64_t pack(const struct record *record)
 {
 	return record->until_ms << 16 | (uint64_t)record->probing << 15 |
-	       (uint64_t)record->ejections << 8 | record->failures;
+	       (uint64_t)record->wanted << 14 | (uint64_t)record->ejections << 8 | record->failures;
 }
 
 /* What still counts of @word; all zero: nothing. */
@@ -36,6 +38,7 @@ static struct record unpack(uint64_t word, uint64_t now_ms)
 		.ejections = word >> 8 & LONGEST_IN_A_ROW,
 		.failures = word & MOST_FAILURES,
 		.probing = word >> 15 & 1,
+		.wanted = word >> 14 & 1,
 	};
 
 	if (record.until_ms > now_ms + HEALTH_LONGEST_MS ||
@@ -58,6 +61,15 @@ static bool is_suspected(const struct record *record, uint64_t now_ms)
 static bool is_half_open(const struct record *record, uint64_t now_ms)
 {
 	return record->ejections > 0 && record->until_ms <= now_ms;
+}
+
+/* A suspect is probed at once: nobody knows yet whether it is dead. Its time may be over: the one
+ * who probes looks but once a second. */
+static bool may_be_probed(const struct record *record, uint64_t now_ms)
+{
+	if (record->ejections > 0)
+		return is_half_open(record, now_ms);
+	return record->failures > 0 && record->wanted && !record->probing;
 }
 
 uint64_t health_key(const struct table_endpoint *endpoint)
@@ -167,7 +179,7 @@ bool health_claim_probe(struct health *health, const struct health_rules *rules,
 		return false;
 	word = peek_u64(&slot->word);
 	record = unpack(word, now_ms);
-	if (!is_half_open(&record, now_ms))
+	if (!may_be_probed(&record, now_ms))
 		return false;
 	/* The last one told nothing. Each begins the time anew for which the record is kept. */
 	if (record.probing && ++record.failures >= MOST_FAILURES) {
@@ -175,12 +187,54 @@ bool health_claim_probe(struct health *health, const struct health_rules *rules,
 		return false;
 	}
 	record.probing = true;
+	record.wanted = false;
 	record.until_ms = now_ms + (rules->probe_ms < HEALTH_LONGEST_MS ? rules->probe_ms
 									: HEALTH_LONGEST_MS);
 	if (!claim_u64(&slot->word, word, pack(&record)))
 		return false;
 	note_busy(health, record.until_ms, now_ms);
 	return true;
+}
+
+void health_want(struct health *health, uint64_t key, uint64_t now_ms)
+{
+	struct health_slot *slot = find(health, key);
+	struct record record;
+	uint64_t word;
+
+	if (!slot)
+		return;
+	word = peek_u64(&slot->word);
+	record = unpack(word, now_ms);
+	if (record.ejections == 0 || record.wanted)
+		return;
+	record.wanted = true;
+	claim_u64(&slot->word, word, pack(&record));
+}
+
+static bool is_to_probe(const struct health_slot *slot, uint64_t now_ms)
+{
+	struct record record = unpack(peek_u64(&slot->word), now_ms);
+
+	return record.wanted && may_be_probed(&record, now_ms);
+}
+
+bool health_any_to_probe(const struct health *health, uint64_t now_ms)
+{
+	if (health_is_quiet(health))
+		return false;
+	for (unsigned i = 0; i < HEALTH_SLOTS; i++) {
+		if (is_to_probe(&health->slots[i], now_ms))
+			return true;
+	}
+	return false;
+}
+
+bool health_is_to_probe(struct health *health, uint64_t key, uint64_t now_ms)
+{
+	const struct health_slot *slot = find(health, key);
+
+	return slot && is_to_probe(slot, now_ms);
 }
 
 static uint64_t ejection_ms(const struct health_rules *rules, unsigned nth, uint64_t random)
@@ -212,6 +266,7 @@ bool health_failure(struct health *health, const struct health_rules *rules, uin
 		if (record.ejections || record.failures + 1 >= rules->failures) {
 			record.failures = 0;
 			record.probing = false;
+			record.wanted = false;
 			record.ejections += record.ejections < LONGEST_IN_A_ROW;
 			record.until_ms = now_ms + ejection_ms(rules, record.ejections, random);
 		} else {
@@ -229,7 +284,11 @@ bool health_failure(struct health *health, const struct health_rules *rules, uin
 bool health_suspect(struct health *health, const struct health_rules *rules, uint64_t key,
 		    uint64_t now_ms, uint64_t random)
 {
-	struct record suspect = {.until_ms = now_ms + HEALTH_SUSPECT_MS, .failures = 1};
+	struct record suspect = {
+		.until_ms = now_ms + HEALTH_SUSPECT_MS,
+		.failures = 1,
+		.wanted = true,
+	};
 
 	for (int tries = 0; tries < CLAIM_TRIES; tries++) {
 		struct health_slot *slot = find(health, key);

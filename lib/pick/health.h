@@ -18,24 +18,29 @@
  *	  +------------------------------ success ---------------------------------------+
  *
  * One that did not answer in less than a second is suspected first: avoided for one second, and
- *then good, but the next such is a failure.
+ * probed meanwhile where a thread of ours does that (engine/prober.h); then good, but the next such
+ * is a failure.
  *
- * All callers but the one that probes go on avoiding the endpoint until the probe's outcome.
+ * All callers but the one that probes go on avoiding the endpoint until the probe's outcome. Where
+ * a thread of ours probes, no other caller does; it tries those alone that were wanted: a caller
+ * was about to use them since the last probe.
  *
  * Parameters, and where they come from:
- *   failures	1. Envoy ejects after 5 in a row (consecutive_5xx,
- *consecutive_local_origin_failure), Finagle's failure accrual after 5. Those are requests that cost
- *little and may fail for the request's own reasons. A connect() fails for the endpoint's alone,
- *costs its caller up to a second, and every process behind it pays again. base_ms	5 s, max_ms
- *300 s: Finagle's markDeadFor, Backoff.equalJittered(5.seconds, 300.seconds). Envoy:
- *base_ejection_time 30 s, max_ejection_time 300 s. The n-th ejection in a row lasts half +
- *random(half), half = 5 s * 2^(n - 1) but at most 150 s: many clients do not come back to one
- *endpoint at one instant. probe_ms	1 s: as long as one attempt to connect is given. A probe
- *without an outcome (its process was killed) ends then. half	More than half of the endpoints of a
- *Service port are never avoided: where more are ejected, all are used (Envoy's
- *healthy_panic_threshold, 50 %). Envoy's own max_ejection_percent is 10 % but at least one host; of
- *the 2 or 3 pods that most Services have that is the same, and a lost node takes more than a tenth
- *with it. pick.h observes this, which sees the port.
+ *   failures	1. Envoy ejects after 5 in a row (consecutive_5xx, consecutive_local_origin_failure),
+ *		Finagle's failure accrual after 5. Those are requests that cost little and may fail
+ *		for the request's own reasons. A connect() fails for the endpoint's alone, costs its
+ *		caller up to a second, and every process behind it pays again.
+ *   base_ms	5 s, max_ms 300 s: Finagle's markDeadFor, Backoff.equalJittered(5.seconds,
+ *		300.seconds). Envoy: base_ejection_time 30 s, max_ejection_time 300 s. The n-th
+ *		ejection in a row lasts half + random(half), half = 5 s * 2^(n - 1) but at most
+ *		150 s: many clients do not come back to one endpoint at one instant.
+ *   probe_ms	1 s: as long as one attempt to connect is given. A probe without an outcome (its
+ *		process was killed) ends then.
+ *   half	More than half of the endpoints of a Service port are never avoided: where more are
+ *		ejected, all are used (Envoy's healthy_panic_threshold, 50 %). Envoy's own
+ *		max_ejection_percent is 10 % but at least one host; of the 2 or 3 pods that most
+ *		Services have that is the same, and a lost node takes more than a tenth with it.
+ *		pick.h observes this, which sees the port.
  *
  * Pure: time and random numbers are parameters. Lock-free, async-signal-safe, bounded, and safe
  * with any content: slots are shared by processes of which one may write anything. The worst that
@@ -99,11 +104,21 @@ uint64_t health_key(const struct table_endpoint *endpoint);
 /* Also notices when all records are over, so that the next calls are quiet. */
 enum health_state health_look(struct health *health, uint64_t key, uint64_t now_ms);
 
-/* The caller is the one to probe an endpoint that is half-open; it then reports the outcome. Of
- * all callers in all processes one gets true, until @rules->probe_ms from now. After 255 whose
- * outcome nobody saw (closed before the next call that looks) the endpoint is good. */
+/* The caller is the one to probe an endpoint that is half-open, or a suspect; it then reports the
+ * outcome. Of all callers in all processes one gets true, until @rules->probe_ms from now. After 255
+ * whose outcome nobody saw (closed before the next call that looks) the endpoint is good. */
 bool health_claim_probe(struct health *health, const struct health_rules *rules, uint64_t key,
 			uint64_t now_ms);
+
+/* A caller would have used the endpoint, were it not avoided: it is to be probed when its time is
+ * over. */
+void health_want(struct health *health, uint64_t key, uint64_t now_ms);
+
+/* Some endpoint is wanted and may be probed now. Goes through all records unless it is quiet. */
+bool health_any_to_probe(const struct health *health, uint64_t now_ms);
+
+/* That one is. */
+bool health_is_to_probe(struct health *health, uint64_t key, uint64_t now_ms);
 
 /*
  * A connect() failed: refused, unreachable, timed out. Returns true when that ejected the endpoint.

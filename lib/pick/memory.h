@@ -20,8 +20,8 @@
  * Whoever may write to it may write anything at any time. So no value is trusted: each is masked,
  * compared with what is known from elsewhere, or bounded; and nothing is lost when all of it is.
  */
-#define PICK_MEMORY_MAGIC   0x344b434950384bULL /* "K8PICK4" little endian */
-#define PICK_MEMORY_VERSION "k8slb picks 4"	/* goes with the magic: both name this layout */
+#define PICK_MEMORY_MAGIC   0x354b434950384bULL /* "K8PICK5" little endian */
+#define PICK_MEMORY_VERSION "k8slb picks 5"	/* goes with the magic: both name this layout */
 
 /* What happened since the segment was made, in all processes. For people to read: connections that
  * went well are not counted, which would add 6 ns to each. */
@@ -34,12 +34,16 @@ enum pick_counter {
 	PICK_COUNTERS,
 };
 
+/* Words by which the threads that probe for all processes say that they live. */
+#define PICK_PROBERS 4u
+
 struct pick_memory {
 	uint64_t magic; /* 0 in a new segment; another value: not ours */
 	/* Drawn once: where the shared rounds begin, for all processes alike. Without it the first
 	 * connection of every Pod goes to the same endpoint (kubernetes/kubernetes#3640). */
 	uint64_t seed;
-	uint64_t reserved[6];
+	uint64_t probers[PICK_PROBERS]; /* probed.h */
+	uint64_t reserved[2];
 	uint64_t counters[8]; /* by enum pick_counter, in a cache line of their own */
 	struct health health; /* its first line is read by every pick, seldom written */
 	struct cursor_slot cursors[CURSOR_SLOTS];

@@ -30,7 +30,8 @@ struct pick_state {
 	 * takes a turn of the shared cursor.
 	 */
 	struct cursor_slot *rounds;
-	uint64_t seed; /* of @rounds: random, another one in each process, forked ones included */
+	uint64_t prober; /* whose probes are of use here (probed.h); 0: callers probe themselves */
+	uint64_t seed;	 /* of @rounds: random, another one in each process, forked ones included */
 	enum pick_policy policy;
 };
 

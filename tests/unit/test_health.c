@@ -151,7 +151,6 @@ static void test_a_suspect_is_avoided_for_a_second(void **state)
 	(void)state;
 	assert_false(suspected(key));
 	assert_int_equal(look(key), HEALTH_EJECTED);
-	assert_false(claim(key));
 	/* Others that began before it was avoided say nothing new. */
 	assert_false(suspected(key));
 	now_ms += HEALTH_SUSPECT_MS;
@@ -166,6 +165,65 @@ static void test_a_suspect_is_avoided_for_a_second(void **state)
 	assert_true(claim(key));
 	assert_true(suspected(key));
 	assert_int_equal(look(key), HEALTH_EJECTED);
+}
+
+static void test_a_suspect_is_probed_at_once(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+
+	(void)state;
+	assert_false(suspected(key));
+	assert_true(health_is_to_probe(&health, key, now_ms));
+	now_ms += HEALTH_SUSPECT_MS / 2;
+	assert_true(claim(key));
+	assert_false(claim(key));
+	assert_false(health_any_to_probe(&health, now_ms));
+	/* For as long as the probe may take. */
+	now_ms += HEALTH_SUSPECT_MS / 2 + 1;
+	assert_int_equal(look(key), HEALTH_EJECTED);
+	assert_true(failed(key, 0));
+	assert_int_equal(look(key), HEALTH_EJECTED);
+}
+
+/* The thread that probes looks once a second, and so may come too late. */
+static void test_a_suspect_is_probed_afterwards(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+
+	(void)state;
+	assert_false(suspected(key));
+	now_ms += HEALTH_SUSPECT_MS + 1;
+	assert_int_equal(look(key), HEALTH_GOOD);
+	assert_true(claim(key));
+	assert_int_equal(look(key), HEALTH_EJECTED);
+	/* Without an outcome it is good, as it would be without a probe. */
+	now_ms += rules.probe_ms;
+	assert_int_equal(look(key), HEALTH_GOOD);
+	assert_false(claim(key));
+}
+
+static void test_only_what_is_wanted_is_to_be_probed(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+	uint64_t other = key_of("10.1.0.2", 80, 2);
+
+	(void)state;
+	health_want(&health, key, now_ms); /* nothing is held against it */
+	assert_true(failed(key, 0));
+	assert_true(failed(other, 0));
+	health_want(&health, other, now_ms);
+	assert_false(health_any_to_probe(&health, now_ms));
+	wait_half_open(key);
+	assert_true(health_any_to_probe(&health, now_ms));
+	assert_true(health_is_to_probe(&health, other, now_ms));
+	assert_false(health_is_to_probe(&health, key, now_ms));
+	health_want(&health, key, now_ms);
+	assert_true(health_is_to_probe(&health, key, now_ms));
+	/* Each probe asks anew. */
+	assert_true(claim(key));
+	assert_true(claim(other));
+	assert_true(failed(other, 0));
+	assert_false(health_any_to_probe(&health, now_ms + HEALTH_LONGEST_MS));
 }
 
 static void test_a_suspect_that_answers_is_good(void **state)
@@ -425,6 +483,9 @@ int main(void)
 		cmocka_unit_test_setup(test_jitter_is_even, setup),
 		cmocka_unit_test_setup(test_late_failures_do_not_lengthen, setup),
 		cmocka_unit_test_setup(test_a_suspect_is_avoided_for_a_second, setup),
+		cmocka_unit_test_setup(test_a_suspect_is_probed_at_once, setup),
+		cmocka_unit_test_setup(test_a_suspect_is_probed_afterwards, setup),
+		cmocka_unit_test_setup(test_only_what_is_wanted_is_to_be_probed, setup),
 		cmocka_unit_test_setup(test_a_suspect_that_answers_is_good, setup),
 		cmocka_unit_test_setup(test_a_threshold_counts_failures_in_a_row, setup),
 		cmocka_unit_test_setup(test_one_caller_probes, setup),
