@@ -47,15 +47,6 @@ static bool is_unconnected_tcp(int fd, bool *ret_failed)
 	return true;
 }
 
-/* A datagram socket could be meant by this address as well. */
-static bool takes_datagrams(const struct table_view *view, const struct ip_address *ip,
-			    uint16_t port)
-{
-	struct found_port found;
-
-	return pick_find(view, ip, port, IPPROTO_UDP, &found) != PICK_NOT_OURS;
-}
-
 /* How long this call may be held up for the first table, ms. */
 static uint32_t longest_wait(int fd)
 {
@@ -114,8 +105,9 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 	}
 	/* Without a table the first call has time to ask. */
 	dial->failed_before = false;
+	/* A datagram socket could be meant by this address as well. */
 	if (dial->fresh == FRESH_NOT || result != PICK_ENDPOINT ||
-	    takes_datagrams(seen, ip, port)) {
+	    pick_finds_other(&found, ip, port, IPPROTO_UDP)) {
 		if (!is_unconnected_tcp(fd, &dial->failed_before))
 			return false;
 	}
@@ -132,7 +124,7 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 
 	dial->fd = fd;
 	dial->view = view;
-	dial->state = process_pick_state(process_current());
+	process_pick_state(process_current(), &dial->state);
 	return take_endpoint(found_endpoint ? &found : NULL, ip, port, dial);
 }
 

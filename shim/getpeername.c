@@ -41,8 +41,9 @@ static bool find_vip(int fd, struct sockaddr_storage *ret_vip, socklen_t *ret_le
 static void report_success(int fd)
 {
 	KEEP_ERRNO();
-	struct pick_state state = process_pick_state(process_current());
+	struct pick_state state;
 
+	process_pick_state(process_current(), &state);
 	pending_settle(&state, peer_cookie(fd), true);
 }
 

@@ -48,7 +48,7 @@ static bool add_endpoints(const struct table_read *read, const struct asked_name
 			  const struct table_service *service, const struct table_port *port,
 			  bool with_port, struct resolved *resolved)
 {
-	struct pick_state state = process_pick_state(process_current());
+	struct pick_state state;
 	unsigned count = port->endpoint_count;
 	unsigned first;
 
@@ -56,6 +56,7 @@ static bool add_endpoints(const struct table_read *read, const struct asked_name
 		return true;
 	if (count > RESOLVED_MOST || !resolved_reserve(resolved, resolved->count + count))
 		return false;
+	process_pick_state(process_current(), &state);
 	/* As connect() chooses: a turn of the same round, or the endpoint of the client's affinity.
 	 * A read that has to be repeated takes one turn more. */
 	first = pick_index(&state, read, key_of(asked, service, port), port);

@@ -27,6 +27,6 @@ struct process *process_current(void);
 bool process_has_engine(void);
 
 /* What pick_by_vip() needs; without it those of this process alone. Async-signal-safe. */
-struct pick_state process_pick_state(const struct process *process);
+void process_pick_state(const struct process *process, struct pick_state *ret_state);
 
 #endif

@@ -31,6 +31,15 @@ enum pick_result pick_find(const struct table_view *view, const struct ip_addres
 	return PICK_NO_TABLE;
 }
 
+bool pick_finds_other(const struct found_port *found, const struct ip_address *vip, uint16_t port,
+		      uint8_t protocol)
+{
+	struct table_port other;
+
+	return table_find_vip(&found->read, vip, port, protocol, &other) == 0 ||
+	       !table_read_valid(&found->read);
+}
+
 /* Copies endpoint @index of what was found. Returns as pick_take(). */
 static inline int copy_endpoint(const struct found_port *found, uint32_t index,
 				const struct ip_address *vip, uint16_t port,
