@@ -9,6 +9,7 @@ import os
 import random
 import re
 import signal
+import statistics
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -94,7 +95,8 @@ def test_exit_in_a_constructor(cluster: DoubleCluster, run_shim: ShimRunner, bui
 def test_exit_takes_no_longer(
     cluster: DoubleCluster, build: Build, shim_env: Callable[..., Dict[str, str]], behaviour: str
 ) -> None:
-    """With and without the shim in turns, so that a slower moment of the machine meets both."""
+    """With and without the shim in turns, so that a slower moment of the machine meets both. By the median: a busy machine's
+    longest ones differ by more than MARGIN among themselves, and the storm below bounds each one."""
     service, _pods = three_and_vip(cluster)
     pairs = counts(40, 200)
     seconds: Dict[bool, List[float]] = {True: [], False: []}
@@ -105,10 +107,10 @@ def test_exit_takes_no_longer(
                 ended = leave(build, str(service.vip), environments[shimmed], "exit", "main", 500 * (number % 40))
                 expect(ended.status, STATUS, ended)
                 seconds[shimmed].append(ended.seconds)
-    p95 = {shimmed: sorted(values)[int(pairs * 0.95)] for shimmed, values in seconds.items()}
-    print(f"\nexit, {behaviour}: p95 of {pairs} {p95[True] * 1e3:.2f} ms, without the shim {p95[False] * 1e3:.2f} ms, "
+    p50 = {shimmed: statistics.median(values) for shimmed, values in seconds.items()}
+    print(f"\nexit, {behaviour}: p50 of {pairs} {p50[True] * 1e3:.2f} ms, without the shim {p50[False] * 1e3:.2f} ms, "
           f"longest {max(seconds[True]) * 1e3:.2f} and {max(seconds[False]) * 1e3:.2f} ms")
-    assert p95[True] <= p95[False] + MARGIN, seconds
+    assert p50[True] <= p50[False] + MARGIN, seconds
 
 
 @pytest.mark.timeout(600)
