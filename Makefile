@@ -320,7 +320,7 @@ run_pytest = PATH="$(VENV)/bin:$$PATH" $(if $(filter 0,$(WORKERS)),scripts/in-ne
 
 # Of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'. A path in them is all that is run, without one it
 # is what pytest.ini says.
-pytest: all programs examples ## run the Python tests (PYTEST_ARGS='-k name' chooses)
+pytest: all programs examples $(UNIT_TESTS) ## run the Python tests (PYTEST_ARGS='-k name' chooses)
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
 	@$(MAKE) pytest-all
 

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
-from . import agent, connect, decode, freshness, hook, memory, start, table, takeover
+from . import agent, connect, decode, freshness, hook, memory, start, table, takeover, wakeups
 from .ground import Ground
 from .report import Report
 
@@ -21,6 +21,7 @@ PARTS: Dict[str, Tuple[str, Callable[[Ground, Report], None]]] = {
     "h": ("looking up a VIP", table.run_lookup),
     "i": ("writers that end, and programs that are short", takeover.run),
     "j": ("an agent with 10 000 Services, 100 000 endpoints and 1 000 changes a second", agent.run),
+    "k": ("wake-ups of programs that do nothing", wakeups.run),
 }
 
 

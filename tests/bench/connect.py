@@ -22,7 +22,13 @@ UNMATCHED = "shim, pods direct (unmatched)"
 THREADED = "pods direct, a second thread"
 SHARED = "shim, VIP, by a shared table"
 KERNEL = "shim, VIP, by the kernel"
-BUDGETS = {SHARED: 1.02, KERNEL: 1.03}
+# By 16 threads at once, which are measured by what all of them did in a time.
+CROWD = "pods direct, 16 threads"
+CROWD_AGAIN = "pods direct, 16 threads, again (A/A)"
+CROWD_SHIM = "shim, VIP, 16 threads"
+CROWDS = (CROWD, CROWD_AGAIN, CROWD_SHIM)
+CROWD_SHARE = 40  # connections of each thread
+BUDGETS = {SHARED: 1.02, KERNEL: 1.03, CROWD_SHIM: 1.03}
 BUDGET = 1.015
 PROXY = "VIP by nftables rules like kube-proxy's, no shim"
 BESIDE = "pods direct, such rules present"
@@ -63,6 +69,9 @@ def run(ground: Ground, report: Report) -> None:
     workers[THREADED] = ground.start("connections", POD_PORT, *PODS, "--thread")
     workers[SHARED] = ground.start("connections", PORT, one.first_vip, "--thread", services=one, preload=shim, under=refuse)
     workers[KERNEL] = ground.start("connections", PORT, one.first_vip, services=one, preload=shim, under=refuse)
+    workers[CROWD] = ground.start("connections", POD_PORT, *PODS, "--threads")
+    workers[CROWD_AGAIN] = ground.start("connections", POD_PORT, *PODS, "--threads")
+    workers[CROWD_SHIM] = ground.start("connections", PORT, one.first_vip, "--threads", services=one, preload=shim)
     proxied = start_proxied(ground)
     if proxied:
         workers[PROXY], workers[BESIDE] = proxied
@@ -73,13 +82,18 @@ def run(ground: Ground, report: Report) -> None:
     answers: Dict[str, List[int]] = {name: [0, 0, 0] for name in workers}
     for _ in range(ROUNDS):
         for name in random.sample(list(workers), len(workers)):
-            workers[name].ask(str(WARM_UP))
-            result = workers[name].ask(str(CONNECTIONS))
-            p50[name].append(result["ns"]["p50"] / 1000)
+            if name in CROWDS:
+                result = workers[name].ask(str(CROWD_SHARE))
+                p50[name].append(result["each"] / 1000)
+            else:
+                workers[name].ask(str(WARM_UP))
+                result = workers[name].ask(str(CONNECTIONS))
+                p50[name].append(result["ns"]["p50"] / 1000)
             errors[name] += result["errors"]
             answers[name] = [a + b for a, b in zip(answers[name], result["answers"])]
+    bases = {SHARED: THREADED, **{name: CROWD for name in CROWDS}}
     ratios = {
-        name: [value / direct for value, direct in zip(p50[name], p50[THREADED if name == SHARED else DIRECT])] for name in workers
+        name: [value / direct for value, direct in zip(p50[name], p50[bases.get(name, DIRECT)])] for name in workers
     }
     noise = 1 + max(abs(end - 1) for end in median_interval(ratios[AGAIN]))
     for name in workers:

@@ -1,0 +1,131 @@
+/* patience: how long a try may take after connections that were slow, by a connect() of this test. */
+// SPDX-License-Identifier: Apache-2.0
+#include "patience.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "engine_state.h"
+#include "libc.h"
+#include "process.h"
+#include "state.h"
+#include "support/assert_op.h"
+
+#define OURS_MS 100u
+#define TICK_MS 10u /* of the clock that is read, and some */
+
+struct shim shim = {.config = {.connect_timeout_ms = OURS_MS}};
+
+struct process *process_current(void)
+{
+	return NULL;
+}
+
+bool engine_state_has_watchdog(struct process *process)
+{
+	(void)process;
+	return true;
+}
+
+static uint32_t takes_ms;
+static int fails_with;
+
+int libc_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct timespec pause = {.tv_sec = takes_ms / 1000,
+				 .tv_nsec = (long)(takes_ms % 1000) * 1000000};
+
+	(void)fd;
+	(void)addr;
+	(void)len;
+	while (nanosleep(&pause, &pause) < 0)
+		;
+	errno = fails_with;
+	return fails_with ? -1 : 0;
+}
+
+int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	(void)fd;
+	(void)addr;
+	(void)len;
+	errno = ENOTCONN;
+	return -1;
+}
+
+/* How long the next try may take. */
+static uint32_t limit_ms(void)
+{
+	struct patience patience = {.fd = -1};
+
+	patience_bound(&patience);
+	return patience.limit_ms;
+}
+
+/* A connection that takes so long or, on a busy machine, longer. Returns how long, ms. */
+static uint32_t connects(uint32_t wanted_ms, int error)
+{
+	const struct sockaddr_in nowhere = {.sin_family = AF_INET};
+	struct patience patience = {.fd = -1};
+	uint64_t began_ms = clock_monotonic_ms();
+	int rc;
+
+	takes_ms = wanted_ms;
+	fails_with = error;
+	rc = patience_connect(&patience, (const struct sockaddr *)&nowhere, sizeof(nowhere));
+	assert_int_equal(rc, error ? -1 : 0);
+	return (uint32_t)(clock_monotonic_ms() - began_ms);
+}
+
+/* In this order: what was learned counts for a minute. */
+static void test_the_bound_grows_with_what_was_seen(void **state)
+{
+	uint32_t took_ms;
+	int tries = 0;
+
+	(void)state;
+	assert_int_equal(limit_ms(), OURS_MS);
+	connects(1, 0);
+	assert_int_equal(limit_ms(), OURS_MS);
+	/* Failures say nothing of those that answer, nor do connections whose first SYN was lost. */
+	connects(4 * OURS_MS, ETIMEDOUT);
+	assert_int_equal(limit_ms(), OURS_MS);
+	connects(1050, 0);
+	assert_int_equal(limit_ms(), OURS_MS);
+	/* Near, and a quarter more is not longer than what it has. */
+	took_ms = connects(OURS_MS / 2 + 2 * TICK_MS, 0);
+	if (took_ms < OURS_MS * 3 / 4)
+		assert_int_equal(limit_ms(), OURS_MS);
+
+	do {
+		took_ms = connects(200, 0);
+	} while (took_ms > 700 && tries++ < 20); /* it may be no more than 1 s */
+	assert_op(limit_ms(), >=, (200 - TICK_MS) * 5 / 4);
+	assert_op(limit_ms(), <=, (took_ms + TICK_MS) * 5 / 4);
+	/* A faster one takes nothing back. */
+	connects(OURS_MS / 2 + 2 * TICK_MS, 0);
+	assert_op(limit_ms(), >=, (200 - TICK_MS) * 5 / 4);
+
+	do {
+		took_ms = connects(850, 0);
+	} while (took_ms > 980 && tries++ < 20);
+	assert_int_equal(limit_ms(), 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_bound_grows_with_what_was_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
