@@ -104,6 +104,13 @@ def stand_in(cluster: Cluster, service: Service) -> Pod:
     return cluster.add_pod("vip", {"app": "stand-in-for-kube-proxy"}, ip=service.vip, port=service.port)
 
 
+def hold_table(run_shim: ShimRunner, cluster: Cluster, name: str = "web") -> None:
+    """A process that has the table, and looks a name up for that as long as it takes, until the test's end: whoever connects without
+    blocking waits for a first table no longer than CONFIG_NONBLOCKING_WAIT_MS."""
+    code = "import socket, sys, time; socket.gethostbyname(sys.argv[1]); print('holds', flush=True); time.sleep(600)"
+    run_shim.start([sys.executable, "-c", code, name], env=cluster.env(name)).wait_output("holds")
+
+
 def most_requests(seconds: float, retry_delay: float = 5) -> int:
     """How many requests one collection may make in a time in which all fail: pauses begin at delay / 6 and double."""
     count, pause, spent = 1, retry_delay / 6, 0.0

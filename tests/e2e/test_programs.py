@@ -9,7 +9,7 @@ from typing import Callable, Dict, List
 
 import pytest
 
-from tests.e2e.common import PROGRAMS, names, three
+from tests.e2e.common import PROGRAMS, hold_table, names, three
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.preload.common import client, tally
@@ -49,6 +49,8 @@ def test_connections_of_one_process_are_spread_evenly(
     cluster: Cluster, run_shim: ShimRunner, build: Build, program: str
 ) -> None:
     service, pods = three(cluster)
+    if program not in ("c", "v4-mapped", "bash", "python"):  # these block, and so wait for a first table as long as it takes
+        hold_table(run_shim, cluster)
     for number, host in enumerate((str(service.vip), "web.default.svc.cluster.local"), 1):
         result = run_shim(LOOPS[program](host, service.port, build), env=cluster.env("web"))
 
