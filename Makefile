@@ -249,6 +249,7 @@ test: ## everything: unit tests plain, sanitized and under valgrind, then real p
 # Two lanes side by side: real programs, which mostly wait, and what keeps a CPU busy all the time.
 tests-that-wait:
 	@$(MAKE) pytest-all
+	@$(if $(filter full,$(K8SLB_TEST_COUNTS)),$(MAKE) pytest-refused)
 	@$(MAKE) pytest-asan
 	@$(MAKE) pytest-tsan
 	@$(MAKE) test-libcs
@@ -315,7 +316,7 @@ hazards-touched: all programs ## the same for the folders that a change touches
 libcs-programs: $(LIBCS_PROGRAMS)
 
 # Each worker goes through scripts/in-netns by itself (tests/conftest.py).
-run_pytest = PATH="$(VENV)/bin:$$PATH" $(if $(filter 0,$(WORKERS)),scripts/in-netns) $(VENV)/bin/python -m pytest \
+run_pytest = PATH="$(VENV)/bin:$$PATH" $(2) $(if $(filter 0,$(WORKERS)),scripts/in-netns) $(VENV)/bin/python -m pytest \
 	-n$(WORKERS) $(1) --build-dir=$(abspath $(BUILD)) $(PYTEST_ARGS)
 
 # Of any build: make pytest SANITIZE=thread PYTEST_ARGS='-k connect'. A path in them is all that is run, without one it
@@ -326,6 +327,10 @@ pytest: all programs examples $(UNIT_TESTS) ## run the Python tests (PYTEST_ARGS
 
 pytest-all:
 	@$(call run_pytest,--ignore=tests/libcs)
+
+# As in most containers: no watchdog with a descriptor table of its own, but one that shares the program's, or none.
+pytest-refused:
+	@$(call run_pytest,tests/hazards tests/preload tests/failover --cluster=double,$(VENV)/bin/python tests/failover/in_container.py only:pidfd_getfd)
 
 # Hooks, the agent and writers that end, watched. Tests that have no meaning then are marked so.
 pytest-asan:
@@ -394,7 +399,7 @@ help: ## this list
 
 .PHONY: all lib examples programs audit check unit structure documents commits test tests-that-wait tests-that-compute \
 	sanitized-builds sanitized-build soak demo bench test-asan test-tsan test-valgrind test-clang test-libcs \
-	libcs-programs hazards hazards-touched pytest pytest-all pytest-asan pytest-tsan \
+	libcs-programs hazards hazards-touched pytest pytest-all pytest-refused pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------

@@ -105,7 +105,7 @@ void engine_state_start(struct process *process)
 	undisturbed_end(&before);
 }
 
-bool engine_state_has_watchdog(struct process *process)
+bool engine_state_has_watchdog(struct process *process, int fd)
 {
 	KEEP_ERRNO();
 	struct undisturbed before;
@@ -116,7 +116,7 @@ bool engine_state_has_watchdog(struct process *process)
 		return there;
 	undisturbed_begin(&before);
 	starting = true;
-	there = watchdog_start(&process->engine.phase, ENGINE_STARTED,
+	there = watchdog_start(fd, &process->engine.phase, ENGINE_STARTED,
 			       shim.config.connect_timeout_ms);
 	starting = false;
 	undisturbed_end(&before);

@@ -88,7 +88,7 @@ void patience_bound(struct patience *patience)
 	KEEP_ERRNO();
 
 	patience->limit_ms = limit_ms();
-	patience->watched = engine_state_has_watchdog(process_current());
+	patience->watched = engine_state_has_watchdog(process_current(), patience->fd);
 	if (!patience->watched)
 		bound_by_kernel(patience);
 }

@@ -59,7 +59,17 @@ static bool futex_is_refused(struct watchdog *dog)
 	return raw_syscall(SYS_futex, &dog->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) < 0;
 }
 
-static bool begin(struct watchdog *dog, uint32_t least_ms)
+/* Without that the thread would leave every try alone, and nobody would bound it. */
+static bool peers_are_told(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+
+	return raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERNAME_OPTION, &peer, &size) == 0 ||
+	       errno == ENOTCONN;
+}
+
+static bool begin(struct watchdog *dog, int fd, uint32_t least_ms)
 {
 	uint64_t now_ms = clock_coarse_ms();
 
@@ -68,7 +78,7 @@ static bool begin(struct watchdog *dog, uint32_t least_ms)
 	poke_u32(&dog->begun_tid, 0);
 	dog->own_table = !dog->own_table_refused && may_take_descriptors();
 	poke_u64(&dog->retry_ms, now_ms + (dog->own_table ? RETRY_MS : LOOK_AGAIN_MS));
-	if (futex_is_refused(dog) ||
+	if (futex_is_refused(dog) || !peers_are_told(fd) ||
 	    (!dog->own_table && guest_thread_may_own_fd_table() && !program_has_threads()))
 		return false;
 	if (guest_thread_start(watchdog_run, dog, &dog->thread) < 0)
@@ -119,7 +129,7 @@ bool watchdog_may_start(void)
 	return dog ? clock_coarse_ms() >= peek_u64(&dog->retry_ms) : !peek_u32(&no_page);
 }
 
-bool watchdog_start(const uint32_t *phase, uint32_t running, uint32_t least_ms)
+bool watchdog_start(int fd, const uint32_t *phase, uint32_t running, uint32_t least_ms)
 {
 	KEEP_ERRNO();
 	struct watchdog *dog = watchdog();
@@ -132,7 +142,7 @@ bool watchdog_start(const uint32_t *phase, uint32_t running, uint32_t least_ms)
 	if (!claim_u32(&dog->state, WATCHDOG_NONE, WATCHDOG_STARTING))
 		return watchdog_is_there();
 	fence_before_look(); /* pairs with that of watchdog_stop() */
-	if (observe_u32(phase) == running && begin(dog, least_ms))
+	if (observe_u32(phase) == running && begin(dog, fd, least_ms))
 		return true;
 	publish_u32(&dog->state, WATCHDOG_NONE);
 	return false;

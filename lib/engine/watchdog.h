@@ -18,12 +18,15 @@
  *
  * The thread sleeps when nothing was armed for two such times; then the next one to arm wakes it,
  * the only system call of a hook. It is not the engine's, which waits for the API server for as
- *long as it takes; it begins with the first blocking call and ends with the engine. Two kinds: own
- *table	its own descriptor table, and pidfd_getfd(2) for the socket of a try that is due. shared
- *the program's table, where a seccomp filter refuses pidfd_getfd(2) (container runtimes' default
- *ones do) and the program has threads of its own. One that has none would pay 60 ns for each call
- *with a descriptor (fdget() in fs/file.c). Where it can be neither there is no thread, and the
- *kernel bounds tries (shim/patience.h).
+ * long as it takes; it begins with the first blocking call and ends with the engine. Two kinds:
+ *
+ *   own table	its own descriptor table, and pidfd_getfd(2) for the socket of a try that is due;
+ *   shared	the program's table, where a seccomp filter refuses pidfd_getfd(2) (container
+ *		runtimes' default ones do) and the program has threads of its own. One that has none
+ *		would pay 60 ns for each call with a descriptor (fdget() in fs/file.c).
+ *
+ * Where it can be neither there is no thread, and the kernel bounds tries (shim/patience.h); so it
+ * is where the kernel does not tell the peer of a socket that connects (emulators).
  *
  * Slots are this process's alone: the kernel empties them in a forked child (MADV_WIPEONFORK).
  */
@@ -34,10 +37,11 @@ bool watchdog_is_there(void);
 /*
  * Starts the thread unless there is one: all signals blocked, own stack. @phase must be @running
  * before and after: who ends the engine changes it first and then calls watchdog_stop(). @least_ms:
- * no try is shorter. Returns whether it is there. A try that fails is not repeated for some
+ * no try is shorter. @fd: a socket that is not connected, of which the kernel is asked whether it
+ * tells what the thread has to know. Returns whether it is there. A try that fails is not repeated for some
  * seconds. Not in a signal handler, not in a child of vfork().
  */
-bool watchdog_start(const uint32_t *phase, uint32_t running, uint32_t least_ms);
+bool watchdog_start(int fd, const uint32_t *phase, uint32_t running, uint32_t least_ms);
 
 /* watchdog_start() might start one by now: a few loads. */
 bool watchdog_may_start(void);

@@ -12,6 +12,10 @@
 #include "base/atomic.h"
 #include "engine/watchdog.h"
 
+/* asm-generic/socket.h: getpeername(2) as a getsockopt(2), which also tells it of a socket that is
+ * still connecting. */
+#define SO_PEERNAME_OPTION 28
+
 #define SLOTS 64u /* a power of two */
 
 /*

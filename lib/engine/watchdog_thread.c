@@ -23,9 +23,7 @@
 #ifndef TCP_USER_TIMEOUT
 #define TCP_USER_TIMEOUT 18
 #endif
-/* asm-generic/socket.h; the second one is getpeername(2) as a getsockopt(2). */
-#define SO_COOKIE_OPTION   57
-#define SO_PEERNAME_OPTION 28
+#define SO_COOKIE_OPTION 57 /* asm-generic/socket.h */
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -234,7 +232,8 @@ static bool any_armed(struct watchdog *dog)
 
 void watchdog_pause(struct watchdog *dog, enum watchdog_state state, uint32_t ms)
 {
-	const struct interrupt interrupt = {.word = &dog->state, .value = state, .fd = -1, .other_fd = -1};
+	const struct interrupt interrupt = {
+		.word = &dog->state, .value = state, .fd = -1, .other_fd = -1};
 
 	interrupt_pause(&interrupt, ms);
 }

@@ -12,8 +12,10 @@ import pytest
 from tests.harness import Build, Result
 from tests.kube import namespace as netns
 from tests.kube.cluster import Pod, Service
+from tests.kube.process import go_program
 
 _CLIENT = Path(__file__).with_name("client.py")
+_IN_CONTAINER = Path(__file__).with_name("in_container.py")
 
 TIMEOUT_MS = 300  # K8SLB_CONNECT_TIMEOUT by default
 KERNEL_MS = 1000  # where the kernel ends a try it does so at the first retransmission
@@ -22,24 +24,26 @@ SLACK_MS = 100
 
 
 class Way(NamedTuple):
-    """How a try is bounded (docs/failover.md): a prefix of commands, and what the environment has to have."""
+    """How a try is bounded (docs/failover.md): where it is so, and what the environment has to have."""
 
     name: str
-    call: str = ""  # refused by a filter
+    filter: str = ""  # "container": the one that Docker gives, which refuses pidfd_getfd(); "busy": shutdown() says EBUSY
     env: Dict[str, str] = {}
     timeout_ms: int = TIMEOUT_MS
 
     def command(self, build: Build, words: Sequence[object]) -> List[object]:
-        return [build.programs / "refuse", self.call, *words] if self.call else list(words)
+        if self.filter == "container":
+            return [sys.executable, _IN_CONTAINER, go_program("docker"), *words]
+        return [build.programs / "refuse", "shutdown", *words] if self.filter else list(words)
 
 
 WAYS = [
     Way("own table"),
-    Way("shared table", "pidfd_getfd", {"WITH_THREAD": "1"}),
-    Way("kernel", "pidfd_getfd", timeout_ms=KERNEL_MS),
+    Way("shared table", "container", {"WITH_THREAD": "1"}),
+    Way("kernel", "container", timeout_ms=KERNEL_MS),
 ]
 # Kernels that refuse to shut down a socket that connects.
-BUSY = Way("busy", "shutdown", timeout_ms=KERNEL_MS)
+BUSY = Way("busy", "busy", timeout_ms=KERNEL_MS)
 
 
 @pytest.fixture

@@ -84,8 +84,8 @@ class Stage:
             for preload, target in targets.items():
                 fifo = make_fifo(directory / f"{situation}.{preload}")
                 # What one process learns would help the others: each has pick memory of its own.
-                command = ["unshare", "-i", "--", build.programs / "contract", situation, *target, fifo]
-                process = run_shim.start(way.command(build, command), env=cluster.env("web", **way.env), preload=preload)
+                command = way.command(build, [build.programs / "contract", situation, *target, fifo])
+                process = run_shim.start(["unshare", "-i", "--", *command], env=cluster.env("web", **way.env), preload=preload)
                 self._runs[situation, preload] = process
                 self._waiting.append((process, fifo))
         for process, _fifo in self._waiting:

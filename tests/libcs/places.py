@@ -40,16 +40,17 @@ class Place:
     within: str = ""  # where the test's files are, seen from there
 
     def run(
-        self, runner: ShimRunner, command: Sequence[Any], env: Mapping[str, str], preload: bool = True, timeout: float = 60
+        self, runner: ShimRunner, command: Sequence[Any], env: Mapping[str, str], preload: bool = True, timeout: float = 60,
+        under: Sequence[Any] = (),
     ) -> Result:
-        """Run a command there; paths of the test in it go through file()."""
+        """Run a command there; paths of the test in it go through file(). under: the words of one of this system that starts it."""
         log = Path(tempfile.mkstemp(prefix="k8slb-libcs-", suffix=".log")[1])
         settings = {name: self._setting(name, value) for name, value in env.items()}
         settings["K8SLB_LOG"] = f"debug:{self.file(log)}"
         if preload:
             settings["LD_PRELOAD"] = self.file(self.shim)
         try:
-            result = runner(self._command(command, settings), preload=False, timeout=timeout)
+            result = runner([*under, *self._command(command, settings)], preload=False, timeout=timeout)
             return replace(result, log=log.read_text(errors="replace"))
         finally:
             log.unlink()

@@ -30,9 +30,10 @@ struct process *process_current(void)
 	return NULL;
 }
 
-bool engine_state_has_watchdog(struct process *process)
+bool engine_state_has_watchdog(struct process *process, int fd)
 {
 	(void)process;
+	(void)fd;
 	return true;
 }
 

@@ -55,15 +55,17 @@ struct process *process_current(void)
 	return NULL;
 }
 
-bool engine_state_has_watchdog(struct process *process)
+bool engine_state_has_watchdog(struct process *process, int fd)
 {
 	(void)process;
+	(void)fd;
 	return true;
 }
 
 static uint32_t phase = RUNNING;
 static struct sockaddr_in server; /* answers each byte */
 static struct sockaddr_in silent; /* drops each SYN */
+static int unconnected;		  /* a socket */
 
 static int make_listener(int backlog, struct sockaddr_in *ret_address)
 {
@@ -110,6 +112,7 @@ static int set_up(void **state)
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&thread, NULL, answer, (void *)listener), 0);
 	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	unconnected = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* Two connections fill a queue of length 0; from then on it drops. */
 	make_listener(0, &silent);
 	for (int i = 0; i < 4; i++) {
@@ -124,7 +127,7 @@ static int set_up(void **state)
 static void start(uint32_t least_ms)
 {
 	publish_u32(&phase, RUNNING); /* observed in watchdog_start() */
-	assert_true(watchdog_start(&phase, RUNNING, least_ms));
+	assert_true(watchdog_start(unconnected, &phase, RUNNING, least_ms));
 }
 
 static void stop(void)
@@ -451,7 +454,7 @@ static void it_ends_and_begins_again(void **state)
 	expect_ended_in_time();
 	stop();
 	/* Whoever ends the engine has said so before. */
-	assert_false(watchdog_start(&phase, RUNNING, SILENT_MS));
+	assert_false(watchdog_start(unconnected, &phase, RUNNING, SILENT_MS));
 }
 
 static void *silent_thread(void *ret_ms)
@@ -504,7 +507,7 @@ static int child_has_its_own(void)
 
 	if (watchdog_is_there())
 		return 1;
-	if (!watchdog_start(&phase, RUNNING, SILENT_MS))
+	if (!watchdog_start(unconnected, &phase, RUNNING, SILENT_MS))
 		return 2;
 	if (silent_try(&error, &timeout_kept) >= KERNEL_MS || error != ETIMEDOUT)
 		return 3;
@@ -535,7 +538,7 @@ static int child_without_calls(void)
 
 	if (filter_install(rules, 1, SECCOMP_RET_ALLOW, 0) < 0)
 		return 1;
-	if (!watchdog_start(&phase, RUNNING, SILENT_MS))
+	if (!watchdog_start(unconnected, &phase, RUNNING, SILENT_MS))
 		return 2;
 	/* The first one is told so by the kernel, the second one by what is remembered. */
 	for (int i = 0; i < 2; i++) {
@@ -580,12 +583,12 @@ static int child_without_pidfd(void)
 		return 1;
 	/* Two: one stands for the engine's. */
 	for (int i = 0; i < 2; i++) {
-		if (watchdog_start(&phase, RUNNING, SILENT_MS) || watchdog_is_there())
+		if (watchdog_start(unconnected, &phase, RUNNING, SILENT_MS) || watchdog_is_there())
 			return 2;
 		if (pthread_create(&thread, NULL, idle, NULL))
 			return 3;
 	}
-	if (!watchdog_start(&phase, RUNNING, SILENT_MS))
+	if (!watchdog_start(unconnected, &phase, RUNNING, SILENT_MS))
 		return 4;
 	if (silent_try(&error, &timeout_kept) >= KERNEL_MS || error != ETIMEDOUT || !timeout_kept)
 		return 5;
@@ -611,7 +614,7 @@ static int child_without_futex(void)
 {
 	if (filter_install(rules, 1, SECCOMP_RET_ALLOW, 0) < 0)
 		return 1;
-	return watchdog_start(&phase, RUNNING, SILENT_MS) || watchdog_is_there() ? 2 : 0;
+	return watchdog_start(unconnected, &phase, RUNNING, SILENT_MS) || watchdog_is_there() ? 2 : 0;
 }
 
 static void a_filter_that_refuses_futex(void **state)
@@ -623,9 +626,24 @@ static void a_filter_that_refuses_futex(void **state)
 	assert_int_equal(in_child(child_without_futex), 0);
 }
 
+/* An emulator's; here it is no socket at all. */
+static void a_kernel_that_tells_no_peers(void **state)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	publish_u32(&phase, RUNNING); /* observed in watchdog_start() */
+	assert_false(watchdog_start(null, &phase, RUNNING, SILENT_MS));
+	assert_false(watchdog_is_there());
+	assert_false(watchdog_may_start());
+	close(null);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_kernel_that_tells_no_peers),
 		cmocka_unit_test(it_wakes_when_it_slept),
 		cmocka_unit_test(it_ends_and_begins_again),
 		cmocka_unit_test(a_try_outlives_it),
