@@ -5,7 +5,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import pytest
 
@@ -42,6 +42,13 @@ WAYS = [
     Way("shared table", "container", {"WITH_THREAD": "1"}),
     Way("kernel", "container", timeout_ms=KERNEL_MS),
 ]
+
+
+def marked(ways: Sequence[Way]) -> List[Any]:
+    """As parameters of a test."""
+    return [pytest.param(way, marks=[] if way.filter else [pytest.mark.own_table]) for way in ways]
+
+
 # Kernels that refuse to shut down a socket that connects.
 BUSY = Way("busy", "busy", timeout_ms=KERNEL_MS)
 

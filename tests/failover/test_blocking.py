@@ -9,7 +9,7 @@ import pytest
 
 from tests import shared
 from tests.e2e.common import stand_in
-from tests.failover.common import BUSY, EARLY_MS, SLACK_MS, TIMEOUT_MS, WAYS, Firewall, Way, client, connections, no_route, refuse, route_again
+from tests.failover.common import BUSY, EARLY_MS, SLACK_MS, TIMEOUT_MS, WAYS, Firewall, Way, client, connections, marked, no_route, refuse, route_again
 from tests.harness import Build, ShimRunner, counts, expect
 from tests.kube.cluster import Cluster, Pod
 from tests.preload.common import python, tally, web
@@ -22,6 +22,7 @@ COUNT = 200
 WAITED_MS = TIMEOUT_MS * 0.9
 
 
+@pytest.mark.own_table
 def test_a_black_hole_costs_one_connection_one_timeout(
     cluster: Cluster, run_shim: ShimRunner, firewall: Firewall
 ) -> None:
@@ -53,7 +54,7 @@ def test_a_black_hole_costs_one_connection_one_timeout(
 
 
 @pytest.mark.unsanitized("its bounds are those of a plain build")
-@pytest.mark.parametrize("way", [*WAYS, BUSY], ids=lambda way: way.name)
+@pytest.mark.parametrize("way", [*marked(WAYS), BUSY], ids=[way.name for way in (*WAYS, BUSY)])
 def test_a_black_hole_in_fresh_processes(
     cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, way: Way
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import pytest
 
 from tests.e2e.common import stand_in
-from tests.failover.common import TIMEOUT_MS, WAYS, Firewall, Way, make_fifo, refuse, sysctl
+from tests.failover.common import TIMEOUT_MS, WAYS, Firewall, Way, make_fifo, marked, refuse, sysctl
 from tests.harness import Build, Result, ShimProcess, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.preload.common import web
@@ -111,7 +111,7 @@ UNSANITIZED = pytest.mark.unsanitized("some tries are the kernel's to bound ther
 
 
 @pytest.mark.parametrize(
-    "way", [pytest.param(way, marks=[UNSANITIZED] * (way.timeout_ms < 1000)) for way in WAYS], ids=[way.name for way in WAYS]
+    "way", [pytest.param(*way.values, marks=[*way.marks, *[UNSANITIZED] * (way.values[0].timeout_ms < 1000)]) for way in marked(WAYS)], ids=[way.name for way in WAYS]
 )
 @pytest.mark.parametrize("state", STATES)
 def test_contract(
@@ -124,7 +124,7 @@ def test_contract(
 
 
 @pytest.mark.unsanitized("AddressSanitizer does not follow the end of a cancelled thread")
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("way", marked(WAYS), ids=[way.name for way in WAYS])
 @pytest.mark.parametrize("state", STATES)
 def test_contract_of_cancelled_threads(
     cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, tmp_path: Path, state: str, way: Way

@@ -29,6 +29,7 @@ def expect_even(run_shim: ShimRunner, cluster: Cluster, service: Service, pods: 
     expect(told, Counter({pod.name: ROUNDS for pod in pods}), result, *logs)
 
 
+@pytest.mark.own_table
 def test_no_connection_has_to_try_it(cluster: Cluster, run_shim: ShimRunner, firewall: Firewall) -> None:
     """At the same time, each with a Service of its own: a blocking program, a non-blocking one, and one whose pod stays dead."""
     services = {name: web(cluster, name=name) for name in SERVICES.split()}

@@ -15,6 +15,7 @@ from tests.hazards.guests import expect_balanced
 from tests.hazards.lifecycle import shared_memory
 from tests.kube.cluster import Pod
 from tests.kube.double_cluster import DoubleCluster
+from tests.ours import OURS
 from tests.preload.common import web
 
 pytestmark = pytest.mark.clusters("double")
@@ -34,7 +35,7 @@ def storm(build: Build, host: Optional[str], port: int, directory: Path, how: st
     return [build.programs / "close_storm", host, port, directory, how, rounds]
 
 
-def expect_untouched(result: Result, pods: Sequence[Pod], threads: int = 3) -> None:
+def expect_untouched(result: Result, pods: Sequence[Pod], threads: int = 1 + len(OURS)) -> None:
     """Every pod answered; no thread but the program's own and our two is left, and no descriptor but 0 to 2."""
     expect((result.returncode, result.stderr), (0, ""), result)
     lines = result.stdout.splitlines()

@@ -11,6 +11,7 @@ import pytest
 from tests.harness import ShimRunner, expect
 from tests.hazards.guests import ASK, expect_balanced, needs_root
 from tests.kube.double_cluster import DoubleCluster
+from tests.ours import OURS
 from tests.preload.common import python, web
 
 pytestmark = [
@@ -23,7 +24,7 @@ exec(sys.argv[3])
 ask(9)
 def names_of_ours():
     return {open(f"/proc/self/task/{task}/comm").read().strip() for task in set(threads()) - {os.getpid()}}
-while names_of_ours() != {"k8slb", "k8slb-watchdog"}:  # once a thread has its priority it has its name
+while names_of_ours() != set(sys.argv[4:]):  # once a thread has its priority it has its name
     time.sleep(0.01)
 def scheduling(task):
     return [os.sched_getscheduler(task), os.sched_getparam(task).sched_priority, sorted(os.sched_getaffinity(task)),
@@ -35,12 +36,12 @@ os.write(1, (json.dumps([scheduling(task) for task in [os.getpid(), *(set(thread
 def threads_of(cluster: DoubleCluster, run_shim: ShimRunner, setting: str) -> Any:
     """What the program's thread has, and each of ours: policy, priority, CPUs, nice value."""
     service, pods = web(cluster)
-    result = run_shim(python(SCHEDULED, service.vip, 80, setting), env=cluster.env("web"))
+    result = run_shim(python(SCHEDULED, service.vip, 80, setting, *OURS), env=cluster.env("web"))
     expect((result.returncode, result.stderr), (0, ""), result)
     *answers, told = result.stdout.splitlines()
     expect_balanced(answers, pods, result)
     program, *ours = json.loads(told)
-    expect((len(ours), ours[0]), (2, ours[1]), result)
+    expect((len(ours), ours[0]), (len(OURS), ours[-1]), result)
     return program, ours[0]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.cluster import Cluster
+from tests.ours import OURS
 from tests.preload.common import python, web
 
 pytestmark = pytest.mark.clusters("double")
@@ -35,7 +36,7 @@ def test_no_thread_before_a_match_and_no_descriptor_ever(cluster: Cluster, run_s
 
     before, unmatched, matched = result.stdout.splitlines()
     threads, _, descriptors = before.split()
-    expect((unmatched, matched), (before, f"{int(threads) + 2} True {descriptors}"), result)
+    expect((unmatched, matched), (before, f"{int(threads) + len(OURS)} True {descriptors}"), result)
 
 
 def test_no_signal_reaches_the_thread(cluster: Cluster, run_shim: ShimRunner) -> None:
@@ -73,6 +74,7 @@ def test_no_system_call_is_added_where_nothing_matches(
     expect(calls[first + 1 : last], ["socket", "connect", "close"] * 5, result)
 
 
+@pytest.mark.own_table
 @pytest.mark.unsanitized("the sanitizers make system calls of their own")
 def test_the_system_calls_of_a_matched_connection(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -> None:
     """20 of each kind, after the first one, which starts the watchdog. What is non-blocking asks for the cookie by which its

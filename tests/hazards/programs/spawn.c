@@ -83,9 +83,12 @@ static void by_posix_spawn(void)
 static void say_threads(void)
 {
 	struct stat tasks;
+	char count[2] = "";
 
-	if (stat("/proc/self/task", &tasks) == 0)
-		pods_say("threads", tasks.st_nlink == 2 + 3 ? "3" : "other than 3");
+	if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink - 2 < 10) {
+		count[0] = (char)('0' + tasks.st_nlink - 2);
+		pods_say("threads", count);
+	}
 }
 
 static void by_clone(void)
