@@ -28,10 +28,21 @@ static inline void undisturbed_begin(struct undisturbed *ret_before)
 	pthread_sigmask(SIG_SETMASK, &all, &ret_before->signals);
 }
 
+/*
+ * In this order, and with a deferred type in between. A handler that leaves for good runs as soon as
+ * signals are open: cancellation would stay disabled. And where the thread was cancelled meanwhile,
+ * pthread_setcancelstate() of glibc ends one of asynchronous type at once, without telling
+ * pthread_join(3) that it was: the result would be NULL; pthread_setcanceltype() tells it.
+ */
 static inline void undisturbed_end(const struct undisturbed *before)
 {
-	pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
+	int type;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
 	pthread_setcancelstate(before->cancellation, NULL);
+	pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
+	if (type != PTHREAD_CANCEL_DEFERRED)
+		pthread_setcanceltype(type, NULL);
 }
 
 #endif

@@ -70,6 +70,8 @@ static bool shares_memory(void)
 static void *connect_for_ever(void *own)
 {
 	volatile int *fd = own;
+	char name[64];
+	ssize_t got;
 
 	ready++;
 	if (strcmp(how, "pending") == 0)
@@ -81,6 +83,13 @@ static void *connect_for_ever(void *own)
 			pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
 		connect(*fd, (struct sockaddr *)&vip, sizeof(vip));
 		pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+		/* Or the listeners' queues would be full in no time, and SYNs dropped: then the pod
+		 * does not answer, and is avoided for a while. */
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		if (write(*fd, "WHO\n", 4) == 4)
+			got = read(*fd, name, sizeof(name));
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+		(void)got;
 		close(*fd);
 		*fd = -1;
 	}
