@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <sys/time.h>
 
-#include "base/address.h"
 #include "libc.h"
 #include "tcp_outcome.h"
 
@@ -25,7 +24,6 @@ enum remedy {
 	REMEDY_DIAL_AGAIN, /* it came about in that very moment, and nobody has seen it: once more,
 			      to the pod that has answered */
 	REMEDY_GO_ON,	   /* the program is told that it goes on: so it has to */
-	REMEDY_CLEAR,	   /* a later connection would be half shut down */
 };
 
 static const enum remedy remedies[WATCHDOG_ENDS][SAIDS] = {
@@ -36,9 +34,8 @@ static const enum remedy remedies[WATCHDOG_ENDS][SAIDS] = {
 		[SAID_UNDER_WAY] = REMEDY_GO_ON,
 	},
 	[WATCHDOG_CLOSED] = {
-		[SAID_RESET] = REMEDY_CLEAR,
+		[SAID_RESET] = REMEDY_TIMED_OUT,
 		[SAID_UNDER_WAY] = REMEDY_GO_ON,
-		[SAID_OTHER] = REMEDY_CLEAR,
 	},
 	/* clang-format on */
 };
@@ -62,33 +59,24 @@ static enum said said_by(int rc)
 	}
 }
 
-/* Without cookies: what has the number is unconnected TCP, or connected to @address. */
-static bool may_be_its_socket(const struct patience *patience, const struct sockaddr *address)
-{
-	struct sockaddr_storage peer;
-	socklen_t length = sizeof(peer);
-	struct ip_address ip, peer_ip;
-	uint16_t port, peer_port;
-	struct tcp_outcome info;
-
-	if (!tcp_outcome_read(patience->fd, &info))
-		return false;
-	if (info.state == TCP_CLOSE)
-		return info.pmtu > 0;
-	return libc_getpeername(patience->fd, (struct sockaddr *)&peer, &length) == 0 &&
-	       sockaddr_read((struct sockaddr *)&peer, length, &peer_ip, &peer_port) == 0 &&
-	       sockaddr_read(address, sizeof(struct sockaddr_in6), &ip, &port) == 0 &&
-	       ip_equal(&ip, &peer_ip) && port == peer_port;
-}
-
-static bool disconnect(const struct patience *patience, const struct sockaddr *address)
+/*
+ * The number is the try's socket, and that can dial. The watchdog has made it as new; where a handler
+ * made the kernel begin the call anew it may be connected since, and what is left of the watchdog's
+ * shutdown cannot be told: then it is done here. One that is connecting goes on by itself.
+ */
+static bool is_as_new(const struct patience *patience)
 {
 	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct tcp_outcome info;
 	int error;
 	socklen_t size = sizeof(error);
 
-	if (!patience_has_its_socket(patience) ||
-	    (!patience->cookie && !may_be_its_socket(patience, address)))
+	if (!patience_has_its_socket(patience) || !tcp_outcome_read(patience->fd, &info) ||
+	    info.state == TCP_SYN_SENT)
+		return false;
+	if (info.state == TCP_CLOSE)
+		return true;
+	if (!patience->cookie)
 		return false;
 	libc_connect(patience->fd, &none, sizeof(none));
 	getsockopt(patience->fd, SOL_SOCKET, SO_ERROR, &error, &size); /* of the reset */
@@ -128,15 +116,12 @@ int made_up_connect(struct patience *patience, const struct sockaddr *address, s
 		break;
 	case REMEDY_DIAL_AGAIN:
 		patience->was_ended = false;
-		if (disconnect(patience, address))
+		if (is_as_new(patience))
 			return libc_connect(patience->fd, address, length);
 		break;
 	case REMEDY_GO_ON:
-		if (disconnect(patience, address))
+		if (is_as_new(patience))
 			return go_on(patience, address, length, error);
-		break;
-	case REMEDY_CLEAR:
-		disconnect(patience, address);
 		break;
 	}
 	errno = error;

@@ -61,8 +61,9 @@ struct watchdog_try {
 enum watchdog_end {
 	WATCHDOG_QUIET,	  /* nothing: it was not due */
 	WATCHDOG_LEFT,	  /* nothing: due, and another socket has the number, or it is MPTCP */
-	WATCHDOG_ABORTED, /* shut down while it was connecting */
-	WATCHDOG_CLOSED,  /* half shut down, when it was not connecting any more */
+	WATCHDOG_ABORTED, /* shut down while it was connecting, or had just connected: as new */
+	WATCHDOG_CLOSED,  /* it was not connecting any more: as new, and what the call said may be
+			     of that */
 	WATCHDOG_DENIED,  /* TCP_USER_TIMEOUT is 1 now: the kernel ends it after 1 s */
 };
 #define WATCHDOG_ENDS 5

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from tests.e2e.common import stand_in
 from tests.failover.common import Firewall
 from tests.harness import Build, ShimRunner, counts, expect, wait_until
 from tests.kube.cluster import Cluster
@@ -19,6 +20,7 @@ LONGEST_S = counts(100, 300)
 @pytest.mark.timeout(LONGEST_S + 20)
 def test_threads_learn_from_each_other(cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall) -> None:
     service, pods = web(cluster)
+    stand_in(cluster, service)
     each = counts(1000, 20000)
     turns = itertools.cycle([lambda: firewall.refuse(pods[1]), firewall.allow_all])
 

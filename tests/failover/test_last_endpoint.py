@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import shared
-from tests.e2e.common import stand_in
+from tests.e2e.common import hold_table, stand_in
 from tests.failover.common import EARLY_MS, TIMEOUT_MS, Firewall, client, connections, no_route, refuse, route_again, sysctl
 from tests.harness import Result, ShimRunner, expect
 from tests.kube import namespace as netns
@@ -197,6 +197,7 @@ def test_no_pod_has_a_route(cluster: Cluster, run_shim: ShimRunner, way: str) ->
     expect(answers(result), Counter(vip=5), result)
 
     shared.forget()
+    hold_table(run_shim, cluster)
     route_again("unreachable", pods[0])
     netns.add_address(pods[0].ip)
     with routes("unreachable", pods[1:]):
