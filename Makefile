@@ -38,7 +38,7 @@ THIRD_PARTY_SRC ?=
 
 PYTEST_ARGS ?=
 # How many Python tests run side by side: most of them wait. 0: one after the other in one process, as -s and --pdb need it.
-WORKERS ?= $(if $(filter -s --pdb,$(PYTEST_ARGS)),0,8)
+WORKERS ?= $(if $(filter -s --pdb,$(PYTEST_ARGS)),0,5)
 FUZZ_SECONDS ?= 20
 # quick or full: how often the tests repeat what can only be shown by repetition.
 K8SLB_TEST_COUNTS ?= quick

@@ -17,6 +17,7 @@ SPREAD = 'mount -t sysfs sysfs /sys && ip link set lo up && echo "$1" >/sys/clas
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one processor")
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel lets root alone spread packets")
 @pytest.mark.own_table
+@pytest.mark.unsanitized("it is too slow then to meet the moment")
 @pytest.mark.timeout(counts(300, 1800))
 @pytest.mark.parametrize(
     "processors, pinned", [("2", []), ("2", ["taskset", "-c", "0"]), ("3", [])], ids=["another", "another alone", "all"]
