@@ -104,7 +104,9 @@ def test_a_pod_of_an_ipv6_service_that_refuses_is_never_seen(cluster: Cluster, r
     )
     result = run_shim(python(code, service.vip), env=cluster.env("web"))
 
-    expect(tally(result.stdout), Counter({"web-0": 10, "web-2": 10}), result)
+    # Seen once on a busy machine: one of the two had not answered within a try, and was suspected for that second.
+    told = tally(result.stdout)
+    expect((sum(told.values()), set(told) <= {"web-0", "web-2"}), (20, True), result)
 
 
 def unroutable(pod: Pod, _firewall: Firewall) -> None:
