@@ -58,9 +58,9 @@ bool engine_state_is_started(const struct process *process);
 void engine_state_start(struct process *process);
 
 /*
- * For a call that may wait in libc's connect() of @fd: the watchdog is there (engine/watchdog.h), or is
- * started with the engine at hand, where a thread may be. Never with an agent's table, which has no
- * engine. Usually two loads.
+ * For a call that may wait in libc's connect() of @fd: the watchdog is there (engine/watchdog.h), or
+ * is started with the engine at hand, where a thread may be. Never with an agent's table, which has
+ * no engine. Usually two loads.
  */
 bool engine_state_has_watchdog(struct process *process, int fd);
 

@@ -52,12 +52,8 @@ static enum cause cause_of(int error)
 	case EAFNOSUPPORT:
 	case ENOBUFS:
 		return CAUSE_ADDRESS;
-	case ECONNREFUSED:
-	case EHOSTUNREACH:
-	case ETIMEDOUT:
-		return CAUSE_ENDPOINT;
 	default:
-		return CAUSE_OTHER;
+		return health_is_fault(error) ? CAUSE_ENDPOINT : CAUSE_OTHER;
 	}
 }
 

@@ -5,8 +5,8 @@
 #include <netinet/in.h>
 #include <sys/time.h>
 
+#include "base/tcp_socket.h"
 #include "libc.h"
-#include "tcp_outcome.h"
 
 /* What connect() says of one. */
 enum said {
@@ -66,20 +66,15 @@ static enum said said_by(int rc)
  */
 static bool is_as_new(const struct patience *patience)
 {
-	const struct sockaddr none = {.sa_family = AF_UNSPEC};
-	struct tcp_outcome info;
-	int error;
-	socklen_t size = sizeof(error);
+	uint8_t state = tcp_state_of(patience->fd);
 
-	if (!patience_has_its_socket(patience) || !tcp_outcome_read(patience->fd, &info) ||
-	    info.state == TCP_SYN_SENT)
+	if (!patience_has_its_socket(patience) || !state || state == TCP_SYN_SENT)
 		return false;
-	if (info.state == TCP_CLOSE)
+	if (state == TCP_CLOSE)
 		return true;
 	if (!patience->cookie)
 		return false;
-	libc_connect(patience->fd, &none, sizeof(none));
-	getsockopt(patience->fd, SOL_SOCKET, SO_ERROR, &error, &size); /* of the reset */
+	tcp_make_as_new(patience->fd);
 	return true;
 }
 

@@ -72,17 +72,14 @@ static bool is_six(const struct resolved_address *address)
  * socket asks the kernel for both and sends nothing. */
 static bool is_reachable(const struct ip_address *ip)
 {
-	struct sockaddr_storage addr = {.ss_family = ip_family_of(ip) == IP_FAMILY_4 ? AF_INET
-										     : AF_INET6};
-	socklen_t size = addr.ss_family == AF_INET ? sizeof(struct sockaddr_in)
-						   : sizeof(struct sockaddr_in6);
+	struct sockaddr_storage addr;
+	socklen_t size = sockaddr_make(&addr, ip, 9);
 	int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool reachable;
 
 	if (fd < 0)
 		return false;
-	reachable = sockaddr_rewrite(&addr, ip, 9) == 0 &&
-		    libc_connect(fd, (struct sockaddr *)&addr, size) == 0;
+	reachable = libc_connect(fd, (struct sockaddr *)&addr, size) == 0;
 	close(fd);
 	return reachable;
 }

@@ -128,3 +128,13 @@ int sockaddr_rewrite(struct sockaddr_storage *addr, const struct ip_address *ip,
 	}
 	return -EAFNOSUPPORT;
 }
+
+socklen_t sockaddr_make(struct sockaddr_storage *ret_addr, const struct ip_address *ip,
+			uint16_t port)
+{
+	bool is_four = ip_family_of(ip) == IP_FAMILY_4;
+
+	*ret_addr = (struct sockaddr_storage){.ss_family = is_four ? AF_INET : AF_INET6};
+	sockaddr_rewrite(ret_addr, ip, port); /* its own family fits */
+	return is_four ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}

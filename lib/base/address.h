@@ -109,4 +109,8 @@ int sockaddr_read(const struct sockaddr *addr, socklen_t len, struct ip_address 
  */
 int sockaddr_rewrite(struct sockaddr_storage *addr, const struct ip_address *ip, uint16_t port);
 
+/* A socket address in the family of @ip. Returns its length. */
+socklen_t sockaddr_make(struct sockaddr_storage *ret_addr, const struct ip_address *ip,
+			uint16_t port);
+
 #endif

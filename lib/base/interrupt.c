@@ -55,18 +55,20 @@ void interrupt_pause(const struct interrupt *interrupt, uint32_t ms)
 	nanosleep(&pause, NULL);
 }
 
-void interrupt_fds(const struct interrupt *interrupt, int ret_fds[INTERRUPT_FDS], int *timeout_ms)
+void interrupt_fds(const struct interrupt *interrupt, struct pollfd ret_fds[INTERRUPT_FDS],
+		   int *timeout_ms)
 {
 	struct pollfd look = {.fd = interrupt ? interrupt->fd : -1, .events = POLLIN};
 
-	ret_fds[0] = -1;
-	ret_fds[1] = interrupt ? interrupt->other_fd : -1;
+	ret_fds[0] = (struct pollfd){.fd = -1, .events = POLLIN};
+	ret_fds[1] = ret_fds[0];
 	if (!interrupt)
 		return;
+	ret_fds[1].fd = interrupt->other_fd;
 	if (interrupt_is_set(interrupt))
 		*timeout_ms = 0;
 	else if (look.fd >= 0 && poll(&look, 1, 0) == 0)
-		ret_fds[0] = look.fd;
+		ret_fds[0] = look;
 	else if (*timeout_ms > BLIND_WAIT_MS)
 		*timeout_ms = BLIND_WAIT_MS;
 }

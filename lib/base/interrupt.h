@@ -3,6 +3,7 @@
 #ifndef K8SLB_BASE_INTERRUPT_H
 #define K8SLB_BASE_INTERRUPT_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -44,12 +45,13 @@ bool interrupt_is_set(const struct interrupt *interrupt);
 void interrupt_pause(const struct interrupt *interrupt, uint32_t ms);
 
 /*
- * What a poll(2) is to wait for beside its own descriptors (POLLIN), each of them or -1, and how
- * long it may wait: @timeout_ms is made shorter where the first one would not tell. That is so
- * without one, and where a SIGURG of the program's own is pending, which is not ours to take.
+ * What a poll(2) is to wait for beside its own descriptors, each of them or -1, and how long it may
+ * wait: @timeout_ms is made shorter where the first one would not tell. That is so without one, and
+ * where a SIGURG of the program's own is pending, which is not ours to take.
  */
 #define INTERRUPT_FDS 2
-void interrupt_fds(const struct interrupt *interrupt, int ret_fds[INTERRUPT_FDS], int *timeout_ms);
+void interrupt_fds(const struct interrupt *interrupt, struct pollfd ret_fds[INTERRUPT_FDS],
+		   int *timeout_ms);
 
 /* The wait of thread @tid was ended by interrupt_nudge(): true once. */
 bool interrupt_take_nudge(const struct interrupt *interrupt);

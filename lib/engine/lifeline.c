@@ -69,12 +69,9 @@ bool lifeline_is_cut(const struct lifeline *line)
 
 void lifeline_wait(const struct lifeline *line, const struct interrupt *interrupt, int timeout_ms)
 {
-	int also[INTERRUPT_FDS];
 	struct pollfd fds[1 + INTERRUPT_FDS] = {{.fd = line->reads}};
 
-	interrupt_fds(interrupt, also, &timeout_ms);
-	for (unsigned i = 0; i < INTERRUPT_FDS; i++)
-		fds[1 + i] = (struct pollfd){.fd = also[i], .events = POLLIN};
+	interrupt_fds(interrupt, &fds[1], &timeout_ms);
 	poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/prober.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/raw_syscall.h"
+#include "base/tcp_socket.h"
 #include "pick/probed.h"
 
 /* How often it looks for more, at most: rounds may follow each other at once. */
@@ -34,13 +34,13 @@ void prober_open(struct prober *ret_prober, struct pick_memory *memory, uint64_t
 		 uint32_t probe_ms, const struct logger *logger)
 {
 	struct prober prober = {
-		.memory = memory,
+		.state = {.memory = memory, .rules = HEALTH_DEFAULTS},
 		.logger = logger,
 		.number = memory ? number : 0,
-		.probe_ms = probe_ms,
 		.epoll_fd = -1,
 	};
 
+	prober.state.rules.probe_ms = probe_ms;
 	for (unsigned i = 0; i < PROBER_MOST; i++)
 		prober.probes[i].fd = -1;
 	if (prober.number)
@@ -56,27 +56,16 @@ static void end_probe(struct probe *probe)
 	probe->fd = -1;
 }
 
-/* Of the endpoint, or of this host, which says nothing of it. As cause_of() of shim/failover.c. */
-static void take_outcome(struct prober *prober, struct probe *probe, int error, uint64_t now_ms)
+/* Of the endpoint; any other one is of this host, and says nothing of it. */
+static void take_outcome(struct prober *prober, struct probe *probe, int error)
 {
-	struct health *health = &prober->memory->health;
-	struct health_rules rules = HEALTH_DEFAULTS;
 	char text[IP_TEXT_SIZE];
 
 	end_probe(probe);
-	switch (error) {
-	case 0:
-		health_success(health, probe->key);
-		break;
-	case ECONNREFUSED:
-	case EHOSTUNREACH:
-	case ETIMEDOUT:
-		if (health_failure(health, &rules, probe->key, now_ms, random_u64()))
-			pick_memory_count(prober->memory, PICK_COUNT_EJECTIONS);
-		break;
-	default:
-		break;
-	}
+	if (!error)
+		pick_succeeded(&prober->state, &probe->endpoint);
+	else if (health_is_fault(error))
+		pick_failed(&prober->state, &probe->endpoint);
 	ip_port_format(&probe->endpoint.address, probe->endpoint.port, text, sizeof(text));
 	log_debug(prober->logger, "endpoint %s was avoided, and is tried: %s", text,
 		  error ? strerror(error) : "it is there");
@@ -93,22 +82,14 @@ static bool set_up(int fd)
 	       raw_syscall(SYS_setsockopt, fd, IPPROTO_TCP, TCP_QUICKACK, &no, sizeof(no)) == 0;
 }
 
-static socklen_t address_of(const struct table_endpoint *endpoint, struct sockaddr_storage *address)
-{
-	memset(address, 0, sizeof(*address));
-	address->ss_family = ip_family_of(&endpoint->address) == IP_FAMILY_4 ? AF_INET : AF_INET6;
-	sockaddr_rewrite(address, &endpoint->address, endpoint->port);
-	return address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-					     : sizeof(struct sockaddr_in6);
-}
-
 static void begin(struct prober *prober, struct probe *probe, uint64_t now_ms)
 {
 	struct epoll_event event = {.events = EPOLLOUT};
 	struct sockaddr_storage address;
-	socklen_t length = address_of(&probe->endpoint, &address);
+	socklen_t length =
+		sockaddr_make(&address, &probe->endpoint.address, probe->endpoint.port);
 
-	probe->due_ms = now_ms + prober->probe_ms;
+	probe->due_ms = now_ms + prober->state.rules.probe_ms;
 	probe->fd = (int)raw_syscall(SYS_socket, address.ss_family,
 				     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (probe->fd < 0)
@@ -116,9 +97,9 @@ static void begin(struct prober *prober, struct probe *probe, uint64_t now_ms)
 	if (!set_up(probe->fd)) {
 		end_probe(probe);
 	} else if (raw_syscall(SYS_connect, probe->fd, &address, length) == 0) {
-		take_outcome(prober, probe, 0, now_ms);
+		take_outcome(prober, probe, 0);
 	} else if (errno != EINPROGRESS) {
-		take_outcome(prober, probe, errno, now_ms);
+		take_outcome(prober, probe, errno);
 	} else if (raw_syscall(SYS_epoll_ctl, prober->epoll_fd, EPOLL_CTL_ADD, probe->fd, &event) <
 		   0) {
 		end_probe(probe);
@@ -127,21 +108,15 @@ static void begin(struct prober *prober, struct probe *probe, uint64_t now_ms)
 
 static void look_at(struct prober *prober, struct probe *probe, uint64_t now_ms)
 {
-	struct tcp_info info;
-	socklen_t info_size = sizeof(info.tcpi_state);
-	int error = 0;
-	socklen_t error_size = sizeof(error);
+	uint8_t state = tcp_state_of(probe->fd);
+	int error = tcp_take_error(probe->fd);
 
-	memset(&info, 0, sizeof(info));
-	if (raw_syscall(SYS_getsockopt, probe->fd, IPPROTO_TCP, TCP_INFO, &info, &info_size) < 0 ||
-	    raw_syscall(SYS_getsockopt, probe->fd, SOL_SOCKET, SO_ERROR, &error, &error_size) < 0)
+	if (!state)
 		end_probe(probe);
-	else if (error)
-		take_outcome(prober, probe, error, now_ms);
-	else if (info.tcpi_state != TCP_SYN_SENT)
-		take_outcome(prober, probe, 0, now_ms);
+	else if (error || state != TCP_SYN_SENT)
+		take_outcome(prober, probe, error);
 	else if (now_ms >= probe->due_ms)
-		take_outcome(prober, probe, ETIMEDOUT, now_ms);
+		take_outcome(prober, probe, ETIMEDOUT);
 }
 
 static struct probe *free_probe(struct prober *prober)
@@ -156,18 +131,15 @@ static struct probe *free_probe(struct prober *prober)
 /* Returns false when no more can be begun. */
 static bool try(struct prober *prober, const struct table_endpoint *endpoint, uint64_t now_ms)
 {
-	struct health *health = &prober->memory->health;
-	struct health_rules rules = HEALTH_DEFAULTS;
+	struct health *health = &prober->state.memory->health;
 	uint64_t key = health_key(endpoint);
 	struct probe *probe = free_probe(prober);
 
 	if (!probe)
 		return false;
-	rules.probe_ms = prober->probe_ms;
 	if (!health_is_to_probe(health, key, now_ms) ||
-	    !health_claim_probe(health, &rules, key, now_ms))
+	    !health_claim_probe(health, &prober->state.rules, key, now_ms))
 		return true;
-	probe->key = key;
 	probe->endpoint = *endpoint;
 	begin(prober, probe, now_ms);
 	return true;
@@ -227,7 +199,7 @@ void prober_run(struct prober *prober, const struct table_view *view)
 
 	if (!prober->number)
 		return;
-	probed_say(prober->memory, prober->number, now_ms);
+	probed_say(prober->state.memory, prober->number, now_ms);
 	for (unsigned i = 0; i < PROBER_MOST; i++) {
 		if (prober->probes[i].fd >= 0)
 			look_at(prober, &prober->probes[i], now_ms);
@@ -235,7 +207,7 @@ void prober_run(struct prober *prober, const struct table_view *view)
 	if (!view || now_ms < prober->look_ms)
 		return;
 	prober->look_ms = now_ms + LOOK_MS;
-	if (health_any_to_probe(&prober->memory->health, now_ms))
+	if (health_any_to_probe(&prober->state.memory->health, now_ms))
 		begin_wanted(prober, view, now_ms);
 }
 
@@ -248,7 +220,7 @@ void prober_close(struct prober *prober)
 	if (prober->epoll_fd >= 0)
 		raw_syscall(SYS_close, prober->epoll_fd);
 	if (prober->number)
-		probed_say(prober->memory, prober->number, 0);
+		probed_say(prober->state.memory, prober->number, 0);
 	prober->epoll_fd = -1;
 	prober->number = 0;
 }

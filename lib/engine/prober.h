@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "pick/memory.h"
+#include "pick/pick.h"
 #include "table/reader.h"
 
 /*
@@ -26,16 +26,14 @@
 
 struct probe {
 	int fd; /* -1: free */
-	uint64_t key;
 	uint64_t due_ms; /* has failed by then */
 	struct table_endpoint endpoint;
 };
 
 struct prober {
-	struct pick_memory *memory;
+	struct pick_state state; /* what outcomes are reported with */
 	const struct logger *logger;
 	uint64_t number; /* pick/probed.h; 0: it does nothing */
-	uint32_t probe_ms;
 	uint64_t look_ms; /* not earlier again */
 	int epoll_fd; /* can be read when a probe has an outcome; -1 */
 	struct probe probes[PROBER_MOST];

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/raw_syscall.h"
+#include "base/tcp_socket.h"
 #include "engine/thread_setup.h"
 #include "engine/watchdog.h"
 #include "engine/watchdog_slots.h"
@@ -34,16 +35,6 @@
 #define FIRE_AGAIN_MOST 20u
 #define ERRAND_MS	1000u
 
-/* 0: no TCP. */
-static uint8_t state_of(int fd)
-{
-	uint8_t state = 0;
-	socklen_t one = sizeof(state);
-
-	raw_syscall(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &state, &one);
-	return state;
-}
-
 /* The socket of the try: connecting, to where the slot says, and plain TCP, whose connect() ends by
  * a shutdown. */
 static bool is_connecting(int fd, const struct slot *slot)
@@ -53,7 +44,7 @@ static bool is_connecting(int fd, const struct slot *slot)
 	int protocol = 0;
 	socklen_t four = sizeof(protocol);
 
-	if (state_of(fd) != TCP_SYN_SENT ||
+	if (tcp_state_of(fd) != TCP_SYN_SENT ||
 	    raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &four) < 0 ||
 	    protocol == IPPROTO_MPTCP)
 		return false;
@@ -89,35 +80,23 @@ static enum watchdog_end bound_by_kernel(int fd, struct slot *slot)
 }
 
 /*
- * As new, whatever it is by now: half shut where the connection came about before the shutdown, to be
- * half shut in its next one where it had failed by itself. Here and not in the hook, which knows the
- * number alone, and another socket may have that by then. A connect() that has not returned yet says
- * ECONNABORTED or EPIPE.
- */
-static void make_as_new(int fd)
-{
-	const struct sockaddr none = {.sa_family = AF_UNSPEC};
-	int error;
-	socklen_t size = sizeof(error);
-
-	raw_syscall(SYS_connect, fd, &none, sizeof(none));
-	raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size); /* of the reset */
-}
-
-/*
  * A filter refuses shutdown(2), or it is Linux 6.4 to 6.5.8 or a stable one of that time, whose
  * disconnect() refuses while anybody waits (4faeee0cf8a5, 419ce133ab92): EBUSY, each time.
+ * Otherwise the socket is as new afterwards, where the connection came about before (it is half shut
+ * then) or had failed by itself (its next one would be). Here and not in the hook, which knows the
+ * number alone, and another socket may have that by then. A connect() that has not returned yet says
+ * ECONNABORTED or EPIPE.
  */
 static enum watchdog_end shut_down(struct watchdog *dog, int fd, struct slot *slot)
 {
 	if (!dog->no_shutdown) {
 		if (raw_syscall(SYS_shutdown, fd, SHUT_RD) == 0) {
-			if (state_of(fd) != TCP_CLOSE)
-				make_as_new(fd);
+			if (tcp_state_of(fd) != TCP_CLOSE)
+				tcp_make_as_new(fd);
 			return WATCHDOG_ABORTED;
 		}
 		if (errno == ENOTCONN) {
-			make_as_new(fd);
+			tcp_make_as_new(fd);
 			return WATCHDOG_CLOSED;
 		}
 		dog->no_shutdown = true;

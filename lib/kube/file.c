@@ -242,13 +242,10 @@ int file_watch_wait(struct file_watch *watch, int timeout_ms, const struct inter
 		{.fd = watch->inotify_fd, .events = POLLIN},
 		{.fd = watch->wakeup_fd, .events = POLLIN},
 	};
-	int also[INTERRUPT_FDS];
 	uint64_t wakeups;
 	int ready;
 
-	interrupt_fds(interrupt, also, &timeout_ms);
-	for (unsigned i = 0; i < INTERRUPT_FDS; i++)
-		fds[2 + i] = (struct pollfd){.fd = also[i], .events = POLLIN};
+	interrupt_fds(interrupt, &fds[2], &timeout_ms);
 	ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 	if (ready < 0 && errno != EINTR)
 		return -errno;

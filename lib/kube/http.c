@@ -464,7 +464,7 @@ int http_client_run(struct http_client *client, int timeout_ms, const struct int
 {
 	struct curl_waitfd also[INTERRUPT_FDS];
 	unsigned also_count = 0;
-	int fds[INTERRUPT_FDS];
+	struct pollfd fds[INTERRUPT_FDS];
 	struct http_transfer *lost;
 	CURLMcode result;
 	CURLMsg *message;
@@ -474,9 +474,9 @@ int http_client_run(struct http_client *client, int timeout_ms, const struct int
 		timeout_ms = 0;
 	interrupt_fds(interrupt, fds, &timeout_ms);
 	for (unsigned i = 0; i < INTERRUPT_FDS; i++) {
-		if (fds[i] >= 0) /* curl takes no others */
-			also[also_count++] =
-				(struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+		if (fds[i].fd >= 0) /* curl takes no others */
+			also[also_count++] = (struct curl_waitfd){.fd = fds[i].fd,
+								  .events = CURL_WAIT_POLLIN};
 	}
 	result = curl_multi_poll(client->multi, also, also_count, timeout_ms, NULL);
 	if (result == CURLM_OK) {

@@ -122,6 +122,13 @@ static struct health_slot *take_slot(struct health *health, uint64_t key, uint64
 	return slot;
 }
 
+static struct health_slot *find_or_take(struct health *health, uint64_t key, uint64_t now_ms)
+{
+	struct health_slot *slot = find(health, key);
+
+	return slot ? slot : take_slot(health, key, now_ms);
+}
+
 /* Some record counts until @until_ms and is kept for a while. */
 static void note_busy(struct health *health, uint64_t until_ms, uint64_t now_ms)
 {
@@ -251,12 +258,10 @@ bool health_failure(struct health *health, const struct health_rules *rules, uin
 		    uint64_t now_ms, uint64_t random)
 {
 	for (int tries = 0; tries < CLAIM_TRIES; tries++) {
-		struct health_slot *slot = find(health, key);
+		struct health_slot *slot = find_or_take(health, key, now_ms);
 		struct record record;
 		uint64_t word;
 
-		if (!slot)
-			slot = take_slot(health, key, now_ms);
 		if (!slot)
 			continue;
 		word = peek_u64(&slot->word);
@@ -291,12 +296,10 @@ bool health_suspect(struct health *health, const struct health_rules *rules, uin
 	};
 
 	for (int tries = 0; tries < CLAIM_TRIES; tries++) {
-		struct health_slot *slot = find(health, key);
+		struct health_slot *slot = find_or_take(health, key, now_ms);
 		struct record record;
 		uint64_t word;
 
-		if (!slot)
-			slot = take_slot(health, key, now_ms);
 		if (!slot)
 			continue;
 		word = peek_u64(&slot->word);

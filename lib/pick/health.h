@@ -3,6 +3,7 @@
 #ifndef K8SLB_PICK_HEALTH_H
 #define K8SLB_PICK_HEALTH_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -120,8 +121,14 @@ bool health_any_to_probe(const struct health *health, uint64_t now_ms);
 /* That one is. */
 bool health_is_to_probe(struct health *health, uint64_t key, uint64_t now_ms);
 
+/* That errno of a connect() is the endpoint's doing: refused, unreachable, timed out. */
+static inline bool health_is_fault(int error)
+{
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ETIMEDOUT;
+}
+
 /*
- * A connect() failed: refused, unreachable, timed out. Returns true when that ejected the endpoint.
+ * A connect() failed, by its own fault. Returns true when that ejected the endpoint.
  * Failures of connections that began before the ejection do not lengthen it.
  */
 bool health_failure(struct health *health, const struct health_rules *rules, uint64_t key,

@@ -30,7 +30,6 @@ def until_failed():
     for _ in range(200):
         yield ask()
         time.sleep(0.1)
-asked = []
 if sys.argv[2] == "until failed":
     next(told for told in until_failed() if told == "ECONNREFUSED")
 print(*[ask() for _ in range(int(sys.argv[3]))])

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 from typing import Dict
 
-from .ground import PORT, Ground, Worker
+from .ground import Ground, Worker
+from .memory import start
 from .report import Report
 
 SETTLE_S = 5.0  # the watchdog goes to sleep, and lists come in
@@ -15,9 +16,7 @@ def run(ground: Ground, report: Report) -> None:
     services = ground.services("bench", 1)
     ends = {}
     for role in ("writer", "follower"):
-        ends[role] = ground.start("idle", services.first_vip, PORT, services=services, preload=[ground.shim])
-        ends[role].line()
-        ground.double.wait(lambda: ground.double.open_watches() >= 2)
+        ends[role] = start(ground, services, [ground.shim], watches=2)
     time.sleep(SETTLE_S)
     before = {role: wakeups(worker) for role, worker in ends.items()}
     time.sleep(SECONDS)

@@ -14,9 +14,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "engine_state.h"
 #include "libc.h"
-#include "process.h"
 #include "state.h"
 #include "support/assert_op.h"
 
@@ -24,18 +22,6 @@
 #define TICK_MS 10u /* of the clock that is read, and some */
 
 struct shim shim = {.config = {.connect_timeout_ms = OURS_MS}};
-
-struct process *process_current(void)
-{
-	return NULL;
-}
-
-bool engine_state_has_watchdog(struct process *process, int fd)
-{
-	(void)process;
-	(void)fd;
-	return true;
-}
 
 static uint32_t takes_ms;
 static int fails_with;

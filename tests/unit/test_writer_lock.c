@@ -332,7 +332,7 @@ static void test_a_wait_is_nudged(void **state)
 {
 	sigset_t urgent, before, pending;
 	struct interrupt interrupt;
-	int fds[INTERRUPT_FDS];
+	struct pollfd fds[INTERRUPT_FDS];
 	int timeout_ms = 1000;
 	int over;
 	pid_t holder = start_holder(&over);
@@ -355,8 +355,8 @@ static void test_a_wait_is_nudged(void **state)
 		/* The second one may have come after the first was taken. */
 		interrupt_take_nudge(&interrupt);
 		interrupt_fds(&interrupt, fds, &timeout_ms);
-		assert_int_equal(fds[0], interrupt.fd);
-		assert_int_equal(fds[1], -1);
+		assert_int_equal(fds[0].fd, interrupt.fd);
+		assert_int_equal(fds[1].fd, -1);
 		assert_int_equal(timeout_ms, 1000);
 	}
 	assert_int_equal(kill(getpid(), SIGURG), 0);
