@@ -255,6 +255,7 @@ static void plan(struct walk *walk)
 
 	walk->patience.fd = dial->fd;
 	walk->patience.ticket = fresh_ticket(dial->fd);
+	walk->patience.is_new = dial->fresh != FRESH_NOT;
 	walk->most = 1;
 	walk->goes_on = attempts > 1;
 	if (denied_has(&dial->picked.endpoint) && turn_to_vip(walk))

@@ -19,6 +19,9 @@
 	     k8slb_raw_connect(fd, addr, len))                                                    \
 	CALL(int, socket, (int domain, int type, int protocol), (domain, type, protocol),         \
 	     k8slb_raw_socket(domain, type, protocol))                                            \
+	CALL(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size),   \
+	     (fd, level, name, value, size),                                                      \
+	     k8slb_raw_setsockopt(fd, level, name, value, size))                                  \
 	CALL(int, getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len),  \
 	     k8slb_raw_getpeername(fd, addr, len))                                                \
 	CALL(int, getaddrinfo,                                                                    \

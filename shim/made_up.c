@@ -88,11 +88,11 @@ static int go_on(const struct patience *patience, const struct sockaddr *address
 	int rc = -1;
 
 	if (getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size) == 0 &&
-	    setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof(moment)) == 0) {
+	    libc_setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof(moment)) == 0) {
 		rc = libc_connect(patience->fd, address, length);
 		if (rc < 0 && errno != EINPROGRESS && errno != EINTR)
 			error = errno;
-		setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof(own));
+		libc_setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof(own));
 	}
 	errno = error;
 	return rc;

@@ -29,6 +29,15 @@
 static uint32_t slowest_ms;
 static uint64_t slowest_at_ms;
 
+/* The program sets TCP_USER_TIMEOUT. */
+static uint32_t user_timeout_used;
+
+void patience_user_timeout_is_used(void)
+{
+	if (!peek_u32(&user_timeout_used))
+		poke_u32(&user_timeout_used, 1);
+}
+
 uint32_t patience_longest_ms(void)
 {
 	uint32_t ours = shim.config.connect_timeout_ms;
@@ -61,11 +70,13 @@ static void learn(const struct patience *patience)
 	poke_u64(&slowest_at_ms, now_ms);
 }
 
-/* Of the program's own one, read by @patience_bound() or after the first failure. */
-static bool read_user_timeout(struct patience *patience)
+/* Of the program's own one, by @patience_bound() or after the first failure. */
+static bool knows_user_timeout(struct patience *patience)
 {
 	socklen_t size = sizeof(uint32_t);
 
+	if (patience->is_new && !peek_u32(&user_timeout_used))
+		return true; /* none */
 	return getsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
 			  &size) == 0;
 }
@@ -75,11 +86,11 @@ static void bound_by_kernel(struct patience *patience)
 	uint32_t ours = patience->limit_ms;
 
 	patience->watched = false;
-	if (!read_user_timeout(patience))
+	if (!knows_user_timeout(patience))
 		return;
 	if (!patience->user_timeout || patience->user_timeout > ours)
 		patience->user_timeout_changed =
-			setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ours,
+			libc_setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ours,
 				   sizeof(ours)) == 0;
 }
 
@@ -98,7 +109,7 @@ void patience_unbound(struct patience *patience)
 	KEEP_ERRNO();
 
 	if (patience->user_timeout_changed)
-		setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
+		libc_setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
 			   sizeof(uint32_t));
 	patience->user_timeout_changed = false;
 	patience->limit_ms = 0;
@@ -184,7 +195,7 @@ bool patience_finds_its_socket(struct patience *patience, bool sent)
 	struct tcp_outcome info;
 
 	if (patience->watched)
-		read_user_timeout(patience);
+		knows_user_timeout(patience);
 	if (patience->cookie)
 		return patience_has_its_socket(patience);
 	patience->cookie = peer_cookie(patience->fd);
@@ -214,7 +225,7 @@ void patience_keep_deadline(struct patience *patience)
 		left.tv_sec = (time_t)((own_us - spent_us) / 1000000);
 		left.tv_usec = (suseconds_t)((own_us - spent_us) % 1000000);
 	}
-	if (setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0)
+	if (libc_setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0)
 		patience->send_timeout_changed = true;
 }
 
@@ -226,6 +237,6 @@ void patience_restore(struct patience *patience)
 		return;
 	patience_unbound(patience);
 	if (patience->send_timeout_changed)
-		setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &patience->send_timeout,
+		libc_setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &patience->send_timeout,
 			   sizeof(patience->send_timeout));
 }

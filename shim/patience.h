@@ -18,6 +18,7 @@
 struct patience {
 	int fd;
 	uint32_t ticket; /* fresh_ticket() of before the first try */
+	bool is_new;	 /* as socket() made it, but for what we see: its options are the kernel's */
 	uint64_t cookie; /* of the socket that all this is about; 0: not asked for, or not known */
 	uint64_t began_ms;
 	uint64_t try_began_ms;
@@ -25,11 +26,18 @@ struct patience {
 	bool watched;		     /* by the watchdog */
 	bool was_ended;		     /* the last try was, by the watchdog */
 	bool was_left;		     /* a try was due, and the watchdog could not end it */
-	uint32_t user_timeout;	     /* the program's own, 0: none, or not asked for */
+	uint32_t user_timeout;	     /* the program's own, 0: none, or not known */
 	bool user_timeout_changed;   /* ours is set */
 	struct timeval send_timeout; /* the program's own */
 	bool send_timeout_changed;
 };
+
+/*
+ * The program has set a TCP_USER_TIMEOUT, on whatever socket. Until it does so a new one's is known
+ * to be none, and a system call of each try is saved. For good: a duplicate, another thread or a
+ * reused number would make any finer record wrong. Async-signal-safe.
+ */
+void patience_user_timeout_is_used(void);
 
 /*
  * Bounds each try that follows, where the socket lets us: to K8SLB_CONNECT_TIMEOUT, and where

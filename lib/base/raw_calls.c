@@ -13,6 +13,11 @@ int k8slb_raw_socket(int domain, int type, int protocol)
 	return (int)raw_syscall(SYS_socket, domain, type, protocol);
 }
 
+int k8slb_raw_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+	return (int)raw_syscall(SYS_setsockopt, fd, level, name, value, size);
+}
+
 int k8slb_raw_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	return (int)raw_syscall(SYS_getpeername, fd, addr, len);

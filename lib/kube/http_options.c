@@ -5,6 +5,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "base/raw_calls.h"
+
 /*
  * A dead flow behind a silent watch is found after 30 s and three probes. Where TCP_USER_TIMEOUT is
  * set it is that which counts in the place of the third probe (tcp_keepalive_timer() of
@@ -59,8 +61,8 @@ void http_notice_dead_flow(int fd)
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-			   sizeof(options[i].value));
+		k8slb_raw_setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+				     sizeof(options[i].value));
 }
 
 /* curl copies the text. @data is NUL-terminated behind @size. */

@@ -31,7 +31,8 @@ STATES = ["good", "refused first", "dropped first", "all refused", "all dropped"
 SITUATIONS = [
     "blocking", "mapped", "twice", "nonblocking_poll", "nonblocking_asked_again", "nonblocking_epoll",
     "nonblocking_then_blocking", "blocking_then_nonblocking", "sndtimeo_150", "sndtimeo_2500", "eintr", "eintr_restart",
-    "eintr_then_poll", "bind_any_port", "bind_port", "unspec_between", "user_timeout_shorter", "user_timeout_longer", "options",
+    "eintr_then_poll", "bind_any_port", "bind_port", "unspec_between", "user_timeout_shorter", "user_timeout_longer",
+    "user_timeout_by_duplicate", "options",
     "fastopen", "syncnt",
 ]  # fmt: skip
 # Where the first pod is dead these see its failure, as without the shim: they are not blocking,

@@ -46,6 +46,7 @@ tell("gethostbyname_r", b"127.0.0.1", *rest, more=lambda: (host.value, told.valu
 host.value, told.value = 4711, 0
 tell("gethostbyname2_r", b"127.0.0.1", socket.AF_INET, *rest, more=lambda: (host.value, told.value))
 tell("socket", socket.AF_INET, -1, 0)
+tell("setsockopt", -1, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, buffer, 4)
 with socket.socket() as s:
     tell("connect", s.fileno(), struct.pack("=HHI8x", socket.AF_INET, socket.htons(1), socket.htonl(0x7f000001)), 16)
 with socket.socket() as s:
@@ -75,6 +76,7 @@ gethostbyname2 None ENOSYS -1
 gethostbyname_r 38 ENOSYS None -1
 gethostbyname2_r 38 ENOSYS None -1
 socket -1 EINVAL
+setsockopt -1 EBADF
 connect -1 ECONNREFUSED
 getpeername -1 ENOTCONN
 pthread_exit

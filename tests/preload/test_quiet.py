@@ -2,10 +2,12 @@
 """A guest that is not noticed: no descriptors, no thread before it is needed, no extra system calls."""
 import re
 from pathlib import Path
+from typing import List, Tuple
 
 import pytest
 
-from tests.harness import Build, ShimRunner, expect
+from tests.failover.common import WAYS, Way
+from tests.harness import Build, Result, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.ours import OURS
 from tests.preload.common import python, web
@@ -74,26 +76,47 @@ def test_no_system_call_is_added_where_nothing_matches(
     expect(calls[first + 1 : last], ["socket", "connect", "close"] * 5, result)
 
 
-@pytest.mark.own_table
-@pytest.mark.unsanitized("the sanitizers make system calls of their own")
-def test_the_system_calls_of_a_matched_connection(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -> None:
-    """20 of each kind, after the first one, which starts the watchdog. What is non-blocking asks for the cookie by which its
-    outcome is learned."""
+def calls_of_matched(
+    cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path, way: Way = WAYS[0]
+) -> Tuple[Result, List[str]]:
+    """By a system call trace of tests/preload/programs/matched.c: the names of the calls between its marks."""
     service, _pods = web(cluster)
     trace = tmp_path / "trace"
     program = [build.programs / "matched", service.vip, service.port, 20]
     preload = run_shim.env()["LD_PRELOAD"]
 
-    result = run_shim(
-        ["strace", "-o", trace, "-E", f"LD_PRELOAD={preload}", *program], env=cluster.env("web"), preload=False
-    )
+    command = way.command(build, ["strace", "-o", trace, "-E", f"LD_PRELOAD={preload}", *program])
+    result = run_shim(command, env=cluster.env("web", **way.env), preload=False)
 
     expect(result.returncode, 0, result)
-    calls = " ".join(re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)).split("getppid")[1:]
-    blocking, made, changed = [part.split("close") for part in calls[:3]]
-    expect([one.strip() for one in blocking], ["socket connect"] * 20 + [""], result)
+    return result, " ".join(re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)).split("getppid")[1:-1]
+
+
+@pytest.mark.own_table
+@pytest.mark.unsanitized("the sanitizers make system calls of their own")
+def test_the_system_calls_of_a_matched_connection(cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path) -> None:
+    """20 of each kind, after the first one, which starts the watchdog. What is non-blocking asks for the cookie by which its
+    outcome is learned."""
+    result, calls = calls_of_matched(cluster, run_shim, build, tmp_path)
+
+    blocking, _setting, again, made, changed = [part.split("close") for part in calls]
+    for each in blocking, again:
+        expect([one.strip() for one in each], ["socket connect"] * 20 + [""], result)
     # One of three outcomes at a time is looked at as well.
     begun = {one.replace("getsockopt getsockopt", "").split("connect")[0].strip() for one in made}
     expect({one.split("connect")[-1].strip() for one in made[:-1]}, {"getsockopt"}, made)
     expect(begun <= {"socket", "socket getsockopt", ""}, True, made)
     expect({one.split("connect")[-1].strip() for one in changed[1:-1]}, {"getsockopt"}, changed)
+
+
+@pytest.mark.unsanitized("the sanitizers make system calls of their own")
+def test_the_system_calls_where_the_kernel_bounds_a_try(
+    cluster: Cluster, run_shim: ShimRunner, build: Build, tmp_path: Path
+) -> None:
+    """Two; of a program that sets TCP_USER_TIMEOUT itself, its own is asked for too."""
+    kernel = next(way for way in WAYS if way.name == "kernel")
+
+    result, (blocking, _setting, again, _made, _changed) = calls_of_matched(cluster, run_shim, build, tmp_path, kernel)
+
+    for each, ours in (blocking, "setsockopt connect setsockopt"), (again, "getsockopt setsockopt connect setsockopt"):
+        expect([one.strip() for one in each.split("close")], [f"socket {ours}"] * 20 + [""], result)

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@ struct shim shim = {.config = {.connect_timeout_ms = OURS_MS}};
 
 static uint32_t takes_ms;
 static int fails_with;
+static uint32_t has_user_timeout;
 
 int libc_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
@@ -49,6 +52,16 @@ int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 	return -1;
 }
 
+int libc_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+	(void)fd;
+	assert_int_equal(level, IPPROTO_TCP);
+	assert_int_equal(name, TCP_USER_TIMEOUT);
+	assert_int_equal(size, sizeof(has_user_timeout));
+	memcpy(&has_user_timeout, value, size);
+	return 0;
+}
+
 /* How long the next try may take. */
 static uint32_t limit_ms(void)
 {
@@ -71,6 +84,19 @@ static uint32_t connects(uint32_t wanted_ms, int error)
 	rc = patience_connect(&patience, (const struct sockaddr *)&nowhere, sizeof(nowhere));
 	assert_int_equal(rc, error ? -1 : 0);
 	return (uint32_t)(clock_monotonic_ms() - began_ms);
+}
+
+/* By a socket of which nothing was seen but that it was made. */
+static void connects_new(void)
+{
+	const struct sockaddr_in nowhere = {.sin_family = AF_INET};
+	struct patience patience = {.fd = -1, .is_new = true};
+
+	takes_ms = 0;
+	fails_with = 0;
+	patience_bound(&patience);
+	assert_int_equal(
+		patience_connect(&patience, (const struct sockaddr *)&nowhere, sizeof(nowhere)), 0);
 }
 
 /* In this order: what was learned counts for a minute. */
@@ -108,10 +134,24 @@ static void test_the_bound_grows_with_what_was_seen(void **state)
 	assert_int_equal(limit_ms(), 1000);
 }
 
+/* There is no watchdog, nor a descriptor that could be asked. */
+static void test_a_new_sockets_user_timeout_is_known_until_the_program_sets_any(void **state)
+{
+	(void)state;
+	connects_new();
+	assert_op(has_user_timeout, >=, OURS_MS);
+
+	has_user_timeout = 0;
+	patience_user_timeout_is_used();
+	connects_new();
+	assert_int_equal(has_user_timeout, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_bound_grows_with_what_was_seen),
+		cmocka_unit_test(test_a_new_sockets_user_timeout_is_known_until_the_program_sets_any),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

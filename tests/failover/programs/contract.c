@@ -251,6 +251,17 @@ static void user_timeout_longer(void)
 	dial();
 }
 
+static void user_timeout_by_duplicate(void)
+{
+	int own = fd;
+
+	fd = dup(own);
+	set(IPPROTO_TCP, TCP_USER_TIMEOUT, 2500);
+	close(fd);
+	fd = own;
+	dial();
+}
+
 static void options(void)
 {
 	struct linger linger = {.l_onoff = 1, .l_linger = 7};
@@ -315,6 +326,7 @@ static const struct situation {
 	{"unspec_between", unspec_between},
 	{"user_timeout_shorter", user_timeout_shorter},
 	{"user_timeout_longer", user_timeout_longer},
+	{"user_timeout_by_duplicate", user_timeout_by_duplicate},
 	{"options", options},
 	{"fastopen", fastopen},
 	{"syncnt", syncnt},
