@@ -2,15 +2,16 @@
 /*
  * New connections, one after another: connect, a byte there, a byte back, close.
  *
- *	connections PORT IP... [--thread | --threads]	commands: wait, COUNT
+ *	connections PORT IP... [--thread | --threads | --once]	commands: wait, COUNT
  *
  * "--thread": with a second thread, which sleeps. "wait" connects until the first answer. COUNT
  * makes that many connections, to the addresses in turn, and answers with the time of one, how many
  * failed, and how many each listener answered. The close is a reset, so that no port stays in
  * TIME_WAIT. "--threads": 16 threads do that at once, on all processors; "each" is the time from
- * the first to the last one's end, for each connection.
+ * the first to the last one's end, for each connection. "--once": one connection and no command.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -123,9 +124,13 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 	unsigned threads = 1;
+	bool once = false;
 	char line[64];
 
-	if (argc > 1 && strcmp(argv[argc - 1], "--threads") == 0) {
+	if (argc > 1 && strcmp(argv[argc - 1], "--once") == 0) {
+		argc--;
+		once = true;
+	} else if (argc > 1 && strcmp(argv[argc - 1], "--threads") == 0) {
 		argc--;
 		threads = THREADS;
 	} else if (argc > 1 && strcmp(argv[argc - 1], "--thread") == 0) {
@@ -138,6 +143,8 @@ int main(int argc, char **argv)
 		bench_die("usage: connections PORT IP...");
 	for (unsigned i = 0; i < target_count; i++)
 		targets[i] = bench_address(argv[i + 2], (unsigned)atoi(argv[1]));
+	if (once)
+		return one_connection() ? 0 : 1;
 	while (bench_command(line, sizeof(line))) {
 		int count = atoi(line);
 

@@ -2,7 +2,7 @@
 /*
  * The time from posix_spawn() of a program to its end, under several environments.
  *
- *	spawn ROUNDS PROGRAM VARIANT...		VARIANT: NAME[;VARIABLE=VALUE]...
+ *	spawn ROUNDS VARIANT... -- PROGRAM ARGUMENT...	VARIANT: NAME[;VARIABLE=VALUE]...
  *
  * Each round runs all variants once, in an order of its own. Answers with the percentiles of each,
  *and of its difference to the first one in the same round, in nanoseconds.
@@ -23,17 +23,15 @@ struct variant {
 	double *differences;
 };
 
-static uint64_t spawn_once(const char *program, const struct variant *variant)
+static uint64_t spawn_once(char **command, const struct variant *variant)
 {
-	char name[] = "true";
-	char *arguments[] = {name, NULL};
 	uint64_t start = bench_now_ns();
 	int status;
 	pid_t pid;
 
-	if (posix_spawn(&pid, program, NULL, NULL, arguments, variant->environment) != 0 ||
+	if (posix_spawn(&pid, command[0], NULL, NULL, command, variant->environment) != 0 ||
 	    waitpid(pid, &status, 0) != pid || status != 0)
-		bench_die("%s: %s does not run", variant->name, program);
+		bench_die("%s: %s does not run", variant->name, command[0]);
 	return bench_now_ns() - start;
 }
 
@@ -89,16 +87,20 @@ int main(int argc, char **argv)
 {
 	struct variant variants[MAX_VARIANTS] = {{0}};
 	unsigned order[MAX_VARIANTS];
-	unsigned count = (unsigned)argc - 3;
+	unsigned count = 0;
 	unsigned rounds;
+	char **command;
 
-	if (argc < 4 || count > MAX_VARIANTS)
-		bench_die("usage: spawn ROUNDS PROGRAM VARIANT...");
+	while ((int)count + 2 < argc && strcmp(argv[count + 2], "--") != 0)
+		count++;
+	command = &argv[count + 3];
+	if ((int)count + 3 >= argc || !count || count > MAX_VARIANTS)
+		bench_die("usage: spawn ROUNDS VARIANT... -- PROGRAM ARGUMENT...");
 	rounds = (unsigned)atoi(argv[1]);
 	if (!rounds)
 		bench_die("no rounds");
 	for (unsigned i = 0; i < count; i++) {
-		read_variant(argv[i + 3], rounds, &variants[i]);
+		read_variant(argv[i + 2], rounds, &variants[i]);
 		order[i] = i;
 	}
 	bench_pin(0);
@@ -108,7 +110,7 @@ int main(int argc, char **argv)
 
 		shuffle(order, count);
 		for (unsigned i = 0; i < count; i++)
-			variants[order[i]].samples[at] = spawn_once(argv[2], &variants[order[i]]);
+			variants[order[i]].samples[at] = spawn_once(command, &variants[order[i]]);
 		for (unsigned i = 0; i < count; i++)
 			variants[i].differences[at] =
 				(double)variants[i].samples[at] - (double)variants[0].samples[at];
