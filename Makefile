@@ -144,7 +144,7 @@ ENDPOINTS_STAGES := $(SHARED_STAGES) endpoints
 stage_sources = $(sort $(foreach stage,$(1),$(wildcard lib/$(stage)/*.c)))
 programs = $(patsubst $(1)/%.c,$(BUILD)/$(2)/%,$(sort $(wildcard $(1)/$(3)*.c)))
 
-CLI_SOURCES := $(sort $(wildcard cli/*.c)) \
+CLI_SOURCES := $(sort $(wildcard cli/*.c)) shim/resolv_conf.c \
 	$(call stage_sources,$(SHIM_STAGES))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
 # Of the shim what stands by itself.

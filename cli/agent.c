@@ -185,7 +185,7 @@ static int sync_and_serve(struct agent *agent)
 	options.new_region_ctx = agent;
 	rc = pipeline_new(&options, &agent->logger, &agent->pipeline, error, sizeof(error));
 	if (rc < 0) {
-		cli_error(COMMAND, "%s", error);
+		cli_error(COMMAND, "k8slb doctor looks at each part of the way", "%s", error);
 		return rc;
 	}
 	log_info(&agent->logger, "syncs from %s",
@@ -195,14 +195,14 @@ static int sync_and_serve(struct agent *agent)
 	agent->server.end_ctx = agent;
 	rc = agent_server_start(&agent->server);
 	if (rc < 0)
-		cli_error(COMMAND, "no thread: %s", strerror(-rc));
+		cli_failed(COMMAND, "no thread", rc);
 	else
 		rc = run_rounds(agent);
 	leave(agent);
 	return rc;
 }
 
-int agent_command(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	static struct agent agent; /* the server's thread reads it to the end of the process */
 	int rc;
@@ -210,7 +210,7 @@ int agent_command(int argc, char **argv)
 	if (agent_parse(argc, argv, &agent.options) < 0)
 		return CLI_USAGE;
 	if (agent.options.help)
-		return agent_help();
+		return cli_help(&agent_command);
 	if (configure(COMMAND, &agent.options.settings, &agent.config) < 0)
 		return CLI_USAGE;
 	agent.logger = cli_logger(COMMAND);
@@ -229,3 +229,18 @@ int agent_command(int argc, char **argv)
 		rc = sync_and_serve(&agent);
 	return rc < 0 ? CLI_FAILED : CLI_DONE;
 }
+
+const struct cli_command agent_command = {
+	.name = COMMAND,
+	.summary = "keep a table for the programs of a Pod or a node",
+	.run = run,
+	.usage = "--table PATH [OPTION]...",
+	.about = "Keep a table for the programs of a Pod or of a node, which find it by\n"
+		 "K8SLB_TABLE=PATH: they start no thread and ask the API server nothing.",
+	.options = agent_options,
+	.has_setting = agent_has_setting,
+	.end = "SIGTERM and SIGINT end it. With NOTIFY_SOCKET it tells when it is ready.\n"
+	       "\n"
+	       "Exit status: 0 ended by a signal, 1 the table cannot be served, 2 wrong command\n"
+	       "line or setting.",
+};

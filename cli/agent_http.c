@@ -108,14 +108,14 @@ int agent_http_listen(const char *where, const struct logger *logger)
 	int fd;
 
 	if (parse_where(where, &address, &size) < 0) {
-		cli_error(COMMAND,
-			  "--listen \"%s\": expected ADDRESS:PORT, [ADDRESS]:PORT or :PORT", where);
+		cli_wrong(COMMAND, "--listen", where, "ADDRESS:PORT, [ADDRESS]:PORT or :PORT");
 		return -EINVAL;
 	}
 	fd = *where == ':' ? listen_everywhere((struct sockaddr_in *)&address)
 			   : listen_at(&address, size);
 	if (fd < 0) {
-		cli_error(COMMAND, "--listen %s: %s", where, strerror(-fd));
+		cli_error(COMMAND, "choose an address of this machine and a free port", "--listen %s: %s",
+			  where, strerror(-fd));
 		return fd;
 	}
 	tell_port(fd, where, logger);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "configure.h"
+#include "options.h"
 
 struct agent_options {
 	const char *table;
@@ -19,7 +20,9 @@ struct agent_options {
 /* Returns 0, or -EINVAL after a message. The strings are @argv's. */
 int agent_parse(int argc, char **argv, struct agent_options *options);
 
-/* Prints the help text. Returns an exit status. */
-int agent_help(void);
+/* The command's own, and whether a setting has an option of its name and no meaning besides;
+ * --services has. */
+extern const struct cli_option agent_options[];
+bool agent_has_setting(const struct config_setting *setting);
 
 #endif

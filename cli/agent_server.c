@@ -64,7 +64,7 @@ int agent_server_init(struct agent_server *server, const char *listen)
 	if (server->signals < 0 || server->wake < 0) {
 		int rc = -errno;
 
-		cli_error(COMMAND, "%s", strerror(-rc));
+		cli_failed(COMMAND, "no descriptor", rc);
 		return rc;
 	}
 	if (listen) {

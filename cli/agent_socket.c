@@ -20,13 +20,14 @@ static int failed(const char *what, const char *path)
 {
 	int rc = -errno;
 
-	cli_error(COMMAND, "%s %s: %s", what, path, strerror(-rc));
+	cli_error(COMMAND, "give --table a path in a directory that this user may write to",
+		  "%s %s: %s", what, path, strerror(-rc));
 	return rc;
 }
 
 static int refused(const char *what, const char *path, const char *reason)
 {
-	cli_error(COMMAND, "%s %s: %s", what, path, reason);
+	cli_error(COMMAND, "remove it, or give --table another path", "%s %s: %s", what, path, reason);
 	return -EPERM;
 }
 
@@ -119,7 +120,8 @@ static int take_lock(const char *path, int directory, const char *name)
 	if (fcntl(fd, F_SETLK, &whole) == 0)
 		return fd;
 	if (errno == EACCES || errno == EAGAIN) {
-		cli_error(COMMAND, "another agent serves %s", path);
+		cli_error(COMMAND, "end that one, or give --table another path",
+			  "another agent serves %s", path);
 		errno = EBUSY;
 	} else {
 		failed("the lock beside", path);
@@ -136,7 +138,8 @@ static int check_free(const char *path, int directory, const char *name)
 		return errno == ENOENT ? 0 : failed("the socket", path);
 	if (S_ISSOCK(status.st_mode))
 		return 0;
-	cli_error(COMMAND, "%s is there and is not a socket", path);
+	cli_error(COMMAND, "remove it, or give --table another path",
+		  "%s is there and is not a socket", path);
 	return -EEXIST;
 }
 

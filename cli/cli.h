@@ -4,6 +4,7 @@
 #define K8SLB_CLI_CLI_H
 
 #include "base/log.h"
+#include "options.h"
 
 enum cli_status {
 	CLI_DONE = 0,
@@ -11,8 +12,16 @@ enum cli_status {
 	CLI_USAGE = 2,	/* the command line is wrong */
 };
 
-/* One line on standard error: "k8slb COMMAND: ..."; @command "" for k8slb itself. */
-void cli_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One line on standard error: "k8slb COMMAND: WHAT; REMEDY"; @command "" for k8slb itself. @format
+ * says what is wrong and why, @remedy what to do: never "" (tests/cli/test_messages.py). */
+void cli_error(const char *command, const char *remedy, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* @what failed by @rc (-errno) of the system. */
+void cli_failed(const char *command, const char *what, int rc);
+
+/* A line of the library, which says itself what was expected or is left out. */
+void cli_relay(const char *command, const char *line);
 
 /* Says by cli_error() that @option has the @value that is not what is @expected. Returns -EINVAL.
  */
@@ -25,13 +34,8 @@ struct logger cli_logger(const char *command);
  * lost: a full disk must not look like a short answer. */
 int cli_finish_output(const char *command);
 
-/* k8slb agent; argv[0] is "agent". Returns an exit status. */
-int agent_command(int argc, char **argv);
-
-/* k8slb explain; argv[0] is "explain". Returns an exit status. */
-int explain_command(int argc, char **argv);
-
-/* k8slb settings; argv[0] is "settings". Returns an exit status. */
-int settings_command(int argc, char **argv);
+/* The commands (options.h). */
+extern const struct cli_command agent_command, doctor_command, explain_command, run_command,
+	settings_command;
 
 #endif

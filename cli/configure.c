@@ -12,6 +12,14 @@ const char **given_setting(struct given_settings *given, const char *name)
 	return &given->values[config_setting(name) - config_settings];
 }
 
+void given_to_environment(const struct given_settings *given)
+{
+	for (int i = 0; config_settings[i].name; i++) {
+		if (given->values[i])
+			setenv(config_settings[i].name, given->values[i], 1);
+	}
+}
+
 struct settings_reader {
 	const char *command;
 	const struct given_settings *given;
@@ -45,7 +53,7 @@ static void report_setting(void *ctx, const char *message)
 {
 	struct settings_reader *reader = ctx;
 
-	cli_error(reader->command, "%s", message);
+	cli_relay(reader->command, message);
 	reader->wrong = true;
 }
 
@@ -60,7 +68,7 @@ int configure(const char *command, const struct given_settings *given, struct co
 	source.ctx = &reader;
 	rc = config_parse(&source, report_setting, &reader, &config);
 	if (rc < 0) {
-		cli_error(command, "%s", strerror(-rc));
+		cli_failed(command, "the settings", rc);
 		return rc;
 	}
 	if (reader.wrong) {

@@ -15,6 +15,9 @@ struct given_settings {
 /* The place of a setting's value. @name must be in the table. */
 const char **given_setting(struct given_settings *given, const char *name);
 
+/* Sets the variables of those that are given, for this process and what it becomes. */
+void given_to_environment(const struct given_settings *given);
+
 /*
  * Reads the settings as the library does, but all Services when K8SLB_SERVICES is not set, and a
  * wrong one is an error: the library goes on with the default, here that would be the answer to

@@ -16,6 +16,7 @@
 #include "pipeline/location.h"
 
 #define COMMAND "explain"
+#define WHERE	"kubectl get services -A lists all of them"
 
 struct explanation {
 	struct explain_options options;
@@ -41,7 +42,7 @@ static int parse_asked(struct explanation *e)
 		return -ENOMEM;
 	if (strchr(text, '@') || service_ref_parse(text, strlen(text), e->config.namespace,
 						   &e->refs[0], reason, sizeof(reason)) < 0) {
-		cli_error(COMMAND, "\"%s\": %s", text, reason);
+		cli_error(COMMAND, "a Service is [NAMESPACE/]NAME[:PORT]", "\"%s\": %s", text, reason);
 		return -EINVAL;
 	}
 	e->ref_count = 1;
@@ -73,7 +74,10 @@ static int take_world_in(struct explanation *e)
 	rc = path ? world_read(path, &logger, &e->world, error, sizeof(error))
 		  : world_ask(&options, &logger, &e->world, error, sizeof(error));
 	if (rc < 0)
-		cli_error(COMMAND, "%s", error);
+		cli_error(COMMAND,
+			  path ? "kubectl get services,endpointslices -A -o json writes what is wanted"
+			       : "k8slb doctor looks at each part of the way",
+			  "%s", error);
 	return rc;
 }
 
@@ -130,7 +134,7 @@ static int tell_service(const struct explanation *e, const struct service_state 
 	if (rc < 0)
 		return rc;
 	if (selection.left_out)
-		cli_error(COMMAND,
+		cli_error(COMMAND, "docs/limits.md tells the limits",
 			  "%s/%s: too many endpoints for %u of its ports: their connections are "
 			  "left to kube-proxy",
 			  state->namespace, state->name, selection.left_out);
@@ -191,14 +195,16 @@ static int check_asked(const struct explanation *e)
 	if (!asked || (found && (has_port || !wants_port)))
 		return 0;
 	if (!found && strcmp(asked->name, "*") == 0)
-		cli_error(COMMAND, "no Service in namespace %s", asked->namespace);
+		cli_error(COMMAND, WHERE, "no Service in namespace %s", asked->namespace);
 	else if (!found)
-		cli_error(COMMAND, "Service %s/%s: not found", asked->namespace, asked->name);
+		cli_error(COMMAND, WHERE, "Service %s/%s: not found", asked->namespace, asked->name);
 	else if (strcmp(asked->name, "*") == 0)
-		cli_error(COMMAND, "no Service with this port in namespace %s", asked->namespace);
+		cli_error(COMMAND, "leave the port out", "no Service with this port in namespace %s",
+			  asked->namespace);
 	else
-		cli_error(COMMAND, "Service %s/%s: no such port (it has %s)", asked->namespace,
-			  asked->name, ports);
+		cli_error(COMMAND, "name one of these, or leave the port out",
+			  "Service %s/%s: no such port (it has %s)", asked->namespace, asked->name,
+			  ports);
 	return -ENOENT;
 }
 
@@ -218,7 +224,7 @@ static int tell(const struct explanation *e)
 			rc = tell_service(e, &e->world.services[i], &told);
 	}
 	if (rc < 0)
-		cli_error(COMMAND, "%s", strerror(-rc));
+		cli_failed(COMMAND, "the answer", rc);
 	else if (e->options.json)
 		explain_json_end();
 	else if (!told && !e->asked)
@@ -233,7 +239,7 @@ static void explanation_clear(struct explanation *e)
 	config_free(&e->config);
 }
 
-int explain_command(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct explanation e = {0};
 	int status = CLI_FAILED;
@@ -241,7 +247,7 @@ int explain_command(int argc, char **argv)
 	if (explain_parse(argc, argv, &e.options) < 0)
 		return CLI_USAGE;
 	if (e.options.help)
-		return explain_help();
+		return cli_help(&explain_command);
 	if (explain_settings(&e.options, &e.config) < 0)
 		return CLI_FAILED;
 	if (parse_asked(&e) < 0) {
@@ -256,3 +262,15 @@ int explain_command(int argc, char **argv)
 	explanation_clear(&e);
 	return status;
 }
+
+const struct cli_command explain_command = {
+	.name = COMMAND,
+	.summary = "which endpoints of a Service are used, and why",
+	.run = run,
+	.usage = "[OPTION]... [[NAMESPACE/]NAME[:PORT]]",
+	.about = "Tell which endpoints of a Service a connection may use, and why: kube-proxy's\n"
+		 "rule for a pod on a node. Without NAME: of all Services. NAME \"*\": of all in the\n"
+		 "namespace. PORT is a number or a port name.",
+	.options = explain_options,
+	.end = "Exit status: 0 done, 1 not found or not readable, 2 wrong command line.",
+};

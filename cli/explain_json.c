@@ -7,31 +7,14 @@
 #include <string.h>
 
 #include "explain.h"
+#include "json_text.h"
 
 static bool first_element;
-
-/* RFC 8259 7. The strings are printable ASCII by the decoder's care (json_printable()), bytes above
- * that would go out as they are. */
-static void put_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
 
 static void put_member(const char *name, const char *text)
 {
 	printf("\"%s\":", name);
-	put_string(text);
+	json_put_string(text);
 }
 
 static void put_member_or_null(const char *name, const char *text)

@@ -2,7 +2,6 @@
 #include "explain_options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,30 +12,6 @@
 #include "configure.h"
 
 #define COMMAND "explain"
-
-int explain_help(void)
-{
-	printf("Usage: k8slb explain [OPTION]... [[NAMESPACE/]NAME[:PORT]]\n"
-	       "\n"
-	       "Tell which endpoints of a Service a connection may use, and why: kube-proxy's\n"
-	       "rule for a pod on a node. Without NAME: of all Services. NAME \"*\": of all in "
-	       "the\n"
-	       "namespace. PORT is a number or a port name.\n"
-	       "\n"
-	       "  -f, --from FILE     output of kubectl get services,endpointslices -A -o json,\n"
-	       "                      - for standard input; default: ask the API server of\n"
-	       "                      K8SLB_API, as the library does\n"
-	       "  -n, --node NODE     the node to explain for; default: K8SLB_NODE, else without\n"
-	       "                      --from the one that this Pod runs on, as the library\n"
-	       "                      finds it\n"
-	       "  -z, --zone ZONE     its zone; default: K8SLB_ZONE, else that of the node's\n"
-	       "                      endpoints\n"
-	       "  -o, --output FORM   text or json; default: text\n"
-	       "  -h, --help          this text\n"
-	       "\n"
-	       "Exit status: 0 done, 1 not found or not readable, 2 wrong command line.\n");
-	return cli_finish_output(COMMAND);
-}
 
 static int parse_location(const char *option, const char *value, size_t longest,
 			  const char *expected)
@@ -67,30 +42,37 @@ static int parse_option(int option, struct explain_options *options)
 		options->help = true;
 		return 0;
 	default:
-		return -EINVAL; /* getopt_long() said why */
+		return -EINVAL; /* it was said why */
 	}
 }
 
+const struct cli_option explain_options[] = {
+	{"from", 'f', "FILE", "FILE",
+	 "output of kubectl get services,endpointslices -A -o json,\n"
+	 "- for standard input; default: ask the API server of\nK8SLB_API, as the library does"},
+	{"node", 'n', "NODE", NULL,
+	 "the node to explain for; default: K8SLB_NODE, else without\n"
+	 "--from the one that this Pod runs on, as the library\nfinds it"},
+	{"zone", 'z', "ZONE", NULL,
+	 "its zone; default: K8SLB_ZONE, else that of the node's\nendpoints"},
+	{"output", 'o', "FORM", "text json", "text or json; default: text"},
+	{0},
+};
+
 int explain_parse(int argc, char **argv, struct explain_options *options)
 {
-	static const struct option known[] = {
-		{"from", required_argument, NULL, 'f'}, {"node", required_argument, NULL, 'n'},
-		{"zone", required_argument, NULL, 'z'}, {"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},	{0},
-	};
-	static char name[] = "k8slb explain";
+	struct cli_parse parse;
 	int option;
 	int rc = 0;
 
-	argv[0] = name;
-	optind = 0; /* glibc: start anew, main() has used it */
-	while (rc == 0 && !options->help &&
-	       (option = getopt_long(argc, argv, "f:n:z:o:h", known, NULL)) != -1)
+	cli_parse_begin(&parse, &explain_command, argc, argv);
+	while (rc == 0 && !options->help && (option = cli_next_option(&parse)) != -1)
 		rc = parse_option(option, options);
 	if (rc < 0 || options->help)
 		return rc;
 	if (argc - optind > 1) {
-		cli_error(COMMAND, "one Service at most, not \"%s\" as well", argv[optind + 1]);
+		cli_error(COMMAND, "ask for each by itself, or for NAMESPACE/*",
+			  "one Service at most, not \"%s\" as well", argv[optind + 1]);
 		return -EINVAL;
 	}
 	if (optind < argc)

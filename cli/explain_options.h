@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "config/config.h"
+#include "options.h"
 
 struct explain_options {
 	const char *from; /* NULL: the API server */
@@ -23,7 +24,7 @@ int explain_parse(int argc, char **argv, struct explain_options *options);
  * 0, or -EINVAL or -ENOMEM after a message; free by config_free(). */
 int explain_settings(const struct explain_options *options, struct config *ret_config);
 
-/* Prints the help text. Returns an exit status. */
-int explain_help(void);
+/* The command's own. */
+extern const struct cli_option explain_options[];
 
 #endif

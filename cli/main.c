@@ -6,16 +6,15 @@
 
 #include "cli.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *summary;
-} commands[] = {
-	{"agent", agent_command, "keep a table for the programs of a Pod or a node"},
-	{"explain", explain_command, "which endpoints of a Service are used, and why"},
-	{"settings", settings_command, "the settings of the library and their defaults"},
+static const struct cli_command *const commands[] = {
+	&agent_command,
+	&doctor_command,
+	&explain_command,
+	&run_command,
+	&settings_command,
 };
 
+#define LIST "k8slb --help lists them"
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static int print_help(void)
@@ -24,7 +23,7 @@ static int print_help(void)
 	       "\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\n"
 	       "Options:\n"
 	       "  -h, --help     this text, as k8slb help; k8slb COMMAND --help for a command\n"
@@ -45,11 +44,8 @@ int main(int argc, char **argv)
 		{"version", no_argument, NULL, 'V'},
 		{0},
 	};
-	static char name[] = "k8slb";
 
-	/* getopt_long() names the program in its messages. */
-	if (argc > 0)
-		argv[0] = name;
+	opterr = 0; /* the message is ours */
 	/* "+": the options behind a command are the command's. */
 	switch (getopt_long(argc, argv, "+hV", options, NULL)) {
 	case 'h':
@@ -59,18 +55,20 @@ int main(int argc, char **argv)
 	case -1:
 		break;
 	default:
-		return CLI_USAGE; /* getopt_long() said why */
+		cli_error("", "k8slb --help tells the options", "%s: no such option",
+			  argv[optind > 1 ? optind - 1 : 1]);
+		return CLI_USAGE;
 	}
 	if (optind >= argc) {
-		cli_error("", "a command is missing (k8slb --help lists them)");
+		cli_error("", LIST, "a command is missing");
 		return CLI_USAGE;
 	}
 	if (strcmp(argv[optind], "help") == 0)
 		return print_help();
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (strcmp(argv[optind], commands[i].name) == 0)
-			return commands[i].run(argc - optind, argv + optind);
+		if (strcmp(argv[optind], commands[i]->name) == 0)
+			return commands[i]->run(argc - optind, argv + optind);
 	}
-	cli_error("", "unknown command \"%s\" (k8slb --help lists them)", argv[optind]);
+	cli_error("", LIST, "unknown command \"%s\"", argv[optind]);
 	return CLI_USAGE;
 }

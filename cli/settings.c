@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* k8slb settings: the table of the library's settings, and what of the environment is wrong. */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,22 +8,6 @@
 #include "configure.h"
 
 #define COMMAND "settings"
-
-static int print_help(void)
-{
-	printf("Usage: k8slb settings [OPTION]...\n"
-	       "\n"
-	       "Tell the environment variables of the library, what each may be, its default\n"
-	       "and its meaning.\n"
-	       "\n"
-	       "  -c, --check         tell only what is wrong in this environment\n"
-	       "  -o, --output FORM   text or markdown; default: text\n"
-	       "  -h, --help          this text\n"
-	       "\n"
-	       "Exit status: 0 done, nothing is wrong; 1 a setting is wrong or the output cannot\n"
-	       "be written; 2 wrong command line.\n");
-	return cli_finish_output(COMMAND);
-}
 
 static void print_text(void)
 {
@@ -70,22 +53,15 @@ static int check(void)
 	return CLI_DONE;
 }
 
-int settings_command(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"check", no_argument, NULL, 'c'},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	static char name[] = "k8slb settings";
+	struct cli_parse parse;
 	void (*print)(void) = print_text;
 	bool only_check = false;
 	int option;
 
-	argv[0] = name;
-	optind = 0; /* glibc: start anew, main() has used it */
-	while ((option = getopt_long(argc, argv, "co:h", known, NULL)) != -1) {
+	cli_parse_begin(&parse, &settings_command, argc, argv);
+	while ((option = cli_next_option(&parse)) != -1) {
 		switch (option) {
 		case 'c':
 			only_check = true;
@@ -97,17 +73,33 @@ int settings_command(int argc, char **argv)
 			cli_wrong(COMMAND, "--output", optarg, "text or markdown");
 			return CLI_USAGE;
 		case 'h':
-			return print_help();
+			return cli_help(&settings_command);
 		default:
-			return CLI_USAGE; /* getopt_long() said why */
+			return CLI_USAGE;
 		}
 	}
-	if (optind < argc) {
-		cli_error(COMMAND, "unexpected argument \"%s\"", argv[optind]);
-		return CLI_USAGE;
-	}
+	if (optind < argc)
+		return cli_unexpected(&settings_command, argv[optind]);
 	if (only_check)
 		return check();
 	print();
 	return cli_finish_output(COMMAND);
 }
+
+static const struct cli_option settings_options[] = {
+	{"check", 'c', NULL, NULL, "tell only what is wrong in this environment"},
+	{"output", 'o', "FORM", "text markdown", "text or markdown; default: text"},
+	{0},
+};
+
+const struct cli_command settings_command = {
+	.name = COMMAND,
+	.summary = "the settings of the library and their defaults",
+	.run = run,
+	.usage = "[OPTION]...",
+	.about = "Tell the environment variables of the library, what each may be, its default\n"
+		 "and its meaning.",
+	.options = settings_options,
+	.end = "Exit status: 0 done, nothing is wrong; 1 a setting is wrong or the output cannot\n"
+	       "be written; 2 wrong command line.",
+};

@@ -178,6 +178,17 @@ static bool header_complete(struct http_transfer *transfer)
 	return true;
 }
 
+static void tell_date(struct http_transfer *transfer, const char *value, size_t size)
+{
+	char text[64];
+
+	if (size >= sizeof(text))
+		return;
+	memcpy(text, value, size);
+	text[size] = '\0';
+	transfer->handler.on_date(transfer->handler.ctx, text);
+}
+
 /* One line of the header, of a 1xx answer before it, or of the trailer. */
 static size_t on_header(char *line, size_t unit, size_t count, void *ctx)
 {
@@ -205,6 +216,9 @@ static size_t on_header(char *line, size_t unit, size_t count, void *ctx)
 	value = header_value(line, size, "Retry-After", &value_size);
 	if (value)
 		transfer->retry_after_s = retry_after(value, value_size);
+	value = header_value(line, size, "Date", &value_size);
+	if (value && transfer->handler.on_date)
+		tell_date(transfer, value, value_size);
 	value = header_value(line, size, "Content-Encoding", &value_size);
 	if (value && value_size && (value_size != 8 || strncasecmp(value, "identity", 8) != 0))
 		transfer->encoded = true;

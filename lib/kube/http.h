@@ -49,6 +49,8 @@ struct http_handler {
 	 * @message says what, "" with 0; never NULL, valid during the call. New requests may be
 	 * started here, and other transfers cancelled. */
 	void (*on_end)(void *ctx, int error, const char *message);
+	/* Before on_status, and NULL where it is of no use: the answer's Date as it stands there. */
+	void (*on_date)(void *ctx, const char *date);
 	void *ctx;
 };
 

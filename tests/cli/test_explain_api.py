@@ -47,7 +47,7 @@ def test_services_and_namespaces(cluster: Cluster, ask: Any) -> None:
 def test_what_is_not_there(cluster: Cluster, build: Build) -> None:
     result = run_cli(build, "explain", "nope", env=cluster.env("unused"))
     expect((result.returncode, result.stdout), (1, ""))
-    expect(result.stderr, "k8slb explain: Service default/nope: not found\n")
+    expect(result.stderr, "k8slb explain: Service default/nope: not found; kubectl get services -A lists all of them\n")
 
 
 @pytest.mark.clusters("real")

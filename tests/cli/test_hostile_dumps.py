@@ -32,6 +32,6 @@ def test_a_port_with_too_many_endpoints_is_left_out_and_named(build: Build) -> N
     expect([port["service"] for port in json.loads(result.stdout)], ["web"], result)
     expect(
         result.stderr.splitlines(),
-        ["k8slb explain: shop/many: too many endpoints for 1 of its ports: their connections are left to kube-proxy"],
+        ["k8slb explain: shop/many: too many endpoints for 1 of its ports: their connections are left to kube-proxy; docs/limits.md tells the limits"],
         result,
     )

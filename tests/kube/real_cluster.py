@@ -13,12 +13,14 @@ import signal
 import socket
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from tests.harness import wait_until
 from tests.kube import namespace as netns
 from tests.kube.api_client import ApiClient
 from tests.kube.cluster import DEFAULT_SERVICE_PORTS, Cluster, Endpoint, Pod, Service, ready_endpoints
+from tests.kube.double.tls import Authority
 from tests.kube.pods import PodServer, release
 from tests.kube.process import Process, go_program
 
@@ -39,13 +41,15 @@ CONTROLLERS = (
 
 
 class RealCluster(Cluster):
-    """kubeconfig: a file of that kind, with all rights."""
+    """kubeconfig: a file of that kind, with all rights. clients: signs certificates that the API server believes, whose CN is the
+    user's name."""
 
     is_real = True
 
     def __init__(self) -> None:
         self._directory = tempfile.mkdtemp(prefix="k8slb-cluster-")
         self._program = go_program("controlplane")
+        self.clients = Authority(Path(self._directory) / "clients", "127.0.0.1")
         self._pod_server = PodServer()
         self._pods: List[Pod] = []
         self._services: List[Service] = []
@@ -101,6 +105,7 @@ class RealCluster(Cluster):
             "--service-account-key-file=" + key,
             "--service-account-signing-key-file=" + key,
             "--authorization-mode=RBAC",
+            "--client-ca-file=" + self.clients.ca_file,
             "--token-auth-file=" + self._write("tokens.csv", f"{ADMIN_TOKEN},admin,admin,system:masters\n"),
             # Without a kubelet no Pod needs a token.
             "--disable-admission-plugins=ServiceAccount",
@@ -177,9 +182,14 @@ class RealCluster(Cluster):
         answer = self._do("POST", f"{core}/{account}/token", {"spec": {"expirationSeconds": seconds}})
         return str(answer["status"]["token"])
 
+    @property
+    def kubectl_command(self) -> List[str]:
+        """kubectl of this version, without a kubeconfig."""
+        return [self._program, "kubectl"]
+
     def kubectl(self, *arguments: str) -> str:
         """The output of kubectl with all rights; raises with its words when it fails."""
-        command = [self._program, "kubectl", "--kubeconfig=" + self.kubeconfig, *arguments]
+        command = [*self.kubectl_command, "--kubeconfig=" + self.kubeconfig, *arguments]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")

@@ -88,7 +88,7 @@ static void take_end(void *ctx, int error, const char *message)
 static void get(struct http_client *client, const char *path, long timeout_ms,
 		struct result *result, struct http_transfer **ret_transfer)
 {
-	const struct http_handler handler = {take_status, take_data, take_end, result};
+	const struct http_handler handler = {take_status, take_data, take_end, NULL, result};
 
 	result->client = client;
 	assert_int_equal(http_client_get(client, path, timeout_ms, &handler, ret_transfer), 0);
@@ -654,7 +654,7 @@ static void test_a_path_prefix_is_kept(void **state)
 
 static void test_a_bad_path_or_time_is_refused(void **state)
 {
-	const struct http_handler handler = {take_status, take_data, take_end, NULL};
+	const struct http_handler handler = {take_status, take_data, take_end, NULL, NULL};
 	struct http_client *client = client_make("http://127.0.0.1:1", NULL);
 	struct http_transfer *transfer;
 

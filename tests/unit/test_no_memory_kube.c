@@ -294,7 +294,7 @@ static void take_end(void *ctx, int error, const char *message)
 
 static int get(struct http_client *client, struct result *result)
 {
-	const struct http_handler handler = {take_status, take_data, take_end, result};
+	const struct http_handler handler = {take_status, take_data, take_end, NULL, result};
 	uint64_t start_ms = clock_monotonic_ms();
 	struct http_transfer *transfer;
 	int rc = http_client_get(client, "/a", DEADLINE_MS, &handler, &transfer);

@@ -63,18 +63,6 @@ static void call_connect(void)
 	connect(-1, (struct sockaddr *)&address, sizeof(address));
 }
 
-static void call_socket(void)
-{
-	close(socket(AF_INET, SOCK_STREAM, 0));
-}
-
-static void call_setsockopt(void)
-{
-	int on = 1;
-
-	setsockopt(-1, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-}
-
 static void call_getpeername(void)
 {
 	struct sockaddr_in address;
@@ -124,8 +112,6 @@ static const struct {
 	void (*call)(void);
 } calls[] = {
 	{"connect", call_connect},
-	{"socket", call_socket},
-	{"setsockopt", call_setsockopt},
 	{"getpeername", call_getpeername},
 	{"getaddrinfo", call_getaddrinfo},
 	{"gethostbyname", call_gethostbyname},
