@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
@@ -65,6 +66,21 @@ def wait_writer(*shown: Any, but: Optional[int] = None) -> int:
         return pid if pid != but else None
 
     return wait_until("a writer", found, *shown) or 0
+
+
+def gap_after(former: int, *shown: Any) -> float:
+    """How long nobody writes when this process ends, s. The end itself may take long: a sanitizer tells of a crash."""
+    seen = time.monotonic()
+
+    def found() -> Optional[int]:
+        nonlocal seen
+        pid = writer_pid()
+        if pid == former:
+            seen = time.monotonic()
+        return pid if pid != former else None
+
+    wait_until("another writer", found, *shown)
+    return time.monotonic() - seen
 
 
 def asked_of(cluster: DoubleCluster) -> Dict[Any, int]:
