@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "engine/options.h"
 #include "explain_options.h"
+#include "explain_table.h"
 #include "pipeline/location.h"
 
 #define COMMAND "explain"
@@ -254,7 +255,9 @@ static int run(int argc, char **argv)
 		explanation_clear(&e);
 		return CLI_USAGE;
 	}
-	if (take_world_in(&e) == 0) {
+	if (explain_is_of_table(&e.options)) {
+		status = explain_table(&e.options, e.asked);
+	} else if (take_world_in(&e) == 0) {
 		find_location(&e);
 		if (tell(&e) == 0)
 			status = cli_finish_output(COMMAND);
@@ -269,8 +272,9 @@ const struct cli_command explain_command = {
 	.run = run,
 	.usage = "[OPTION]... [[NAMESPACE/]NAME[:PORT]]",
 	.about = "Tell which endpoints of a Service a connection may use, and why: kube-proxy's\n"
-		 "rule for a pod on a node. Without NAME: of all Services. NAME \"*\": of all in the\n"
-		 "namespace. PORT is a number or a port name.",
+		 "rule for a pod on a node; or what a running table has, and what is avoided now.\n"
+		 "Without NAME: of all Services. NAME \"*\": of all in the namespace. PORT is a\n"
+		 "number or a port name.",
 	.options = explain_options,
 	.end = "Exit status: 0 done, 1 not found or not readable, 2 wrong command line.",
 };

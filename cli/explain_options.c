@@ -23,6 +23,8 @@ static int parse_location(const char *option, const char *value, size_t longest,
 
 static int parse_option(int option, struct explain_options *options)
 {
+	char *end;
+
 	switch (option) {
 	case 'f':
 		options->from = optarg;
@@ -33,6 +35,22 @@ static int parse_option(int option, struct explain_options *options)
 	case 'z':
 		options->zone = optarg;
 		return parse_location("--zone", optarg, DNS_LABEL_SIZE - 1, "the name of a zone");
+	case 'r':
+		options->running = true;
+		return 0;
+	case 'p':
+		options->pid = strtol(optarg, &end, 10);
+		return *end || options->pid <= 0
+			       ? cli_wrong(COMMAND, "--pid", optarg, "the number of a process")
+			       : 0;
+	case 't':
+		options->table = optarg;
+		return value_absolute_path(optarg)
+			       ? 0
+			       : cli_wrong(COMMAND, "--table", optarg, "an absolute path");
+	case 'w':
+		options->watch = true;
+		return 0;
 	case 'o':
 		options->json = strcmp(optarg, "json") == 0;
 		return options->json || strcmp(optarg, "text") == 0
@@ -46,6 +64,30 @@ static int parse_option(int option, struct explain_options *options)
 	}
 }
 
+bool explain_is_of_table(const struct explain_options *options)
+{
+	return options->running || options->pid || options->table;
+}
+
+static int check_one_source(const struct explain_options *options)
+{
+	int sources = options->running + (options->pid != 0) + (options->table != NULL) +
+		      (options->from || options->node || options->zone);
+
+	if (sources > 1) {
+		cli_error(COMMAND, "name one of them",
+			  "--running, --pid, --table and the selection of --from, --node and --zone "
+			  "are different answers");
+		return -EINVAL;
+	}
+	if (options->watch && !explain_is_of_table(options)) {
+		cli_error(COMMAND, "add --running, --pid PID or --table PATH",
+			  "--watch is for a running table");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 const struct cli_option explain_options[] = {
 	{"from", 'f', "FILE", "FILE",
 	 "output of kubectl get services,endpointslices -A -o json,\n"
@@ -55,6 +97,10 @@ const struct cli_option explain_options[] = {
 	 "--from the one that this Pod runs on, as the library\nfinds it"},
 	{"zone", 'z', "ZONE", NULL,
 	 "its zone; default: K8SLB_ZONE, else that of the node's\nendpoints"},
+	{"running", 'r', NULL, NULL, "the table that programs of this user share now, with what\nthey avoid"},
+	{"pid", 'p', "PID", NULL, "the table of this process"},
+	{"table", 't', "PATH", "FILE", "the table of the agent that serves this socket"},
+	{"watch", 'w', NULL, NULL, "tell a running table again whenever it changes"},
 	{"output", 'o', "FORM", "text json", "text or json; default: text"},
 	{0},
 };
@@ -70,6 +116,9 @@ int explain_parse(int argc, char **argv, struct explain_options *options)
 		rc = parse_option(option, options);
 	if (rc < 0 || options->help)
 		return rc;
+	rc = check_one_source(options);
+	if (rc < 0)
+		return rc;
 	if (argc - optind > 1) {
 		cli_error(COMMAND, "ask for each by itself, or for NAMESPACE/*",
 			  "one Service at most, not \"%s\" as well", argv[optind + 1]);
@@ -84,7 +133,8 @@ int explain_settings(const struct explain_options *options, struct config *ret_c
 {
 	const char *here = getenv("K8SLB_NODE");
 	struct given_settings given = {
-		.part = options->from ? SETTING_SAYS_WHAT : SETTING_SAYS_WHERE,
+		.part = options->from || explain_is_of_table(options) ? SETTING_SAYS_WHAT
+								      : SETTING_SAYS_WHERE,
 	};
 
 	*given_setting(&given, "K8SLB_NODE") = options->node;

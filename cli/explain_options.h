@@ -12,6 +12,11 @@ struct explain_options {
 	const char *from; /* NULL: the API server */
 	const char *node; /* NULL: not given */
 	const char *zone;
+	/* In place of these: a table that runs. */
+	bool running;	   /* that of this user's programs */
+	long pid;	   /* of a process; 0: none */
+	const char *table; /* an agent's; NULL: none */
+	bool watch;
 	bool json;
 	const char *service; /* NULL: all */
 	bool help;
@@ -19,6 +24,9 @@ struct explain_options {
 
 /* Returns 0, or -EINVAL after a message. The strings are @argv's. */
 int explain_parse(int argc, char **argv, struct explain_options *options);
+
+/* A table that runs is asked for. */
+bool explain_is_of_table(const struct explain_options *options);
 
 /* The settings of the library (configure.h) with those of the command line in their place. Returns
  * 0, or -EINVAL or -ENOMEM after a message; free by config_free(). */

@@ -6,24 +6,25 @@
 
 #include "cli.h"
 
-static const struct cli_command *const commands[] = {
+const struct cli_command *const cli_commands[] = {
 	&agent_command,
+	&completion_command,
 	&doctor_command,
 	&explain_command,
 	&run_command,
 	&settings_command,
+	NULL,
 };
 
 #define LIST "k8slb --help lists them"
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static int print_help(void)
 {
 	printf("Usage: k8slb COMMAND [OPTION]... [ARGUMENT]...\n"
 	       "\n"
 	       "Commands:\n");
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	for (size_t i = 0; cli_commands[i]; i++)
+		printf("  %-10s  %s\n", cli_commands[i]->name, cli_commands[i]->summary);
 	printf("\n"
 	       "Options:\n"
 	       "  -h, --help     this text, as k8slb help; k8slb COMMAND --help for a command\n"
@@ -65,9 +66,9 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[optind], "help") == 0)
 		return print_help();
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (strcmp(argv[optind], commands[i]->name) == 0)
-			return commands[i]->run(argc - optind, argv + optind);
+	for (size_t i = 0; cli_commands[i]; i++) {
+		if (strcmp(argv[optind], cli_commands[i]->name) == 0)
+			return cli_commands[i]->run(argc - optind, argv + optind);
 	}
 	cli_error("", LIST, "unknown command \"%s\"", argv[optind]);
 	return CLI_USAGE;

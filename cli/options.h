@@ -32,6 +32,7 @@ struct cli_command {
 	/* Which settings have an option of their name; NULL: none. */
 	bool (*has_setting)(const struct config_setting *setting);
 	const char *end;    /* lines: the exit status and the like */
+	const char *words;  /* for completion: what its argument may be, by spaces; NULL: not known */
 	bool takes_program; /* what follows is a program's: options end at the first word */
 };
 

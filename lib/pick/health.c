@@ -333,3 +333,42 @@ void health_success(struct health *health, uint64_t key)
 		}
 	}
 }
+
+/* ---- for people ---- */
+
+struct health_told health_tell(const struct health *health, uint64_t key, uint64_t now_ms)
+{
+	const struct health_slot *set = &health->slots[(key & (SETS - 1)) * HEALTH_WAYS];
+	struct health_told told = {0};
+
+	for (unsigned way = 0; way < HEALTH_WAYS; way++) {
+		struct record record;
+
+		if (peek_u64(&set[way].key) != key)
+			continue;
+		record = unpack(peek_u64(&set[way].word), now_ms);
+		told.until_ms = record.until_ms;
+		told.in_a_row = record.ejections ? record.ejections : record.failures;
+		if (record.probing && record.until_ms > now_ms)
+			told.state = HEALTH_TOLD_PROBED;
+		else if (is_suspected(&record, now_ms))
+			told.state = HEALTH_TOLD_SUSPECTED;
+		else if (is_ejected(&record, now_ms))
+			told.state = HEALTH_TOLD_AVOIDED;
+		else if (is_half_open(&record, now_ms))
+			told.state = HEALTH_TOLD_TO_PROBE;
+		break;
+	}
+	return told;
+}
+
+const char *health_word(enum health_told_state state)
+{
+	static const char *const words[] = {
+		[HEALTH_TOLD_GOOD] = "good",	     [HEALTH_TOLD_SUSPECTED] = "suspected",
+		[HEALTH_TOLD_AVOIDED] = "avoided",   [HEALTH_TOLD_TO_PROBE] = "to probe",
+		[HEALTH_TOLD_PROBED] = "probed",
+	};
+
+	return words[state];
+}

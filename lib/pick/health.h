@@ -146,4 +146,26 @@ bool health_suspect(struct health *health, const struct health_rules *rules, uin
 /* A connect() succeeded: nothing is held against the endpoint any more. */
 void health_success(struct health *health, uint64_t key);
 
+/* ---- for people ---- */
+
+enum health_told_state {
+	HEALTH_TOLD_GOOD,
+	HEALTH_TOLD_SUSPECTED, /* it did not answer in time, once */
+	HEALTH_TOLD_AVOIDED,
+	HEALTH_TOLD_TO_PROBE, /* its time is over: the next that wants it tries it */
+	HEALTH_TOLD_PROBED,   /* somebody does, now */
+};
+
+struct health_told {
+	enum health_told_state state;
+	uint64_t until_ms; /* of CLOCK_MONOTONIC_COARSE; 0: nothing is recorded */
+	unsigned in_a_row; /* ejections, or failures before the first one */
+};
+
+/* What is recorded of an endpoint. Changes nothing, so a mapping to read is enough. */
+struct health_told health_tell(const struct health *health, uint64_t key, uint64_t now_ms);
+
+/* "good", "suspected", "avoided", "to probe", "probed". */
+const char *health_word(enum health_told_state state);
+
 #endif

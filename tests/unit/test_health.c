@@ -474,6 +474,42 @@ static void test_threads_share_one_probe(void **state)
 	assert_int_equal(ejections, rounds);
 }
 
+static void expect_told(uint64_t key, enum health_told_state state, unsigned in_a_row)
+{
+	struct health before = health;
+	struct health_told told = health_tell(&health, key, now_ms);
+
+	assert_int_equal(told.state, state);
+	assert_int_equal(told.in_a_row, in_a_row);
+	/* A mapping to read is enough. */
+	assert_memory_equal(&health, &before, sizeof(health));
+}
+
+static void test_what_is_told(void **state)
+{
+	uint64_t key = key_of("10.1.0.1", 80, 1);
+	uint64_t slow = key_of("10.1.0.2", 80, 1);
+	uint64_t told_until_ms;
+
+	(void)state;
+	expect_told(key, HEALTH_TOLD_GOOD, 0);
+	assert_true(failed(key, 0));
+	expect_told(key, HEALTH_TOLD_AVOIDED, 1);
+	told_until_ms = health_tell(&health, key, now_ms).until_ms;
+	wait_half_open(key);
+	assert_int_equal(told_until_ms, now_ms);
+	expect_told(key, HEALTH_TOLD_TO_PROBE, 1);
+	assert_true(claim(key));
+	expect_told(key, HEALTH_TOLD_PROBED, 1);
+	assert_true(failed(key, 0));
+	expect_told(key, HEALTH_TOLD_AVOIDED, 2);
+	health_success(&health, key);
+	expect_told(key, HEALTH_TOLD_GOOD, 0);
+	health_suspect(&health, &rules, slow, now_ms, 0);
+	expect_told(slow, HEALTH_TOLD_SUSPECTED, 1);
+	assert_string_equal(health_word(HEALTH_TOLD_SUSPECTED), "suspected");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +534,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_full_set_forgets_the_first_to_end, setup),
 		cmocka_unit_test_setup(test_times_too_far_away_say_nothing, setup),
 		cmocka_unit_test_setup(test_threads_share_one_probe, setup),
+		cmocka_unit_test_setup(test_what_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
