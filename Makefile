@@ -124,7 +124,7 @@ SYSTEM_LIBS = $(eval SYSTEM_LIBS := $$(shell $(PKG_CONFIG) --libs libcurl libcjs
 # A build installs what it lacks, once: not in the makes below it, and not in one that only prints (-n).
 # make remakes what it includes before all else, and reads everything anew when that is newer: so what is
 # said above of a compiler that was not there yet becomes true.
-ifneq ($(filter all lib examples programs,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter all lib examples programs image,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(MAKELEVEL)$(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS)))),0)
 include $(BUILD)/setup.mk
 $(BUILD)/setup.mk: FORCE
@@ -195,6 +195,7 @@ endif
 LIBCS_PROGRAM_NAMES := connect_loop lookup lookups guest
 LIBCS_PROGRAMS := $(addprefix $(BUILD)/tests/$(if $(CROSS),libcs,musl)/,$(LIBCS_PROGRAM_NAMES))
 ARM64 := aarch64-linux-gnu
+OTHER_MACHINE := $(if $(findstring aarch64,$(CC_MACHINE)),x86_64-linux-gnu,$(ARM64))
 
 EXAMPLES := $(call programs,examples,examples)
 UNIT_TESTS := $(call programs,tests/unit,tests/unit,test_)
@@ -306,6 +307,17 @@ test-libcs: ## the preload library on older and newer glibc, on musl and on arm6
 	@$(MAKE) CROSS=$(ARM64) BUILD=$(BUILD)-$(ARM64) all libcs-programs structure
 	@$(call run_pytest,tests/libcs)
 
+# The image has both machines: this one and, by the cross compiler, the other.
+image: all ## the OCI image with library and command, for amd64 and arm64, in build/image; needs no daemon
+	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,$(OTHER_MACHINE)-gcc)' scripts/setup image
+	@$(MAKE) CROSS=$(OTHER_MACHINE) BUILD=$(BUILD)-$(OTHER_MACHINE) all
+	@$(MAKE) image-of-both
+
+image-of-both:
+	$(call say,OCI)
+	$(Q)scripts/make-image $(VERSION) $(BUILD)/image $(BUILD) $(BUILD)-$(OTHER_MACHINE)
+	$(Q)skopeo inspect --raw oci:$(BUILD)/image:$(VERSION) > /dev/null
+
 hazards: all programs ## take out one defence at a time: its test must fail
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
 	@scripts/check-hazards --build $(BUILD)
@@ -399,7 +411,7 @@ help: ## this list
 
 .PHONY: all lib examples programs audit check unit structure documents commits test tests-that-wait tests-that-compute \
 	sanitized-builds sanitized-build soak demo bench test-asan test-tsan test-valgrind test-clang test-libcs \
-	libcs-programs hazards hazards-touched pytest pytest-all pytest-refused pytest-asan pytest-tsan \
+	image image-of-both libcs-programs hazards hazards-touched pytest pytest-all pytest-refused pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------

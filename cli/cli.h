@@ -35,8 +35,8 @@ struct logger cli_logger(const char *command);
 int cli_finish_output(const char *command);
 
 /* The commands (options.h). */
-extern const struct cli_command agent_command, bundle_command, completion_command, doctor_command,
-	explain_command, run_command, settings_command;
+extern const struct cli_command agent_command, bundle_command, completion_command, copy_command,
+	doctor_command, explain_command, run_command, settings_command;
 
 /* All of them, by name; ends with NULL (main.c). */
 extern const struct cli_command *const cli_commands[];

@@ -10,6 +10,7 @@ const struct cli_command *const cli_commands[] = {
 	&agent_command,
 	&bundle_command,
 	&completion_command,
+	&copy_command,
 	&doctor_command,
 	&explain_command,
 	&run_command,
