@@ -20,7 +20,7 @@ LISTEN = ("--listen", "127.0.0.1:0")
 PORTS = 256  # lib/base/limits.h: LIMIT_PORTS
 SHARE = 64 * 1024  # LIMIT_NAMESPACE_PORTS
 TABLE = 256 * 1024  # LIMIT_TABLE_PORTS
-MANIFEST_MIB = 256  # deploy/agent-daemonset.yaml
+MANIFEST_MIB = 256  # deploy/agent-daemonset/agent.yaml
 # So a limit of the size of files is an error to the program, and no signal.
 WITHOUT_SIGNAL = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"]
 

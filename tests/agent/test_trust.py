@@ -259,14 +259,14 @@ NEIGHBOURS = {
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
-@pytest.mark.parametrize("name", ["agent-sidecar.yaml", "agent-daemonset.yaml"])
+@pytest.mark.parametrize("name", ["agent-sidecar/pod.yaml", "agent-daemonset/agent.yaml"])
 def test_a_manifest_with_a_hostile_neighbour(
     cluster: DoubleCluster, agents: Agents, run_shim: ShimRunner, vip: str, image: bytes, tmp_path: Path, place: Path,
     name: str, neighbour: str,
 ) -> None:
     needs_root()
     text = (ROOT / "deploy" / name).read_text()
-    words = (re.search(r"command: \[/k8slb, agent, (.*)\]", text) or ["", ""])[1].split(", ")
+    words = (re.search(r"args: \[agent, (.*)\]", text) or ["", ""])[1].split(", ")
     uid = int((re.search(r"runAsUser: (\d+)", text) or ["", "-1"])[1])
     app = dict(re.findall(r"name: (K8SLB_\w+)\n +value: \"?([^\"\n]+)", text))
     table = Path(app["K8SLB_TABLE"])
@@ -274,7 +274,7 @@ def test_a_manifest_with_a_hostile_neighbour(
     env = {key: value for key, value in app.items() if key not in ("K8SLB_TABLE", "K8SLB_SERVICES")}
     with volume(text):
         agent = agents.run(
-            cluster, table, *[word for word in words[1:] if not word.startswith("--listen")],
+            cluster, table, *[word for word in words[1:] if not word.startswith('"--listen')],
             env=public_credentials(cluster.env(""), place), by=["setpriv", "--bounding-set=-all", "--inh-caps=-all", *as_user(uid)[1:]],
         )
         took = subprocess.run(

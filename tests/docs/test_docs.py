@@ -22,8 +22,8 @@ def text(name: str) -> str:
 
 
 def documents() -> List[str]:
-    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/man/*.[1-9]"), *ROOT.glob("deploy/*")]
-    return sorted(path.relative_to(ROOT).as_posix() for path in files)
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/man/*.[1-9]"), *ROOT.glob("deploy/**/*")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in files if path.is_file())
 
 
 def real_settings(build: Build) -> Set[str]:
@@ -101,7 +101,9 @@ def test_one_version(build: Build) -> None:
     """The newest of CHANGELOG.md is what is built, and what deploy/ names."""
     versions = re.findall(r"^## (\S+)$", text("CHANGELOG.md"), re.MULTILINE)
     expect(run_cli(build, "--version").stdout, f"k8slb {versions[0]}\n")
-    expect(re.findall(r"newTag: (\d.*)", text("deploy/kustomization.yaml")), [versions[0]])
+    named = [version for name in documents() if name.startswith("deploy/") for version in re.findall(r"k8slb:(\d[\w.]*)", text(name))]
+    named += re.findall(r"^(?:v|appV)ersion: (.*)$", text("deploy/chart/Chart.yaml"), re.MULTILINE)
+    expect((len(named) > 8, set(named)), (True, {versions[0]}))
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

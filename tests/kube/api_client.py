@@ -2,9 +2,10 @@
 """A small JSON client of an API server for the tests' own requests, with one kept connection for each thread."""
 import http.client
 import json
+import re
 import ssl
 import threading
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 
@@ -41,10 +42,15 @@ class ApiClient:
             # The server closed the kept connection, by a restart for instance: once more on a new one.
             return self.request(method, path, body, content_type)
         self._local.connection = connection
+        self._local.warnings = re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', ", ".join(response.headers.get_all("Warning", [])))
         try:
             return response.status, json.loads(content or b"{}")
         except ValueError:
             return response.status, {"message": content.decode(errors="replace")}
+
+    def warnings(self) -> List[str]:
+        """Those of this thread's last answer, as kubectl shows them."""
+        return [re.sub(r"\\(.)", r"\1", text) for text in getattr(self._local, "warnings", [])]
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._address.hostname or "", self._address.port

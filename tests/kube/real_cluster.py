@@ -37,6 +37,8 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "serviceaccount-token-controller",
     "root-ca-certificate-publisher-controller",
+    # Compares the expressions of admission policies with the types that they are about.
+    "validatingadmissionpolicy-status-controller",
 )
 
 
@@ -160,6 +162,11 @@ class RealCluster(Cluster):
         assert self._client
         return self._client.request(method, path, body, content_type)
 
+    def warnings(self) -> List[str]:
+        """What the API server warned of in the last answer of request()."""
+        assert self._client
+        return self._client.warnings()
+
     def _do(self, method: str, path: str, body: Optional[Mapping[str, Any]] = None, but: Sequence[int] = ()) -> Dict[str, Any]:
         """A request that must succeed, or fail with one of the statuses in but."""
         status, answer = self.request(method, path, body)
@@ -187,13 +194,17 @@ class RealCluster(Cluster):
         """kubectl of this version, without a kubeconfig."""
         return [self._program, "kubectl"]
 
-    def kubectl(self, *arguments: str) -> str:
-        """The output of kubectl with all rights; raises with its words when it fails."""
-        command = [*self.kubectl_command, "--kubeconfig=" + self.kubeconfig, *arguments]
-        result = subprocess.run(command, capture_output=True, text=True)
+    def kubectl(self, *arguments: str, input: Optional[str] = None) -> str:
+        """The output of kubectl with all rights; raises with its words when it fails. input: its standard input."""
+        result = self.run_kubectl(*arguments, input=input)
         if result.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
         return result.stdout
+
+    def run_kubectl(self, *arguments: str, input: Optional[str] = None) -> "subprocess.CompletedProcess[str]":
+        """kubectl with all rights, to its end."""
+        command = [*self.kubectl_command, "--kubeconfig=" + self.kubeconfig, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, input=input)
 
     def create_namespace(self, name: str) -> None:
         self._do("POST", "/api/v1/namespaces", {"metadata": {"name": name}}, but=[409])
