@@ -95,6 +95,16 @@ static void check_agents(const struct config *config, struct finding *ret_findin
 	}
 }
 
+static void tell_others(uid_t other, struct finding *ret_finding)
+{
+	finding_warn(ret_finding, PROBLEM_OTHER_USER,
+		     "programs share tables here, and none is of user %u, who looks: of user %u, as one",
+		     (unsigned)geteuid(), (unsigned)other);
+	finding_remedy(ret_finding,
+		       "look as the user of the program (id in its container, runAsUser): a table and the "
+		       "rights to read it are a user's");
+}
+
 /* The one that was heard of last stands for all: others may be what programs left that have ended. */
 static void check_shared(const struct config *config, struct finding *ret_finding)
 {
@@ -113,10 +123,7 @@ static void check_shared(const struct config *config, struct finding *ret_findin
 		judge(&tables[newest].view, config, "the table that programs of this user share",
 		      ret_finding);
 	else if (shared_tables_of_others(&other))
-		finding_ok(ret_finding, PROBLEM_NO_TABLE,
-			   "no program of user %u shares a table now; user %u's do, which are not ours "
-			   "to read",
-			   (unsigned)geteuid(), (unsigned)other);
+		tell_others(other, ret_finding);
 	else
 		finding_ok(ret_finding, PROBLEM_NO_TABLE,
 			   "no program shares one now; the first makes it");

@@ -45,6 +45,7 @@ enum problem {
 	PROBLEM_TABLE_USER,
 	PROBLEM_WRITER, /* has no beat */
 	PROBLEM_OLD,
+	PROBLEM_OTHER_USER, /* there are tables, and they are of others */
 
 	PROBLEM_NAMES = 40,
 

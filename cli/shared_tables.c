@@ -74,7 +74,7 @@ unsigned shared_tables_of_others(uid_t *ret_user)
 	unsigned count = 0;
 
 	while (list && next_listed(list, &listed)) {
-		if (listed.user == geteuid())
+		if (listed.user == geteuid() || !listed.attached)
 			continue;
 		*ret_user = listed.user;
 		count++;

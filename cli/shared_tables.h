@@ -23,7 +23,7 @@ struct shared_table {
  */
 int shared_tables_find(struct shared_table *tables, unsigned most);
 
-/* Those that have the size of a table and are of another user, of whom @ret_user is one. */
+/* Those that a process has, of the size of a table and of another user, of whom @ret_user is one. */
 unsigned shared_tables_of_others(uid_t *ret_user);
 
 void shared_table_release(struct shared_table *table);

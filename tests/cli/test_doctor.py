@@ -216,6 +216,16 @@ def test_no_route_to_pods(cluster: Any, doctor: Doctor) -> None:
 # ---- the table
 
 
+def readable(doctor: Doctor, path: str) -> Path:
+    """A copy that any user may read."""
+    for folder in (doctor._directory, *doctor._directory.parents):
+        if str(folder) not in ("/", "/tmp"):
+            folder.chmod(0o755)
+    copy = Path(copy_of(doctor, path))
+    copy.chmod(0o644)
+    return copy
+
+
 HOLDS = """
 import signal, socket, sys
 socket.create_connection((sys.argv[1], int(sys.argv[2])))
@@ -274,6 +284,18 @@ def test_a_stopped_writer(cluster: Any, doctor: Doctor, run_shim: ShimRunner) ->
     program.process.send_signal(signal.SIGSTOP)
     wait_until("its silence", lambda: run_cli(doctor._build, "doctor", "-q", env=env).returncode == 1)
     doctor.expect(cluster, "stopped-writer", "K8SLB032", "has said nothing for", **env)
+
+
+@pytest.mark.clusters("double")
+def test_a_look_as_another_user(cluster: Any, doctor: Doctor, run_shim: ShimRunner) -> None:
+    service, _pods = three(cluster)
+    as_other = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"]
+    env = cluster.env("web", K8SLB_NAMES="always", **{
+        name: str(readable(doctor, path)) for name, path in cluster.env("web").items() if name.endswith("_FILE")
+    })
+    program = run_shim.start([*as_other, *python(HOLDS, service.vip, 80)], env=env)
+    program.wait_output("connected")
+    doctor.expect(cluster, "other-user", "K8SLB034", "none is of user 0, who looks: of user 1234", status=0, **env)
 
 
 # ---- the forms
