@@ -273,9 +273,9 @@ soak: ## the same tests with every count raised, and static analysis
 	@$(MAKE) test K8SLB_TEST_COUNTS=full
 	@$(MAKE) analysis
 
-analysis: | $(THIRD_PARTY) ## gcc's and clang's static analysis; scripts/analysis-accepted names what may be found
+analysis: $(BUILD)/programs.inc | $(THIRD_PARTY) ## gcc's and clang's static analysis; scripts/analysis-accepted names what may be found
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup analysis
-	@scripts/analyse -std=gnu11 $(OUR_CPPFLAGS) $(THIRD_PARTY_CPPFLAGS)
+	@scripts/analyse -std=gnu11 $(OUR_CPPFLAGS) -I$(BUILD) $(THIRD_PARTY_CPPFLAGS)
 
 demo: ## watch an unmodified curl follow pods that come and go
 	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup demo
@@ -457,6 +457,14 @@ $(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(THIRD_PARTY_CPPFLAGS))
 
 $(addprefix $(BUILD)/obj/static/,$(addsuffix /%.o,shim lib/table lib/pick lib/config)): SHIM_CFLAGS += $(FRAME_CFLAGS)
+
+# One list for injection and for the command.
+$(BUILD)/programs.inc: cli/programs.awk deploy/chart/files/programs.yaml
+	@mkdir -p $(@D)
+	$(Q)awk -f $^ > $@
+
+$(BUILD)/obj/command/cli/check_dislikes.o: OUR_CPPFLAGS += -I$(BUILD)
+$(BUILD)/obj/command/cli/check_dislikes.o: $(BUILD)/programs.inc
 
 $(BUILD)/obj/command/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	$(call say,CC)

@@ -33,6 +33,19 @@ struct bundle {
 
 /* ---- what must not be in it ---- */
 
+static void add_secret(struct bundle *bundle, const char *word)
+{
+	char **grown = realloc(bundle->secrets, (bundle->secret_count + 1) * sizeof(*grown));
+	char *copy = strdup(word);
+
+	if (grown)
+		bundle->secrets = grown;
+	if (grown && copy)
+		bundle->secrets[bundle->secret_count++] = copy;
+	else
+		free(copy);
+}
+
 static void hide_file(struct bundle *bundle, const char *path)
 {
 	struct buffer content = {.limit = MOST_LOG};
@@ -46,16 +59,8 @@ static void hide_file(struct bundle *bundle, const char *path)
 	}
 	for (word = strtok_r(content.data, " \r\n\t", &save); word;
 	     word = strtok_r(NULL, " \r\n\t", &save)) {
-		char **grown = strlen(word) < SHORTEST_WORD
-				       ? NULL
-				       : realloc(bundle->secrets,
-						 (bundle->secret_count + 1) * sizeof(*grown));
-
-		if (!grown)
-			continue;
-		bundle->secrets = grown;
-		bundle->secrets[bundle->secret_count] = strdup(word);
-		bundle->secret_count += bundle->secrets[bundle->secret_count] != NULL;
+		if (strlen(word) >= SHORTEST_WORD)
+			add_secret(bundle, word);
 	}
 	explicit_bzero(content.data, content.length);
 	buffer_free(&content);

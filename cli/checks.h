@@ -20,7 +20,7 @@ check_function check_library, check_noexec;
 
 /* check_program.c; they skip where no program is asked for. */
 check_function check_program, check_setuid, check_capabilities, check_go, check_static,
-	check_machine;
+	check_machine, check_dislikes;
 
 /* check_settings.c */
 check_function check_settings, check_services;

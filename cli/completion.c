@@ -114,8 +114,11 @@ static void bash_command(const struct cli_command *command)
 	each_option(command, bash_value);
 	printf("\t\tesac\n\t\toptions='");
 	each_option(command, bash_name);
-	printf("' programs=%s words='%s' ;;\n", command->takes_program ? "1" : "",
-	       command->words ? command->words : "");
+	printf("' kind=%c words='%s' ;;\n",
+	       command->takes_program	  ? 'c'
+	       : is_place(command->words) ? 'd'
+					  : 'W',
+	       command->words && !is_place(command->words) ? command->words : "");
 }
 
 static void word_of_command(const struct cli_command *command)
@@ -129,7 +132,7 @@ static void print_bash(void)
 	       "_k8slb()\n"
 	       "{\n"
 	       "\tlocal current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
-	       "\tlocal options= programs= words=\n"
+	       "\tlocal options= kind= words=\n"
 	       "\tCOMPREPLY=()\n"
 	       "\tif ((COMP_CWORD == 1)); then\n"
 	       "\t\tCOMPREPLY=($(compgen -W '");
@@ -142,10 +145,12 @@ static void print_bash(void)
 	printf("\tesac\n"
 	       "\tif [[ $current == -* ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$options\" -- \"$current\"))\n"
-	       "\telif [[ $words ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-	       "\telif [[ $programs ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -c -f -- \"$current\"))\n"
+	       "\telse\n"
+	       "\t\tcase $kind in\n"
+	       "\t\tc) COMPREPLY=($(compgen -c -f -- \"$current\")) ;;\n"
+	       "\t\td) COMPREPLY=($(compgen -d -- \"$current\")) ;;\n"
+	       "\t\tW) COMPREPLY=($(compgen -W \"$words\" -- \"$current\")) ;;\n"
+	       "\t\tesac\n"
 	       "\tfi\n"
 	       "}\n"
 	       "complete -F _k8slb k8slb\n");
@@ -177,6 +182,8 @@ static void zsh_command(const struct cli_command *command)
 	each_option(command, zsh_option);
 	if (command->takes_program)
 		printf("\t\t\t'(-)1:program:_command_names -e' '*::arguments:_normal'\n");
+	else if (is_place(command->words))
+		printf("\t\t\t'*:folder:_files -/'\n");
 	else
 		printf("\t\t\t'*:word:(%s)'\n", command->words ? command->words : "");
 	printf("\t\t;;\n");
@@ -242,7 +249,9 @@ static void fish_command(const struct cli_command *command)
 		       command->name);
 	else if (command->words)
 		printf("complete -c k8slb -n '__fish_seen_subcommand_from %s' -a '%s'\n",
-		       command->name, command->words);
+		       command->name,
+		       is_place(command->words) ? "(__fish_complete_directories)"
+						: command->words);
 }
 
 static void print_fish(void)

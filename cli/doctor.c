@@ -29,6 +29,7 @@ static const struct check checks[] = {
 	{"go", check_go},
 	{"static", check_static},
 	{"machine", check_machine},
+	{"dislikes", check_dislikes},
 	{"kubeconfig", check_kubeconfig},
 	{"settings", check_settings},
 	{"services", check_services},

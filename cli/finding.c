@@ -6,8 +6,9 @@
 #include <string.h>
 
 /* What was found in a file or said by a server must not be lines of its own. */
-static void fill(struct finding *finding, enum finding_level level, enum problem problem,
-		 const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void fill(struct finding *finding,
+						       enum finding_level level, enum problem problem,
+						       const char *format, va_list args)
 {
 	finding->level = level;
 	finding->problem = problem;

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,32 @@ static void close_all_but(int first, int second)
 	}
 	if (folder)
 		closedir(folder);
+}
+
+/* The words by which the program was started stand in the process list here, too: who looks for the
+ * program by them, as pkill -f does, would find us. proc_pid_stat(5): fields 48 and 49. */
+static void forget_command_line(void)
+{
+	FILE *file = fopen("/proc/self/stat", "re");
+	char line[1024];
+	unsigned long begin = 0, end = 0;
+	const char *field;
+
+	if (!file)
+		return;
+	field = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	for (int number = 2; field && number < 48; number++) {
+		field = strchr(field + 1, ' ');
+		if (field && number == 47)
+			sscanf(field, "%lu %lu", &begin, &end);
+	}
+	fclose(file);
+	if (begin && end - begin > sizeof(NAME)) {
+		char *words = (char *)(uintptr_t)begin; /* our own argv[0] and on */
+
+		memset(words, 0, end - begin);
+		strcpy(words, NAME);
+	}
 }
 
 static void use_no_terminal(void)
@@ -143,6 +170,7 @@ static void keep(struct keeper *keeper, const char *context)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_NAME, NAME);
+	forget_command_line();
 	close_all_but(keeper->program, keeper->report);
 	use_no_terminal();
 	if (start_kubectl(keeper, context) < 0) {

@@ -25,7 +25,7 @@ enum {
 /* What shows by itself why the library would do nothing in the program. */
 static check_function *const before_start[] = {
 	check_library, check_noexec, check_program, check_setuid,
-	check_capabilities, check_go,	  check_static,	 check_machine,
+	check_capabilities, check_go,	  check_static,	 check_machine,  check_dislikes,
 };
 
 /* There is something to start, and it is known how. */
@@ -80,6 +80,18 @@ static int check_network(struct patient *patient)
 	return RUN_REFUSED;
 }
 
+/* Of a list as ld.so(8) reads it. */
+static bool has_word(const char *list, const char *word)
+{
+	for (size_t length; *list; list += length) {
+		list += strspn(list, " :");
+		length = strcspn(list, " :");
+		if (length && strlen(word) == length && strncmp(list, word, length) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Behind those that are there: a sanitizer's runtime, or a malloc, is to be the first. */
 static int set_preload(const char *library)
 {
@@ -88,7 +100,7 @@ static int set_preload(const char *library)
 
 	if (!others || !*others)
 		return setenv("LD_PRELOAD", library, 1) < 0 ? -errno : 0;
-	if (strstr(others, library))
+	if (has_word(others, library))
 		return 0;
 	if (asprintf(&all, "%s:%s", others, library) < 0)
 		return -ENOMEM;

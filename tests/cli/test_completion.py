@@ -53,6 +53,8 @@ def test_bash(build: Build, tmp_path) -> None:
     (tmp_path / "dump.json").write_text("")
     expect(offered(build, "explain", "--from", f"{tmp_path}/du"), [f"{tmp_path}/dump.json"])
     assert "sh" in offered(build, "run", "sh")
+    (tmp_path / "folder").mkdir()
+    expect(offered(build, "copy", f"{tmp_path}/"), [f"{tmp_path}/folder"])
 
 
 @pytest.mark.parametrize("shell", SHELLS)

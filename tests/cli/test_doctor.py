@@ -123,6 +123,15 @@ def test_a_mesh(doctor: Doctor, dump: Dict[str, str], network: None) -> None:
     expect((result.returncode, result.stdout), (0, "Nothing is wrong.\n"), result)
 
 
+def test_programs_that_dislike_a_preload(doctor: Doctor, dump: Dict[str, str], tmp_path: Path) -> None:
+    """Those of the chart, all of them."""
+    names = re.findall(r"[\w-]+", ",".join(re.findall(r"^  programs: \[(.*)\]$", (ROOT / "deploy/chart/files/programs.yaml").read_text(), re.MULTILINE)))
+    assert "scylla" in names and len(names) > 5, names
+    for name in names:
+        (tmp_path / name).symlink_to("/bin/true")
+        expect(doctor(None, "--", tmp_path / name, **dump)["cause"], "K8SLB016", name)
+
+
 # ---- the API server
 
 

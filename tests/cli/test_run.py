@@ -136,6 +136,7 @@ def test_the_process_is_the_programs(cluster: Any, build: Build, laptop: Laptop)
         (keeper,) = proxies(laptop)
         children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
         expect(len(children), 1)
+        expect(Path(f"/proc/{keeper}/cmdline").read_bytes().rstrip(b"\0"), b"k8slb-proxy")
         assert b"kubectl\0proxy\0" in Path(f"/proc/{children[0]}/cmdline").read_bytes()
         expect_lists_only(cluster, int(pid))
         # As a terminal does at Ctrl-C.
