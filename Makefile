@@ -305,6 +305,7 @@ test-libcs: ## the preload library on older and newer glibc, on musl and on arm6
 	@THIRD_PARTY='$(THIRD_PARTY) $(call third_party_of,$(ARM64)-gcc)' scripts/setup libcs
 	@$(MAKE) all $(LIBCS_PROGRAMS)
 	@$(MAKE) CROSS=$(ARM64) BUILD=$(BUILD)-$(ARM64) all libcs-programs structure
+	@$(MAKE) image-of-both
 	@$(call run_pytest,tests/libcs)
 
 # The image has both machines: this one and, by the cross compiler, the other.
