@@ -7,9 +7,9 @@
 
 #include "checks.h"
 #include "cli.h"
-#include "doctor_options.h"
 #include "json_text.h"
 #include "run_api.h"
+#include "run_options.h"
 
 #define COMMAND "doctor"
 
@@ -154,19 +154,19 @@ static void print_json(const struct check *list, const struct finding *findings,
 static int run(int argc, char **argv)
 {
 	static struct finding findings[MOST_CHECKS];
-	struct doctor_options options;
+	struct run_options options;
 	struct patient patient = {0};
 	const struct check *list = checks;
 	const struct finding *cause;
 	size_t count = 0;
 	int status;
 
-	if (doctor_parse(argc, argv, &options) < 0)
+	if (run_parse(&doctor_command, argc, argv, &options) < 0)
 		return CLI_USAGE;
 	if (options.help)
 		return cli_help(&doctor_command);
 	given_to_environment(&options.settings);
-	patient.program_name = options.program;
+	patient.program_name = options.program ? options.program[0] : NULL;
 	patient.library_name = options.library;
 	patient.context = options.context;
 	if (options.before) {
@@ -185,12 +185,6 @@ static int run(int argc, char **argv)
 	return status == CLI_DONE && cause && cause->level == FINDING_FAIL ? CLI_FAILED : status;
 }
 
-static bool has_setting(const struct config_setting *setting)
-{
-	return setting != config_setting("K8SLB_SERVICES") &&
-	       setting != config_setting("K8SLB_NAMESPACE");
-}
-
 const struct cli_command doctor_command = {
 	.name = COMMAND,
 	.summary = "why connections are not balanced, and what to do",
@@ -200,7 +194,7 @@ const struct cli_command doctor_command = {
 		 "this user. The first line names the cause; each line has an id (K8SLB011) that\n"
 		 "docs/troubleshooting.md explains.",
 	.options = doctor_options,
-	.has_setting = has_setting,
+	.has_setting = run_has_setting,
 	.end = "Exit status: 0 nothing fails (it may warn), 1 something does or the output cannot\n"
 	       "be written, 2 wrong command line.",
 	.takes_program = true,

@@ -163,10 +163,15 @@ static int run(int argc, char **argv)
 	struct patient patient = {0};
 	int status;
 
-	if (run_parse(argc, argv, &options) < 0)
+	if (run_parse(&run_command, argc, argv, &options) < 0)
 		return RUN_REFUSED;
 	if (options.help)
 		return cli_help(&run_command);
+	if (!options.program) {
+		cli_error(COMMAND, "name it behind the options, as k8slb run -s web -- curl http://web",
+			  "a program is missing");
+		return RUN_REFUSED;
+	}
 	patient.program_name = options.program[0];
 	patient.library_name = options.library;
 	status = prepare(&patient, &options);

@@ -2,6 +2,7 @@
 #include "run_options.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -9,6 +10,7 @@ enum {
 	OPTION_CONTEXT = CLI_OPTION_LONG,
 	OPTION_LIBRARY,
 	OPTION_UNCHECKED,
+	OPTION_PRE,
 };
 
 const struct cli_option run_options[] = {
@@ -23,13 +25,25 @@ const struct cli_option run_options[] = {
 	{0},
 };
 
+const struct cli_option doctor_options[] = {
+	{"pre", OPTION_PRE, NULL, NULL, "look at the cluster, before anything is injected"},
+	{"quiet", 'q', NULL, NULL, "tell only what is wrong"},
+	{"output", 'o', "FORM", "text json", "text or json; default: text"},
+	{"services", 's', "LIST", NULL, "in place of K8SLB_SERVICES"},
+	{"namespace", 'n', "NAME", NULL, "in place of K8SLB_NAMESPACE"},
+	{"context", OPTION_CONTEXT, "NAME", NULL, "of the kubeconfig; default: the current one"},
+	{"library", OPTION_LIBRARY, "FILE", "FILE",
+	 "libk8slb.so; default: beside k8slb, or in ../lib"},
+	{0},
+};
+
 bool run_has_setting(const struct config_setting *setting)
 {
 	return setting != config_setting("K8SLB_SERVICES") &&
 	       setting != config_setting("K8SLB_NAMESPACE");
 }
 
-static int parse_option(int option, struct run_options *options)
+static int parse_option(const char *command, int option, struct run_options *options)
 {
 	switch (option) {
 	case 's':
@@ -41,13 +55,24 @@ static int parse_option(int option, struct run_options *options)
 	case OPTION_CONTEXT:
 		options->context = optarg;
 		return *optarg ? 0
-			       : cli_wrong("run", "--context", optarg, "the name of a context");
+			       : cli_wrong(command, "--context", optarg, "the name of a context");
 	case OPTION_LIBRARY:
 		options->library = optarg;
 		return 0;
 	case OPTION_UNCHECKED:
 		options->unchecked = true;
 		return 0;
+	case OPTION_PRE:
+		options->before = true;
+		return 0;
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'o':
+		options->json = strcmp(optarg, "json") == 0;
+		return options->json || strcmp(optarg, "text") == 0
+			       ? 0
+			       : cli_wrong(command, "--output", optarg, "text or json");
 	case 'h':
 		options->help = true;
 		return 0;
@@ -59,23 +84,17 @@ static int parse_option(int option, struct run_options *options)
 	}
 }
 
-int run_parse(int argc, char **argv, struct run_options *options)
+int run_parse(const struct cli_command *command, int argc, char **argv, struct run_options *options)
 {
 	struct cli_parse parse;
 	int option;
 	int rc = 0;
 
 	*options = (struct run_options){.settings = {.part = SETTING_OF_PROGRAM}};
-	cli_parse_begin(&parse, &run_command, argc, argv);
+	cli_parse_begin(&parse, command, argc, argv);
 	while (rc == 0 && !options->help && (option = cli_next_option(&parse)) != -1)
-		rc = parse_option(option, options);
-	if (rc < 0 || options->help)
-		return rc;
-	if (optind >= argc) {
-		cli_error("run", "name it behind the options, as k8slb run -s web -- curl http://web",
-			  "a program is missing");
-		return -EINVAL;
-	}
-	options->program = argv + optind;
-	return 0;
+		rc = parse_option(command->name, option, options);
+	if (rc == 0 && optind < argc)
+		options->program = argv + optind;
+	return rc;
 }

@@ -9,6 +9,14 @@ from tests.harness import Build
 
 Object = Dict[str, Any]
 
+# Connects once, says so, and stays: HOST PORT.
+HOLDS = """
+import signal, socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])))
+print("connected", flush=True)
+signal.pause()
+"""
+
 USED_REASONS = {
     "ready", "ready-same-zone", "ready-same-node", "ready-local", "serving-terminating", "local-serving-terminating",
 }

@@ -9,19 +9,13 @@ from typing import Any, Dict
 
 import pytest
 
-from tests.cli.common import run_cli
+from tests.cli.common import HOLDS, run_cli
 from tests.cli.laptop import Laptop
 from tests.e2e.common import three
 from tests.harness import Build, ShimRunner, expect
 from tests.preload.common import python
 
 NAMES = ["versions.txt", "settings.txt", "log.txt", "maps.txt", "explain.txt", "doctor.txt"]
-HOLDS = """
-import signal, socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])))
-print("connected", flush=True)
-signal.pause()
-"""
 
 
 def content(data: bytes) -> Dict[str, str]:

@@ -9,12 +9,12 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 
 from tests.agent.common import Agents
-from tests.cli.common import document, endpoint, run_cli, service, slice_of
+from tests.cli.common import HOLDS, document, endpoint, run_cli, service, slice_of
 from tests.cli.laptop import Laptop
 from tests.e2e.common import three
 from tests.harness import Build, ShimRunner, expect, wait_until
@@ -22,15 +22,6 @@ from tests.preload.common import python
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/troubleshooting.md"
-
-
-@pytest.fixture
-def agents(build: Build, tmp_path: Path) -> Iterator[Agents]:
-    started = Agents(build, tmp_path)
-    try:
-        yield started
-    finally:
-        started.close()
 
 
 class Doctor:
@@ -233,14 +224,6 @@ def readable(doctor: Doctor, path: str) -> Path:
     copy = Path(copy_of(doctor, path))
     copy.chmod(0o644)
     return copy
-
-
-HOLDS = """
-import signal, socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])))
-print("connected", flush=True)
-signal.pause()
-"""
 
 
 def agent_env(table: Path, **extra: str) -> Dict[str, str]:

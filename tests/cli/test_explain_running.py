@@ -3,34 +3,17 @@
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 
 from tests.agent.common import Agents
-from tests.cli.common import run_cli
+from tests.cli.common import HOLDS, run_cli
 from tests.e2e.common import three
 from tests.harness import Build, ShimRunner, expect, wait_until
 from tests.preload.common import client, python
 
 pytestmark = pytest.mark.clusters("double")
-
-HOLDS = """
-import signal, socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])))
-print("connected", flush=True)
-signal.pause()
-"""
-
-
-@pytest.fixture
-def agents(build: Build, tmp_path: Path) -> Iterator[Agents]:
-    started = Agents(build, tmp_path)
-    try:
-        yield started
-    finally:
-        started.close()
-
 
 def told(build: Build, *arguments: object) -> List[Dict[str, Any]]:
     result = run_cli(build, "explain", "-o", "json", *arguments)
