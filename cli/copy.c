@@ -89,8 +89,9 @@ static int copy_content(int source, int target)
 	return fchmod(target, 0755) < 0 ? -errno : 0;
 }
 
-/* Under a name of its own first, then by rename(2): an init container that runs again finds programs that have the
- * old file mapped, and those would end by SIGBUS, or run half of each, if it were written over. */
+/* Under a name of its own first, then by rename(2): an init container that runs again finds
+ * programs that have the old file mapped, and those would end by SIGBUS, or run half of each, if it
+ * were written over. */
 static int copy_file(int from, int to, const char *name)
 {
 	char temporary[NAME_MAX];

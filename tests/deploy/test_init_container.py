@@ -20,8 +20,7 @@ def policy(request: pytest.FixtureRequest, real_cluster: RealCluster, namespaces
     shipped = (ROOT / "deploy/inject-initcontainer/inject.yaml").read_text()
     expect((shipped.count(BETA), shipped.count(STABLE + "\n")), (3, 0))
     path = tmp_path_factory.mktemp("policy") / "inject.yaml"
-    # The test's API server is of a version that has no need of the beta.
-    path.write_text(shipped.replace(BETA, STABLE).replace("failurePolicy: Ignore", f"failurePolicy: {request.param}"))
+    path.write_text(shipped.replace("failurePolicy: Ignore", f"failurePolicy: {request.param}"))
     real_cluster.kubectl("apply", "-f", str(path))
     wait_until("injection", lambda: "volumes" in create(real_cluster, "labelled", pod())[1].get("spec", {}), real_cluster.logs)
     yield

@@ -14,7 +14,7 @@ ERRORS = {
     "condition": ('object.spec.?volumes.orValue([]).all(v, v.name != "k8slb")', 'object.spec.containers[99].name != "k8slb"'),
     "variable": ("'\"/opt/k8slb/libk8slb.so\"'", "'object.spec.containers[99].name'"),
     "patch": ('path: "/spec/volumes/-"', 'path: "/spec/absent/-"'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("place", ERRORS)

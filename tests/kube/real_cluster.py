@@ -109,6 +109,8 @@ class RealCluster(Cluster):
             "--authorization-mode=RBAC",
             "--client-ca-file=" + self.clients.ca_file,
             "--token-auth-file=" + self._write("tokens.csv", f"{ADMIN_TOKEN},admin,admin,system:masters\n"),
+            # For deploy/inject-initcontainer, which is for servers that have no other.
+            "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
             # Without a kubelet no Pod needs a token.
             "--disable-admission-plugins=ServiceAccount",
         ]
