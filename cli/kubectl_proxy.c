@@ -94,8 +94,6 @@ static void use_no_terminal(void)
 		dup2(null, fd);
 	if (null > STDERR_FILENO)
 		close(null);
-	if (chdir("/") < 0) /* or a file system could not be unmounted */
-		return;
 }
 
 static int start_kubectl(struct keeper *keeper, const char *context)
@@ -165,6 +163,7 @@ static bool take_output(struct keeper *keeper)
 static void keep(struct keeper *keeper, const char *context)
 {
 	struct pollfd polled[2] = {{keeper->program, POLLIN, 0}, {-1, POLLIN, 0}};
+	int left;
 
 	setsid(); /* Ctrl-C is the program's; it may do something else than end */
 	signal(SIGPIPE, SIG_IGN);
@@ -177,6 +176,9 @@ static void keep(struct keeper *keeper, const char *context)
 		report(keeper, "-no process\n");
 		_exit(1);
 	}
+	/* Not before: what KUBECONFIG and PATH say may be relative. Else a folder stays in use. */
+	left = chdir("/");
+	(void)left;
 	polled[1].fd = keeper->output;
 	while (poll(polled, 2, -1) >= 0 || errno == EINTR) {
 		if (polled[0].revents || (polled[1].revents && !take_output(keeper)))

@@ -18,6 +18,7 @@ from tests.cli.common import HOLDS, document, endpoint, run_cli, service, slice_
 from tests.cli.laptop import Laptop
 from tests.e2e.common import three
 from tests.harness import Build, ShimRunner, expect, wait_until
+from tests.hazards.guests import as_user, needs_root
 from tests.preload.common import python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,13 +234,14 @@ def agent_env(table: Path, **extra: str) -> Dict[str, str]:
 @pytest.mark.clusters("double")
 def test_a_table_of_another_user(cluster: Any, doctor: Doctor, agents: Agents, dump: Dict[str, str], tmp_path: Path) -> None:
     """Of an agent that is neither root nor the reader's user."""
+    needs_root()
     for folder in (tmp_path, *tmp_path.parents):
         if str(folder) not in ("/", "/tmp"):
             folder.chmod(0o755)
     place = tmp_path / "agent"
     place.mkdir()
     os.chown(place, 1234, 1234)
-    by = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"]
+    by = as_user(1234)
     agents.run(cluster, place / "table", env={**dump, "K8SLB_TOKEN_FILE": None, "K8SLB_CA_FILE": None}, by=by)
     env = agent_env(place / "table")
     doctor.expect(cluster, "table-of-another-user", "K8SLB031", "is of user 1234, whom user 0 does not believe", **env)
@@ -281,11 +283,11 @@ def test_a_stopped_writer(cluster: Any, doctor: Doctor, run_shim: ShimRunner) ->
 @pytest.mark.clusters("double")
 def test_a_look_as_another_user(cluster: Any, doctor: Doctor, run_shim: ShimRunner) -> None:
     service, _pods = three(cluster)
-    as_other = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"]
+    needs_root()
     env = cluster.env("web", K8SLB_NAMES="always", **{
         name: str(readable(doctor, path)) for name, path in cluster.env("web").items() if name.endswith("_FILE")
     })
-    program = run_shim.start([*as_other, *python(HOLDS, service.vip, 80)], env=env)
+    program = run_shim.start([*as_user(1234), *python(HOLDS, service.vip, 80)], env=env)
     program.wait_output("connected")
     doctor.expect(cluster, "other-user", "K8SLB034", "none is of user 0, who looks: of user 1234", status=0, **env)
 

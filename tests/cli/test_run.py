@@ -15,6 +15,7 @@ import pytest
 from tests.cli.laptop import Laptop, executable
 from tests.e2e.common import three
 from tests.harness import Build, expect, wait_until
+from tests.hazards.guests import as_user, needs_root
 from tests.kube.cluster import Pod
 from tests.preload.common import client, tally
 
@@ -70,7 +71,9 @@ def test_each_way_to_log_in(cluster: Any, build: Build, laptop: Laptop, login: s
     _service, pods = three(cluster)
     env = laptop.env(getattr(laptop, login)())
     program = client(NAME, 80, 30) if login == "certificate" else curl(30)
-    expect_spread(run(build, env, "-s", "web", "--", *program), pods, 10)
+    if login == "inline":
+        env["KUBECONFIG"] = "kubeconfig"  # by a relative path
+    expect_spread(run(build, env, "-s", "web", "--", *program, cwd=laptop.directory), pods, 10)
     expect((laptop.directory / "asked").exists(), login == "plugin")
     # No secret was put into a file.
     held = [path for path in laptop.directory.rglob("*") if path.is_file() and cluster.token in path.read_text(errors="replace")]
@@ -150,6 +153,7 @@ def test_the_process_is_the_programs(cluster: Any, build: Build, laptop: Laptop)
 
 def expect_lists_only(cluster: Any, pid: int) -> None:
     """Of another user, by the proxy's port."""
+    needs_root()
     environment = dict(line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line)
     url = environment["K8SLB_API"]
     expect(environment["K8SLB_NAMES"], "always")
@@ -158,7 +162,7 @@ def expect_lists_only(cluster: Any, pid: int) -> None:
     def status(path: str, method: str = "GET") -> str:
         how = ["-I"] if method == "HEAD" else ["-X", method]
         ask = ["curl", "-s", "-m", "30", "-o", "/dev/null", "-w", "%{http_code}", *how, "--path-as-is", url + path]
-        return subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", *ask], capture_output=True, text=True).stdout
+        return subprocess.run([*as_user(65534), *ask], capture_output=True, text=True).stdout
 
     slices = "/apis/discovery.k8s.io/v1/endpointslices"
     allowed = ["/api/v1/services", "/api/v1/namespaces/default/services", "/api/v1/endpoints", slices]
@@ -230,10 +234,11 @@ def refused(build: Build, env: Dict[str, str], *arguments: object, status: int =
 @pytest.fixture
 def another_user(build: Build, tmp_path: Path) -> Iterator[Sequence[str]]:
     """Starts a program as nobody, who may read all that is needed here."""
+    needs_root()
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.getuid() and str(folder) not in ("/", "/tmp"):
             folder.chmod(folder.stat().st_mode | 0o755)
-    yield ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    yield as_user(65534)
 
 
 @pytest.mark.clusters("double")
