@@ -51,12 +51,31 @@ static void shortest(const struct resolv_conf *conf, const struct service_ref *r
 	snprintf(host, HOST_SIZE, "%s", whole);
 }
 
+/* "default/web is web here, shop/cart is cart.shop" */
+static void tell_each(const struct resolv_conf *conf, const struct config *config, const char *domain,
+		      char *text, size_t size)
+{
+	size_t length = 0;
+
+	for (unsigned i = 0; i < config->service_count && length < size; i++) {
+		const struct service_ref *ref = &config->services[i];
+		char host[HOST_SIZE];
+
+		if (strcmp(ref->name, "*") == 0 || strcmp(ref->namespace, "*") == 0)
+			continue;
+		shortest(conf, ref, domain, host);
+		length += (size_t)snprintf(text + length, size - length, "%s%s/%s is %s%s",
+					   length ? ", " : "; ", ref->namespace, ref->name, host,
+					   length ? "" : " here");
+	}
+}
+
 void check_names(struct patient *patient, struct finding *ret_finding)
 {
 	const struct config *config = &patient->config;
 	struct resolv_conf conf;
 	char domain[RESOLV_NAME_SIZE];
-	char host[HOST_SIZE];
+	char each[512] = "";
 
 	if (!patient->has_config || !config->service_count) {
 		finding_skip(ret_finding, PROBLEM_NAMES, "no Service is configured");
@@ -68,10 +87,9 @@ void check_names(struct patient *patient, struct finding *ret_finding)
 	}
 	read_conf(&conf);
 	if (resolv_conf_domain(&conf, domain)) {
-		shortest(&conf, &config->services[0], domain, host);
+		tell_each(&conf, config, domain, each, sizeof(each));
 		finding_ok(ret_finding, PROBLEM_NAMES,
-			   "the resolver asks for names of %s; %s/%s is %s here", domain,
-			   config->services[0].namespace, config->services[0].name, host);
+			   "the resolver asks for names of %s%s", domain, each);
 		return;
 	}
 	finding_warn(ret_finding, PROBLEM_NAMES,

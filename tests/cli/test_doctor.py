@@ -124,6 +124,20 @@ def test_programs_that_dislike_a_preload(doctor: Doctor, dump: Dict[str, str], t
         expect(doctor(None, "--", tmp_path / name, **dump)["cause"], "K8SLB016", name)
 
 
+def test_what_the_resolver_does_with_names(doctor: Doctor, dump: Dict[str, str], network: None) -> None:
+    """By the resolv.conf of a Pod in the namespace default."""
+
+    def told(**env: str) -> Any:
+        return next((one["level"], one["what"]) for one in doctor(None, status=0, **{**dump, **env})["checks"] if one["check"] == "names")
+
+    services = {"K8SLB_NAMES": "resolver", "K8SLB_SERVICES": "web shop/web *", "K8SLB_NAMESPACE": "default"}
+    words = "the resolver asks for names of cluster.local; default/web is web here, shop/web is web.shop"
+    answer = doctor(None, **{**dump, **services})  # the dump has no default/web
+    expect(next((one["level"], one["what"]) for one in answer["checks"] if one["check"] == "names"), ("ok", words))
+    expect(told(LOCALDOMAIN="example.com", K8SLB_NAMES="resolver")[0], "warn")
+    expect(told()[0], "ok")
+
+
 # ---- the API server
 
 
