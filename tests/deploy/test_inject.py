@@ -83,6 +83,11 @@ def test_the_environment(real_cluster: RealCluster, policy: str, case: str) -> N
     expect(made(real_cluster, body), injected(plain(real_cluster, body), {"app": wanted}))
 
 
+def node_affinity(key: str, operator: str, *values: str) -> Object:
+    terms = [{"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
 LEFT_ALONE: Dict[str, Object] = {
     "LD_PRELOAD from a ConfigMap": pod(container("app", from_config("LD_PRELOAD"))),
     "LD_PRELOAD from a ConfigMap, and literal": pod(container("app", from_config("LD_PRELOAD"), value("LD_PRELOAD", "a.so"))),
@@ -95,6 +100,13 @@ LEFT_ALONE: Dict[str, Object] = {
     "all skipped": pod(container("a"), container("b"), annotations={"k8slb.io/skip-containers": "a, b"}),
     "Windows by its name": pod(os={"name": "windows"}),
     "Windows by its node": pod(nodeSelector={"kubernetes.io/os": "windows"}),
+    "Windows by affinity": pod(affinity=node_affinity("kubernetes.io/os", "In", "windows")),
+    "Windows by its options": pod(securityContext={"windowsOptions": {"runAsUserName": "ContainerUser"}}),
+    "a machine that the image has not": pod(nodeSelector={"kubernetes.io/arch": "s390x"}),
+    "a device at its place": pod(
+        container("app", volumeDevices=[{"name": "disk", "devicePath": "/opt/k8slb"}]),
+        volumes=[{"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}}],
+    ),
     "mirror": pod(annotations={"kubernetes.io/config.mirror": "1", "kubernetes.io/config.source": "file"}, nodeName="n1"),
     "ClickHouse": pod(container(image="clickhouse/clickhouse-server:24.8-alpine")),
     "ClickHouse by digest": pod(container(image="localhost:5000/clickhouse@sha256:" + 64 * "0")),
@@ -106,6 +118,17 @@ LEFT_ALONE: Dict[str, Object] = {
 def test_a_pod_that_is_left_alone(real_cluster: RealCluster, policy: str, case: str) -> None:
     body = LEFT_ALONE[case]
     expect(made(real_cluster, body), plain(real_cluster, body))
+
+
+def test_pods_that_name_a_node_which_will_do(real_cluster: RealCluster, policy: str) -> None:
+    for where in (
+        {"nodeSelector": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"}, "os": {"name": "linux"}},
+        {"affinity": node_affinity("kubernetes.io/os", "NotIn", "windows"), "securityContext": {"runAsUser": 1000}},
+        {"affinity": node_affinity("topology.kubernetes.io/zone", "In", "z1")},
+        {"affinity": node_affinity("kubernetes.io/os", "In", "linux", "windows")},
+    ):
+        body = pod(**where)
+        expect(made(real_cluster, body), injected(plain(real_cluster, body), {"app": ADDED}), where)
 
 
 def test_images_that_are_only_called_alike(real_cluster: RealCluster, policy: str) -> None:

@@ -60,6 +60,10 @@ CASES: Dict[str, Any] = {
         ["envFrom is not seen here: an LD_PRELOAD or K8SLB_ setting that comes from it is replaced in a"],
     ),
     "Windows": (pod(os={"name": "windows"}), ["left alone: the Pod is for Windows"]),
+    "another machine": (
+        pod(nodeSelector={"kubernetes.io/arch": "s390x"}),
+        ["left alone: the Pod is for a machine that the image is not made for, which has amd64 and arm64"],
+    ),
     "ClickHouse": (
         pod(container("db", image="clickhouse/clickhouse-server:24.8")),
         ["left alone: db (clickhouse/clickhouse-server:24.8), which ends when LD_PRELOAD is set, or starts itself anew without it"],

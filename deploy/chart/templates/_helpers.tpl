@@ -14,9 +14,18 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 request.namespace.startsWith("kube-") || request.namespace in {{ concat .Values.inject.excludedNamespaces (list .Release.Namespace) | uniq | toJson }}
 {{- end }}
 
-{{/* CEL: whether this Pod is for Windows. */}}
+{{/* CEL: whether this Pod is for Windows, by any of the ways to say so. */}}
 {{- define "k8slb.cel.windows" -}}
-{{ . }}.spec.?os.name.orValue("") == "windows" || {{ . }}.spec.?nodeSelector[?"kubernetes.io/os"].orValue("linux") != "linux"
+{{ . }}.spec.?os.name.orValue("") == "windows"
+|| {{ . }}.spec.?nodeSelector[?"kubernetes.io/os"].orValue("linux") != "linux"
+|| {{ . }}.spec.?securityContext.windowsOptions.hasValue()
+|| {{ . }}.spec.?affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.orValue([]).exists(t,
+  t.?matchExpressions.orValue([]).exists(e, e.key == "kubernetes.io/os" && e.operator == "In" && !("linux" in e.?values.orValue([]))))
+{{- end }}
+
+{{/* CEL: whether the image is made for the machine that this Pod wants; its pull would fail otherwise. */}}
+{{- define "k8slb.cel.machine" -}}
+{{ . }}.spec.?nodeSelector[?"kubernetes.io/arch"].orValue("amd64") in ["amd64", "arm64"]
 {{- end }}
 
 {{/* CEL: a regular expression of images that have these names, whatever registry, tag or digest. */}}
