@@ -94,16 +94,18 @@ static void begin(struct prober *prober, struct probe *probe, uint64_t now_ms)
 				     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (probe->fd < 0)
 		return;
-	if (!set_up(probe->fd)) {
-		end_probe(probe);
-	} else if (raw_syscall(SYS_connect, probe->fd, &address, length) == 0) {
-		take_outcome(prober, probe, 0);
-	} else if (errno != EINPROGRESS) {
-		take_outcome(prober, probe, errno);
-	} else if (raw_syscall(SYS_epoll_ctl, prober->epoll_fd, EPOLL_CTL_ADD, probe->fd, &event) <
-		   0) {
-		end_probe(probe);
+	if (set_up(probe->fd)) {
+		int error = raw_syscall(SYS_connect, probe->fd, &address, length) < 0 ? errno : 0;
+
+		if (error != EINPROGRESS) {
+			take_outcome(prober, probe, error);
+			return;
+		}
+		if (raw_syscall(SYS_epoll_ctl, prober->epoll_fd, EPOLL_CTL_ADD, probe->fd,
+				&event) == 0)
+			return;
 	}
+	end_probe(probe);
 }
 
 static void look_at(struct prober *prober, struct probe *probe, uint64_t now_ms)
