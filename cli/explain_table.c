@@ -41,17 +41,32 @@ static void note(struct telling *t, uint64_t value)
 
 /* ---- one endpoint ---- */
 
-static void describe_time(uint64_t until_ms, uint64_t now_ms, char text[32])
+/* From the one time to the other, where the first is known and the other later. */
+static uint64_t between(uint64_t from_ms, uint64_t to_ms)
+{
+	return from_ms && to_ms > from_ms ? to_ms - from_ms : 0;
+}
+
+static void describe_time(uint64_t ms, char text[32])
 {
 	text[0] = '\0';
-	if (until_ms > now_ms)
-		snprintf(text, 32, "%.1f s", (double)(until_ms - now_ms) / 1000);
+	if (ms)
+		snprintf(text, 32, "%.1f s", (double)ms / 1000);
+}
+
+static void put_time(const char *name, uint64_t ms)
+{
+	if (ms)
+		printf(",\"%s\":%llu", name, (unsigned long long)ms);
+	else
+		printf(",\"%s\":null", name);
 }
 
 static int tell_endpoint(struct telling *t, const struct table_endpoint *endpoint, bool first)
 {
 	struct health_told health = {0};
-	char address[IP_TEXT_SIZE], until[32], row[16] = "";
+	char address[IP_TEXT_SIZE], since[32], until[32], row[16] = "";
+	uint64_t since_ms, until_ms;
 	const char *word;
 
 	if (t->table->health)
@@ -60,21 +75,23 @@ static int tell_endpoint(struct telling *t, const struct table_endpoint *endpoin
 	note(t, health_key(endpoint) ^ health.state ^ (uint64_t)health.in_a_row << 8);
 	if (!t->tells)
 		return 0;
-	describe_time(health.until_ms, t->now_ms, until);
+	since_ms = between(health.since_ms, t->now_ms);
+	until_ms = between(t->now_ms, health.until_ms);
 	if (t->json) {
 		ip_format(&endpoint->address, address, sizeof(address));
-		printf("%s\n  {\"address\":\"%s\",\"port\":%u,\"health\":\"%s\",\"inARow\":%u,\"untilMs\":",
+		printf("%s\n  {\"address\":\"%s\",\"port\":%u,\"health\":\"%s\",\"inARow\":%u",
 		       first ? "" : ",", address, endpoint->port, word, health.in_a_row);
-		if (health.until_ms > t->now_ms)
-			printf("%llu}", (unsigned long long)(health.until_ms - t->now_ms));
-		else
-			printf("null}");
+		put_time("sinceMs", since_ms);
+		put_time("untilMs", until_ms);
+		printf("}");
 		return 0;
 	}
+	describe_time(since_ms, since);
+	describe_time(until_ms, until);
 	ip_port_format(&endpoint->address, endpoint->port, address, sizeof(address));
 	if (health.in_a_row)
 		snprintf(row, sizeof(row), "%u", health.in_a_row);
-	return columns_add(&t->columns, (const char *[]){address, word, until, row}, 4);
+	return columns_add(&t->columns, (const char *[]){address, word, since, until, row}, 5);
 }
 
 /* ---- one port ---- */
@@ -126,7 +143,7 @@ static int tell_port(struct telling *t, const struct named_service *named,
 	if (t->tells)
 		begin_port(t, named, port, name);
 	if (t->tells && !t->json && port->endpoint_count)
-		rc = columns_add(&t->columns, (const char *[]){"ADDRESS", "HEALTH", "FOR", "IN A ROW"}, 4);
+		rc = columns_add(&t->columns, (const char *[]){"ADDRESS", "HEALTH", "SINCE", "FOR", "IN A ROW"}, 5);
 	for (unsigned i = 0; rc == 0 && table_port_endpoint(&t->read, port, i, &endpoint) == 0; i++)
 		rc = tell_endpoint(t, &endpoint, i == 0);
 	if (t->tells && t->json)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, List
 
 IPC_CREAT, IPC_RMID, SHM_RDONLY = 0o1000, 0, 0o10000
-PICK_MEMORY_MAGIC = b"K8PICK5\0"
+PICK_MEMORY_MAGIC = b"K8PICK6\0"
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.shmat.restype = ctypes.c_void_p
 

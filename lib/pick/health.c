@@ -129,6 +129,14 @@ static struct health_slot *find_or_take(struct health *health, uint64_t key, uin
 	return slot ? slot : take_slot(health, key, now_ms);
 }
 
+/* The first failure of a row. */
+static void note_since(struct health *health, const struct health_slot *slot,
+		       const struct record *before, uint64_t now_ms)
+{
+	if (!before->ejections && !before->failures)
+		poke_u64(&health->since_ms[slot - health->slots], now_ms);
+}
+
 /* Some record counts until @until_ms and is kept for a while. */
 static void note_busy(struct health *health, uint64_t until_ms, uint64_t now_ms)
 {
@@ -268,6 +276,7 @@ bool health_failure(struct health *health, const struct health_rules *rules, uin
 		record = unpack(word, now_ms);
 		if (is_ejected(&record, now_ms) && !record.probing)
 			return false;
+		note_since(health, slot, &record, now_ms);
 		if (record.ejections || record.failures + 1 >= rules->failures) {
 			record.failures = 0;
 			record.probing = false;
@@ -308,6 +317,7 @@ bool health_suspect(struct health *health, const struct health_rules *rules, uin
 			return false;
 		if (record.ejections || record.failures)
 			return health_failure(health, rules, key, now_ms, random);
+		note_since(health, slot, &record, now_ms);
 		if (!claim_u64(&slot->word, word, pack(&suspect)))
 			continue;
 		note_busy(health, suspect.until_ms, now_ms);
@@ -338,15 +348,18 @@ void health_success(struct health *health, uint64_t key)
 
 struct health_told health_tell(const struct health *health, uint64_t key, uint64_t now_ms)
 {
-	const struct health_slot *set = &health->slots[(key & (SETS - 1)) * HEALTH_WAYS];
+	uint64_t first = (key & (SETS - 1)) * HEALTH_WAYS;
 	struct health_told told = {0};
 
-	for (unsigned way = 0; way < HEALTH_WAYS; way++) {
+	for (uint64_t at = first; at < first + HEALTH_WAYS; at++) {
+		uint64_t since_ms = peek_u64(&health->since_ms[at]);
 		struct record record;
 
-		if (peek_u64(&set[way].key) != key)
+		if (peek_u64(&health->slots[at].key) != key)
 			continue;
-		record = unpack(peek_u64(&set[way].word), now_ms);
+		record = unpack(peek_u64(&health->slots[at].word), now_ms);
+		if ((record.ejections || record.failures) && since_ms <= now_ms)
+			told.since_ms = since_ms;
 		told.until_ms = record.until_ms;
 		told.in_a_row = record.ejections ? record.ejections : record.failures;
 		if (record.probing && record.until_ms > now_ms)

@@ -82,6 +82,9 @@ struct health {
 	uint64_t busy_until_ms; /* 0: nothing is recorded; else nothing is after this time */
 	uint64_t reserved[7];
 	struct health_slot slots[HEALTH_SLOTS];
+	/* Of each slot, when the first failure of its row was; nothing depends on it. Not in the
+	 * slot, of which four are a cache line. */
+	uint64_t since_ms[HEALTH_SLOTS];
 };
 
 enum health_state {
@@ -158,7 +161,8 @@ enum health_told_state {
 
 struct health_told {
 	enum health_told_state state;
-	uint64_t until_ms; /* of CLOCK_MONOTONIC_COARSE; 0: nothing is recorded */
+	uint64_t since_ms; /* the first failure of the row, of CLOCK_MONOTONIC_COARSE; 0: not known */
+	uint64_t until_ms; /* by the same clock; 0: nothing is recorded */
 	unsigned in_a_row; /* ejections, or failures before the first one */
 };
 

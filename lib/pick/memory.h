@@ -20,8 +20,8 @@
  * Whoever may write to it may write anything at any time. So no value is trusted: each is masked,
  * compared with what is known from elsewhere, or bounded; and nothing is lost when all of it is.
  */
-#define PICK_MEMORY_MAGIC   0x354b434950384bULL /* "K8PICK5" little endian */
-#define PICK_MEMORY_VERSION "k8slb picks 5"	/* goes with the magic: both name this layout */
+#define PICK_MEMORY_MAGIC   0x364b434950384bULL /* "K8PICK6" little endian */
+#define PICK_MEMORY_VERSION "k8slb picks 6"	/* goes with the magic: both name this layout */
 
 /* What happened since the segment was made, in all processes. For people to read: connections that
  * went well are not counted, which would add 6 ns to each. */

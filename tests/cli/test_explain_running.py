@@ -2,6 +2,7 @@
 """k8slb explain of a running table: what programs share, a process's, an agent's; with what they avoid."""
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -38,6 +39,7 @@ def test_what_programs_share_and_avoid(cluster: Any, build: Build, run_shim: Shi
         expect(health(build, *how), good)
     # One that refuses is avoided by all, for a time.
     pods[0].listeners[0].stop()
+    began = time.monotonic()
     result = run_shim(client(str(service.vip), 80, 6), env=cluster.env("web"))
     expect(result.returncode, 0, result)
     now = health(build, "--running")
@@ -47,10 +49,12 @@ def test_what_programs_share_and_avoid(cluster: Any, build: Build, run_shim: Shi
     (port,) = told(build, "--running")
     avoided = next(one for one in port["endpoints"] if one["address"] == pods[0].ip)
     assert avoided["inARow"] == 1 and (avoided["untilMs"] or 0) <= 10000, avoided
+    # It was good, and refused within the program that ran just now.
+    assert 0 < avoided["sinceMs"] < (time.monotonic() - began) * 1000 + 20, avoided
     lines = run_cli(build, "explain", "--running").stdout.splitlines()
     assert lines[0].startswith("Table: shared by ") and "of this user; generation " in lines[0] and "in sync" in lines[0], lines
     expect(lines[2], f"default/web:http  80/TCP  VIP {service.vip}, 3 endpoints")
-    expect(lines[3].split(None, 3), ["ADDRESS", "HEALTH", "FOR", "IN A ROW"])
+    expect(lines[3].split(None, 4), ["ADDRESS", "HEALTH", "SINCE", "FOR", "IN A ROW"])
     (row,) = [line.split() for line in lines if line.startswith(f"  {pods[0].ip}:8080 ")]
     expect((row[0], row[-1]), (f"{pods[0].ip}:8080", "1"))
 

@@ -489,10 +489,12 @@ static void test_what_is_told(void **state)
 {
 	uint64_t key = key_of("10.1.0.1", 80, 1);
 	uint64_t slow = key_of("10.1.0.2", 80, 1);
+	uint64_t began_ms = now_ms;
 	uint64_t told_until_ms;
 
 	(void)state;
 	expect_told(key, HEALTH_TOLD_GOOD, 0);
+	assert_int_equal(health_tell(&health, key, now_ms).since_ms, 0);
 	assert_true(failed(key, 0));
 	expect_told(key, HEALTH_TOLD_AVOIDED, 1);
 	told_until_ms = health_tell(&health, key, now_ms).until_ms;
@@ -503,10 +505,17 @@ static void test_what_is_told(void **state)
 	expect_told(key, HEALTH_TOLD_PROBED, 1);
 	assert_true(failed(key, 0));
 	expect_told(key, HEALTH_TOLD_AVOIDED, 2);
+	/* The first of the row. */
+	assert_int_equal(health_tell(&health, key, now_ms).since_ms, began_ms);
 	health_success(&health, key);
 	expect_told(key, HEALTH_TOLD_GOOD, 0);
+	assert_int_equal(health_tell(&health, key, now_ms).since_ms, 0);
 	health_suspect(&health, &rules, slow, now_ms, 0);
 	expect_told(slow, HEALTH_TOLD_SUSPECTED, 1);
+	assert_int_equal(health_tell(&health, slow, now_ms).since_ms, now_ms);
+	/* Garbage, which anybody may write there. */
+	memset(health.since_ms, 0xff, sizeof(health.since_ms));
+	assert_int_equal(health_tell(&health, slow, now_ms).since_ms, 0);
 	assert_string_equal(health_word(HEALTH_TOLD_SUSPECTED), "suspected");
 }
 
