@@ -97,9 +97,14 @@ def test_nothing_is_accepted_that_go_refuses(cases: Dict[str, Case], verdicts: D
     expect((len(forged), [what for what in forged if verdicts[what].accepted]), (3, []))
 
 
+def reason(said: str) -> str:
+    """Without the remedy, which is the same for all."""
+    return said.partition("URL: ")[2].partition("; k8slb doctor")[0]
+
+
 def test_the_document_has_each_verdict(cases: Dict[str, Case], verdicts: Dict[str, Verdict]) -> None:
     measured = [
-        (what, "no" if case.go else "yes", "yes" if verdicts[what].accepted else verdicts[what].said.partition("URL: ")[2])
+        (what, "no" if case.go else "yes", "yes" if verdicts[what].accepted else reason(verdicts[what].said))
         for what, case in cases.items()
     ]
     told = "\n".join(f"| {' | '.join(row)} |" for row in measured)
