@@ -274,6 +274,7 @@ def test_an_old_table_and_a_stopped_agent(cluster: Any, doctor: Doctor, agents: 
     doctor.expect(cluster, "old-table", "K8SLB033", "is old", **env)
     agent.process.send_signal(signal.SIGSTOP)
     env = agent_env(table, K8SLB_MAX_AGE="0")
+    wait_until("its silence", lambda: run_cli(doctor._build, "doctor", "-q", env=env).returncode == 1)
     expect(doctor(cluster, **env)["cause"], "K8SLB032")
     agent.process.send_signal(signal.SIGCONT)
     agent.end()
