@@ -115,6 +115,14 @@ int ask_api(const struct config *config, const char *path, bool status_is_enough
 	return rc;
 }
 
+void ask_path(char *path, size_t size, const char *root, const char *namespace, const char *rest)
+{
+	bool all = strcmp(namespace, "*") == 0;
+
+	snprintf(path, size, "%s/%s%s%s%s", root, all ? "" : "namespaces/", all ? "" : namespace,
+		 all ? "" : "/", rest);
+}
+
 void api_answer_free(struct api_answer *answer)
 {
 	buffer_free(&answer->body);

@@ -27,6 +27,9 @@ struct api_answer {
 int ask_api(const struct config *config, const char *path, bool status_is_enough,
 	    struct api_answer *ret_answer);
 
+/* Writes ROOT/REST, or ROOT/namespaces/NAMESPACE/REST where that is not "*". */
+void ask_path(char *path, size_t size, const char *root, const char *namespace, const char *rest);
+
 void api_answer_free(struct api_answer *answer);
 
 /* The text of the first member of that name in the body, wherever it stands; false: there is none. */

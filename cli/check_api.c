@@ -168,10 +168,7 @@ void check_api(struct patient *patient, struct finding *ret_finding)
 	if (skips(patient, PROBLEM_API, ret_finding))
 		return;
 	/* What everybody needs first, and no more of it than one. */
-	snprintf(path, sizeof(path), "/api/v1/%s%s%sservices?limit=1",
-		 strcmp(config->services[0].namespace, "*") ? "namespaces/" : "",
-		 strcmp(config->services[0].namespace, "*") ? config->services[0].namespace : "",
-		 strcmp(config->services[0].namespace, "*") ? "/" : "");
+	ask_path(path, sizeof(path), "/api/v1", config->services[0].namespace, "services?limit=1");
 	rc = ask_api(config, path, false, &answer);
 	if (rc < 0) {
 		finding_fail(ret_finding, PROBLEM_API, "%s cannot be asked: %s", config->api_url,

@@ -40,14 +40,14 @@ static void take_user(struct rights *rights, const char *message)
 
 static bool may(const struct config *config, struct rights *rights, unsigned resource, bool watch)
 {
-	bool all = strcmp(rights->namespace, "*") == 0;
 	struct api_answer answer;
+	char query[64];
 	char path[256];
 	bool allowed;
 
-	snprintf(path, sizeof(path), "%s/%s%s%s%s?%s", resources[resource].root,
-		 all ? "" : "namespaces/", all ? "" : rights->namespace, all ? "" : "/",
-		 resources[resource].name, watch ? "watch=true&timeoutSeconds=1" : "limit=1");
+	snprintf(query, sizeof(query), "%s?%s", resources[resource].name,
+		 watch ? "watch=true&timeoutSeconds=1" : "limit=1");
+	ask_path(path, sizeof(path), resources[resource].root, rights->namespace, query);
 	if (ask_api(config, path, watch, &answer) < 0)
 		return false;
 	allowed = answer.status == 200;

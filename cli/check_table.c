@@ -110,15 +110,9 @@ static void check_shared(const struct config *config, struct finding *ret_findin
 {
 	struct shared_table tables[SHARED_TABLES_MAX];
 	int count = shared_tables_find(tables, SHARED_TABLES_MAX);
-	int newest = -1;
+	int newest = shared_tables_newest(tables, count);
 	uid_t other;
 
-	for (int i = 0; i < count; i++) {
-		if (tables[i].attached &&
-		    (newest < 0 || table_silence_ms(&tables[i].view, clock_coarse_ms()) <
-					   table_silence_ms(&tables[newest].view, clock_coarse_ms())))
-			newest = i;
-	}
 	if (newest >= 0)
 		judge(&tables[newest].view, config, "the table that programs of this user share",
 		      ret_finding);

@@ -52,10 +52,7 @@ static int parse_option(int option, struct explain_options *options)
 		options->watch = true;
 		return 0;
 	case 'o':
-		options->json = strcmp(optarg, "json") == 0;
-		return options->json || strcmp(optarg, "text") == 0
-			       ? 0
-			       : cli_wrong(COMMAND, "--output", optarg, "text or json");
+		return cli_take_form(&explain_command, optarg, &options->json);
 	case 'h':
 		options->help = true;
 		return 0;

@@ -14,7 +14,7 @@ enum finding_level {
 
 /*
  * "K8SLB011": never another meaning, and an anchor in docs/troubleshooting.md, which
- * tests/docs/test_troubleshooting.py compares with this list. Tens are parts of the way.
+ * tests/cli/test_doctor.py compares with this list. Tens are parts of the way.
  */
 enum problem {
 	PROBLEM_SETTING = 1, /* a wrong one */

@@ -80,6 +80,14 @@ int cli_next_option(struct cli_parse *parse)
 	return '?';
 }
 
+int cli_take_form(const struct cli_command *command, const char *form, bool *ret_json)
+{
+	*ret_json = strcmp(form, "json") == 0;
+	return *ret_json || strcmp(form, "text") == 0
+		       ? 0
+		       : cli_wrong(command->name, "--output", form, "text or json");
+}
+
 int cli_unexpected(const struct cli_command *command, const char *argument)
 {
 	char remedy[64];

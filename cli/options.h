@@ -61,6 +61,9 @@ int cli_next_option(struct cli_parse *parse);
 /* Prints the help of a command. Returns an exit status. */
 int cli_help(const struct cli_command *command);
 
+/* Takes the value of --output: text or json. Returns 0, or -EINVAL after a message. */
+int cli_take_form(const struct cli_command *command, const char *form, bool *ret_json);
+
 /* Says that an argument is too many. Returns CLI_USAGE. */
 int cli_unexpected(const struct cli_command *command, const char *argument);
 

@@ -43,7 +43,7 @@ bool run_has_setting(const struct config_setting *setting)
 	       setting != config_setting("K8SLB_NAMESPACE");
 }
 
-static int parse_option(const char *command, int option, struct run_options *options)
+static int parse_option(const struct cli_command *command, int option, struct run_options *options)
 {
 	switch (option) {
 	case 's':
@@ -55,7 +55,7 @@ static int parse_option(const char *command, int option, struct run_options *opt
 	case OPTION_CONTEXT:
 		options->context = optarg;
 		return *optarg ? 0
-			       : cli_wrong(command, "--context", optarg, "the name of a context");
+			       : cli_wrong(command->name, "--context", optarg, "the name of a context");
 	case OPTION_LIBRARY:
 		options->library = optarg;
 		return 0;
@@ -69,10 +69,7 @@ static int parse_option(const char *command, int option, struct run_options *opt
 		options->quiet = true;
 		return 0;
 	case 'o':
-		options->json = strcmp(optarg, "json") == 0;
-		return options->json || strcmp(optarg, "text") == 0
-			       ? 0
-			       : cli_wrong(command, "--output", optarg, "text or json");
+		return cli_take_form(command, optarg, &options->json);
 	case 'h':
 		options->help = true;
 		return 0;
@@ -93,7 +90,7 @@ int run_parse(const struct cli_command *command, int argc, char **argv, struct r
 	*options = (struct run_options){.settings = {.part = SETTING_OF_PROGRAM}};
 	cli_parse_begin(&parse, command, argc, argv);
 	while (rc == 0 && !options->help && (option = cli_next_option(&parse)) != -1)
-		rc = parse_option(command->name, option, options);
+		rc = parse_option(command, option, options);
 	if (rc == 0 && optind < argc)
 		options->program = argv + optind;
 	return rc;

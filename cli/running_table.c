@@ -62,21 +62,18 @@ static bool has_segment(FILE *maps, int id)
 	return false;
 }
 
-/* The newest by its writer's word; of a process, those that it has alone. */
-static int choose(const struct shared_table *tables, int count, FILE *maps)
+/* Leaves those that this process has. Returns how many. */
+static int keep_mapped(struct shared_table *tables, int count, FILE *maps)
 {
-	int newest = -1;
+	int kept = 0;
 
 	for (int i = 0; i < count; i++) {
-		uint64_t now_ms = clock_coarse_ms();
-
-		if (maps ? !has_segment(maps, tables[i].id) : !tables[i].attached)
-			continue;
-		if (newest < 0 || table_silence_ms(&tables[i].view, now_ms) <
-					  table_silence_ms(&tables[newest].view, now_ms))
-			newest = i;
+		if (has_segment(maps, tables[i].id))
+			tables[kept++] = tables[i];
+		else
+			shared_table_release(&tables[i]);
 	}
-	return newest;
+	return kept;
 }
 
 static int take_shared(FILE *maps, long pid, struct running_table *table, char *error,
@@ -84,8 +81,11 @@ static int take_shared(FILE *maps, long pid, struct running_table *table, char *
 {
 	struct shared_table tables[SHARED_TABLES_MAX];
 	int count = shared_tables_find(tables, SHARED_TABLES_MAX);
-	int chosen = count > 0 ? choose(tables, count, maps) : -1;
+	int chosen;
 
+	if (maps)
+		count = keep_mapped(tables, count, maps);
+	chosen = shared_tables_newest(tables, count);
 	for (int i = 0; i < count; i++) {
 		if (i != chosen)
 			shared_table_release(&tables[i]);

@@ -67,6 +67,20 @@ int shared_tables_find(struct shared_table *tables, unsigned most)
 	return (int)count;
 }
 
+int shared_tables_newest(const struct shared_table *tables, int count)
+{
+	uint64_t now_ms = clock_coarse_ms();
+	int newest = -1;
+
+	for (int i = 0; i < count; i++) {
+		if (tables[i].attached &&
+		    (newest < 0 || table_silence_ms(&tables[i].view, now_ms) <
+					   table_silence_ms(&tables[newest].view, now_ms)))
+			newest = i;
+	}
+	return newest;
+}
+
 unsigned shared_tables_of_others(uid_t *ret_user)
 {
 	FILE *list = fopen("/proc/sysvipc/shm", "re");

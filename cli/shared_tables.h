@@ -23,6 +23,9 @@ struct shared_table {
  */
 int shared_tables_find(struct shared_table *tables, unsigned most);
 
+/* The place of the one that a process has and whose writer was heard of last; -1: there is none. */
+int shared_tables_newest(const struct shared_table *tables, int count);
+
 /* Those that a process has, of the size of a table and of another user, of whom @ret_user is one. */
 unsigned shared_tables_of_others(uid_t *ret_user);
 

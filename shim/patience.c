@@ -91,7 +91,7 @@ static void bound_by_kernel(struct patience *patience)
 	if (!patience->user_timeout || patience->user_timeout > ours)
 		patience->user_timeout_changed =
 			libc_setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ours,
-				   sizeof(ours)) == 0;
+					sizeof(ours)) == 0;
 }
 
 void patience_bound(struct patience *patience)
@@ -109,8 +109,8 @@ void patience_unbound(struct patience *patience)
 	KEEP_ERRNO();
 
 	if (patience->user_timeout_changed)
-		libc_setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
-			   sizeof(uint32_t));
+		libc_setsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+				&patience->user_timeout, sizeof(uint32_t));
 	patience->user_timeout_changed = false;
 	patience->limit_ms = 0;
 }
@@ -238,5 +238,5 @@ void patience_restore(struct patience *patience)
 	patience_unbound(patience);
 	if (patience->send_timeout_changed)
 		libc_setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &patience->send_timeout,
-			   sizeof(patience->send_timeout));
+				sizeof(patience->send_timeout));
 }
