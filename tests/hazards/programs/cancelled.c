@@ -88,10 +88,12 @@ static void *connect_for_ever(void *own)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 		if (write(*fd, "WHO\n", 4) == 4)
 			got = read(*fd, name, sizeof(name));
-		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 		(void)got;
+		/* It is a cancellation point: a thread that ends in it has closed the number, which
+		 * who comes after would close again, as another thread's. */
 		close(*fd);
 		*fd = -1;
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 	}
 	return NULL;
 }
