@@ -24,11 +24,17 @@ SPREAD = 'mount -t sysfs sysfs /sys && ip link set lo up && echo "$1" >/sys/clas
 )
 def test_packets_of_another_processor(build: Build, processors: str, pinned: List[str]) -> None:
     command = ["unshare", "-nm", "sh", "-c", SPREAD, "-", processors, *pinned, str(build.directory / "tests/unit/test_watchdog")]
-    result = subprocess.run(command, capture_output=True, text=True)
-    told = f"{result.stdout}\n{result.stderr}"
-    print(told)
-    expect(result.returncode, 0, told)
-    races = re.findall(r"(\d+) connected, (\d+) of them ended before, (\d+) under way, (\d+) broken", told)
-    expect((len(races), sum(int(broken) for *_, broken in races)), (4, 0), told)
-    # Tries whose end was ours, before a connection that came about.
-    assert sum(int(ended) for _connected, ended, *_ in races) > 0, told
+    ended = 0
+    # The moment is met by chance, and hardly where the other processor is kept busy: as many runs as it takes, each of them whole.
+    for _run in range(15):
+        result = subprocess.run(command, capture_output=True, text=True)
+        told = f"{result.stdout}\n{result.stderr}"
+        print(told)
+        expect(result.returncode, 0, told)
+        races = re.findall(r"(\d+) connected, (\d+) of them ended before, (\d+) under way, (\d+) broken", told)
+        expect((len(races), sum(int(broken) for *_, broken in races)), (4, 0), told)
+        # Tries whose end was ours, before a connection that came about.
+        ended = sum(int(of_ours) for _connected, of_ours, *_ in races)
+        if ended:
+            break
+    assert ended, told
