@@ -112,9 +112,11 @@ class World:
     def close(self) -> None:
         for server in self._servers:
             server.close()
+        self._servers = []
 
     def serve(self) -> Records:
-        """Starts DNS with what the cluster has now, and that of the world beside it."""
+        """Starts DNS with what the cluster has now, and that of the world beside it, in place of what was started before."""
+        self.close()
         records = cluster_records(self.cluster)
         self._servers.append(DnsServer(WORLD, "127.0.0.2"))
         if isinstance(self.cluster, RealCluster):

@@ -152,7 +152,8 @@ def same_as_dns(world: World, name: str, count: int, family: int = INET) -> List
     assert world.dns
     plain = world.look_up("kubelet", [name], None, family)[name]
     expect(set(plain), records[f"{name}.{DEFAULT}"])
-    world.dns.asked.clear()
+    # Another server: where the answer did not fit, libc goes on by TCP, and the first one counts the second datagram when it likes.
+    world.serve()
     ours = world.look_up("kubelet", [name], "*", family)[name]
     expect((len(ours), set(ours)), (count, set(plain)))
     expect(world.dns.asked, [])
