@@ -20,7 +20,7 @@
  * the first one was seen and the socket closed with SO_LINGER 0, which sends a reset: the server's
  * kernel drops the request.
  *
- * No probes: without /proc; where descriptors would stand in the program's table.
+ * No probes: without /proc on a kernel before 5.14; where descriptors would stand in the program's table.
  */
 #define PROBER_MOST 8u /* at once */
 
