@@ -15,8 +15,13 @@
 #include "state.h"
 #include "tcp_outcome.h"
 
-/* Sockets that were not made so did not wait: the flags of each next one are asked for. */
-static uint32_t flags_change;
+/*
+ * Whether the program's sockets wait that were made to. The first one is asked for its flags: a
+ * program of one connection (curl) may have changed them, and is not to pay for a watchdog. Where
+ * one did not wait, each next one is asked.
+ */
+enum habit { HABIT_UNKNOWN, HABIT_WAITS, HABIT_CHANGES };
+static uint32_t habit;
 
 /* One call's way through the endpoints, whose last one is the caller's own address. */
 struct walk {
@@ -240,9 +245,14 @@ static uint32_t count_endpoints(const struct dial *dial)
 
 static bool may_wait(const struct dial *dial)
 {
-	if (dial->fresh == FRESH_TCP && !peek_u32(&flags_change))
+	bool waits;
+
+	if (dial->fresh == FRESH_TCP && peek_u32(&habit) == HABIT_WAITS)
 		return true;
-	return dial->fresh != FRESH_NONBLOCKING && is_blocking(dial->fd);
+	waits = dial->fresh != FRESH_NONBLOCKING && is_blocking(dial->fd);
+	if (dial->fresh == FRESH_TCP && peek_u32(&habit) == HABIT_UNKNOWN)
+		poke_u32(&habit, waits ? HABIT_WAITS : HABIT_CHANGES);
+	return waits;
 }
 
 /* How far this call may go. Keeps errno. */
@@ -300,8 +310,9 @@ static void conclude(const struct walk *walk, int rc)
 	const struct dial *dial = walk->dial;
 	bool begun = rc == 0 || is_under_way(errno);
 
-	if (rc < 0 && errno == EINPROGRESS && dial->fresh == FRESH_TCP && !peek_u32(&flags_change))
-		poke_u32(&flags_change, 1);
+	if (rc < 0 && errno == EINPROGRESS && dial->fresh == FRESH_TCP &&
+	    peek_u32(&habit) != HABIT_CHANGES)
+		poke_u32(&habit, HABIT_CHANGES);
 	if (begun && walk->at_vip) {
 		pick_left(&dial->state, &dial->picked);
 		/* What a former connection of this socket comes to, the next one does not tell. */

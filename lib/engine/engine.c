@@ -146,7 +146,7 @@ static void *engine_run(void *number)
 {
 	own_thread = true;
 	own_number = (uint32_t)(uintptr_t)number;
-	poke_u32(&begun_tid, (uint32_t)raw_syscall(SYS_gettid));
+	guest_thread_begin(&begun_tid);
 	poke_u32(&engine_tid, peek_u32(&begun_tid));
 	guest_thread_name("k8slb");
 	guest_thread_yield_priority();

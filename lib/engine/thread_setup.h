@@ -16,9 +16,13 @@
  */
 int guest_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);
 
+/* Of the calling thread, first of all: its number is in *@tid from here on, and who waits for that is
+ * woken. */
+void guest_thread_begin(uint32_t *tid);
+
 /*
- * Waits until the thread that was just started has written its number to *@tid, which was 0, 100 ms
- * at most. Before anything of ours runs there libc registers the thread with the kernel, and ends
+ * Waits until the thread that was just started has called guest_thread_begin() with @tid, which was 0,
+ * 100 ms at most. Before anything of ours runs there libc registers the thread with the kernel, and ends
  * the whole process where that is refused (glibc 2.35: "rseq registration failed"): by a filter that
  * the program puts on all of its threads as soon as our hook has returned.
  */

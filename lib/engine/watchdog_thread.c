@@ -304,7 +304,7 @@ void *watchdog_run(void *argument)
 {
 	struct watchdog *dog = argument;
 
-	poke_u32(&dog->begun_tid, (uint32_t)raw_syscall(SYS_gettid));
+	guest_thread_begin(&dog->begun_tid);
 	poke_u32(&dog->tid, peek_u32(&dog->begun_tid));
 	guest_thread_yield_priority();
 	guest_thread_name("k8slb-watchdog");
