@@ -2,14 +2,18 @@
 /*
  * New connections, one after another: connect, a byte there, a byte back, close.
  *
- *	connections PORT IP... [--thread | --threads | --once]	commands: wait, COUNT
+ *	connections PORT IP... [--thread | --threads | --once | --once-non-blocking]	commands: wait, COUNT
  *
  * "--thread": with a second thread, which sleeps. "wait" connects until the first answer. COUNT
  * makes that many connections, to the addresses in turn, and answers with the time of one, how many
  * failed, and how many each listener answered. The close is a reset, so that no port stays in
  * TIME_WAIT. "--threads": 16 threads do that at once, on all processors; "each" is the time from
- * the first to the last one's end, for each connection. "--once": one connection and no command.
+ * the first to the last one's end, for each connection. "--once": one connection and no command;
+ * "--once-non-blocking": it is made so after socket() and waits in poll(), as curl's.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -27,6 +31,25 @@ static struct sockaddr_in targets[MAX_TARGETS];
 static unsigned target_count;
 static __thread unsigned next_target;
 
+static bool is_non_blocking;
+
+static bool connects(int fd, const struct sockaddr_in *target)
+{
+	struct pollfd look = {.fd = fd, .events = POLLOUT};
+	int error = -1;
+	socklen_t size = sizeof(error);
+
+	if (!is_non_blocking)
+		return connect(fd, (const struct sockaddr *)target, sizeof(*target)) == 0;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (connect(fd, (const struct sockaddr *)target, sizeof(*target)) < 0 &&
+	    (errno != EINPROGRESS || poll(&look, 1, -1) != 1 ||
+	     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error))
+		return false;
+	fcntl(fd, F_SETFL, 0);
+	return true;
+}
+
 /* Returns what the listener answered, its letter, or 0. */
 static char one_connection(void)
 {
@@ -35,8 +58,7 @@ static char one_connection(void)
 	char answer = 0;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (connect(fd, (const struct sockaddr *)target, sizeof(*target)) < 0 ||
-	    send(fd, "?", 1, MSG_NOSIGNAL) != 1 || recv(fd, &answer, 1, 0) != 1)
+	if (!connects(fd, target) || send(fd, "?", 1, MSG_NOSIGNAL) != 1 || recv(fd, &answer, 1, 0) != 1)
 		answer = 0;
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(fd);
@@ -127,7 +149,8 @@ int main(int argc, char **argv)
 	bool once = false;
 	char line[64];
 
-	if (argc > 1 && strcmp(argv[argc - 1], "--once") == 0) {
+	is_non_blocking = argc > 1 && strcmp(argv[argc - 1], "--once-non-blocking") == 0;
+	if (is_non_blocking || (argc > 1 && strcmp(argv[argc - 1], "--once") == 0)) {
 		argc--;
 		once = true;
 	} else if (argc > 1 && strcmp(argv[argc - 1], "--threads") == 0) {

@@ -7,7 +7,7 @@ from typing import List, Tuple
 import pytest
 
 from tests.failover.common import WAYS, Way
-from tests.harness import Build, Result, ShimRunner, expect
+from tests.harness import Build, Result, ShimRunner, expect, wait_until
 from tests.kube.cluster import Cluster
 from tests.ours import OURS
 from tests.preload.common import python, web
@@ -39,6 +39,43 @@ def test_no_thread_before_a_match_and_no_descriptor_ever(cluster: Cluster, run_s
     before, unmatched, matched = result.stdout.splitlines()
     threads, _, descriptors = before.split()
     expect((unmatched, matched), (before, f"{int(threads) + len(OURS)} True {descriptors}"), result)
+
+
+@pytest.mark.own_table
+@pytest.mark.parametrize("blocking", [True, False])
+def test_the_watchdog_is_for_who_waits(cluster: Cluster, run_shim: ShimRunner, blocking: bool) -> None:
+    """A program of one connection that is made non-blocking after socket(), as curl's, gets no second thread of ours."""
+    service, _pods = web(cluster)
+    code = (
+        "import os, select, socket, sys\n"
+        "s = socket.socket()\n"
+        "s.setblocking(sys.argv[2] == 'True')\n"
+        "s.connect_ex((sys.argv[1], 80))\n"
+        "select.select([], [s], [], 10)\n"
+        "assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0\n"
+        "print(sorted(open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')))\n"
+    )
+
+    result = run_shim(python(code, service.vip, blocking), env=cluster.env("web"))
+
+    expect(sorted(set(OURS) & set(re.findall(r"'([^']*)'", result.stdout))), sorted(OURS if blocking else ["k8slb"]), result)
+
+
+@pytest.mark.unsanitized("the sanitizers look into /proc themselves")
+def test_the_start_looks_at_no_thread_in_proc(cluster: Cluster, run_shim: ShimRunner, tmp_path: Path) -> None:
+    """What was looked up below /proc/thread-self the kernel drops at a thread's end, and the end of a short process waits for
+    that, a tick of 4 ms long: prober_number(). Of both who has the table's lock and who follows."""
+    service, _pods = web(cluster)
+    code = "import signal, socket, sys\nsocket.create_connection((sys.argv[1], 80)).close()\nsignal.pause()\n"
+    preload = run_shim.env()["LD_PRELOAD"]
+    for name in "writer", "follower":
+        trace = tmp_path / name
+        command = ["strace", "-f", "-o", trace, "-e", "trace=%file,clone3,getsockopt", "-E", f"LD_PRELOAD={preload}"]
+        process = run_shim.start([*command, *python(code, service.vip)], env=cluster.env("web"), preload=False)
+        done = lambda: trace.exists() and "SO_NETNS_COOKIE" in trace.read_text()  # noqa: B023, E731
+        wait_until(f"the number of the {name}'s network", done, process.result)
+        ours = trace.read_text().split("clone3(", 1)[1]
+        expect(re.findall(r'"/proc/(?:thread-self|self/task)[^"]*"', ours), [], ours)
 
 
 def test_no_signal_reaches_the_thread(cluster: Cluster, run_shim: ShimRunner) -> None:
