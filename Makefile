@@ -254,9 +254,9 @@ tests-of-programs:
 	@$(if $(filter full,$(K8SLB_TEST_COUNTS)),$(MAKE) pytest-refused)
 
 tests-sanitized:
-	@nice -n 3 $(MAKE) pytest-asan
-	@nice -n 3 $(MAKE) pytest-tsan
-	@nice -n 3 $(MAKE) test-libcs
+	@nice -n 3 $(MAKE) pytest-asan WORKERS=3
+	@nice -n 3 $(MAKE) pytest-tsan WORKERS=3
+	@nice -n 3 $(MAKE) test-libcs WORKERS=3
 
 tests-that-compute:
 	@nice -n 6 $(MAKE) test-asan
