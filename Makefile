@@ -349,7 +349,7 @@ pytest-all:
 
 # As in most containers: no watchdog with a descriptor table of its own, but one that shares the program's, or none.
 pytest-refused:
-	@$(call run_pytest,tests/hazards tests/preload tests/failover --cluster=double -m 'not own_table',$(VENV)/bin/python tests/failover/in_container.py only:pidfd_getfd)
+	@$(call run_pytest,tests/hazards tests/preload tests/failover --cluster=double -m 'not own_table',$(VENV)/bin/python -m tests.failover.in_container only:pidfd_getfd)
 
 # Hooks, the agent and writers that end, watched. Tests that have no meaning then are marked so.
 pytest-asan:

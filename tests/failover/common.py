@@ -9,13 +9,12 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import pytest
 
+from tests.failover.in_container import docker_filter
 from tests.harness import Build, Result
 from tests.kube import namespace as netns
 from tests.kube.cluster import Pod, Service
-from tests.kube.process import go_program
 
 _CLIENT = Path(__file__).with_name("client.py")
-_IN_CONTAINER = Path(__file__).with_name("in_container.py")
 
 TIMEOUT_MS = 300  # K8SLB_CONNECT_TIMEOUT by default
 KERNEL_MS = 1000  # where the kernel ends a try it does so at the first retransmission
@@ -33,7 +32,7 @@ class Way(NamedTuple):
 
     def command(self, build: Build, words: Sequence[object]) -> List[object]:
         if self.filter == "container":
-            return [sys.executable, _IN_CONTAINER, go_program("docker"), *words]
+            return [build.programs / "behind", docker_filter(), *words]
         return [build.programs / "refuse", "shutdown", *words] if self.filter else list(words)
 
 

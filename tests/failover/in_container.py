@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""in_container.py PROFILE COMMAND...: run a command behind the system call filter that Docker gives its containers.
+"""The system call filter that Docker gives its containers.
 
-PROFILE: the program of tests/kube/docker, which prints it. What this system's libseccomp does not know is left out, as
-runc does. "only:NAME": all but this call is allowed, for commands that need more than a container has, such as pytest.
+python -m tests.failover.in_container only:NAME COMMAND...: all but this call is allowed, for commands that need more than a
+container has, such as pytest.
 """
+import atexit
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from functools import lru_cache
 from typing import Any, Dict, List
 
 import pyseccomp as seccomp
+
+from tests.kube.process import go_program
 
 OPERATIONS = {
     "SCMP_CMP_NE": seccomp.NE, "SCMP_CMP_LT": seccomp.LT, "SCMP_CMP_LE": seccomp.LE, "SCMP_CMP_EQ": seccomp.EQ,
@@ -27,7 +32,7 @@ def argument(one: Dict[str, Any]) -> Any:
     return seccomp.Arg(one["index"], OPERATIONS[one["op"]], one["value"], one.get("valueTwo", 0))
 
 
-def install(profile: Dict[str, Any]) -> None:
+def make(profile: Dict[str, Any]) -> Any:
     made = seccomp.SyscallFilter(action(profile, "defaultErrnoRet", "defaultAction"))
     # As in a container: its programs may still get rights by their files.
     made.set_attr(seccomp.Attr.CTL_NNP, 0 if os.geteuid() == 0 else 1)
@@ -36,16 +41,24 @@ def install(profile: Dict[str, Any]) -> None:
             if seccomp.resolve_syscall(seccomp.Arch.NATIVE, name) < 0:
                 continue
             made.add_rule(action(rule, "errnoRet", "action"), name, *map(argument, rule.get("args", ())))
-    made.load()
+    return made
+
+
+@lru_cache(maxsize=None)
+def docker_filter() -> str:
+    """A file with Docker's filter as the kernel takes it, for the program "behind". What this system's libseccomp does not
+    know is left out, as runc does."""
+    profile = json.loads(subprocess.run([go_program("docker")], check=True, stdout=subprocess.PIPE).stdout)
+    with tempfile.NamedTemporaryFile(prefix="k8slb-filter-", delete=False) as file:
+        make(profile).export_bpf(file)
+    atexit.register(os.unlink, file.name)
+    return file.name
 
 
 def main(arguments: List[str]) -> None:
-    profile, *command = arguments
-    if profile.startswith("only:"):
-        refused = {"names": [profile[len("only:") :]], "action": "SCMP_ACT_ERRNO"}
-        install({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]})
-    else:
-        install(json.loads(subprocess.run([profile], check=True, stdout=subprocess.PIPE).stdout))
+    only, *command = arguments
+    refused = {"names": [only.removeprefix("only:")], "action": "SCMP_ACT_ERRNO"}
+    make({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]}).load()
     os.execvp(command[0], command)
 
 
