@@ -42,6 +42,7 @@ def test_no_thread_before_a_match_and_no_descriptor_ever(cluster: Cluster, run_s
 
 
 @pytest.mark.own_table
+@pytest.mark.unsanitized("the frames of a sanitizer's functions look like a handler's, where no thread is started")
 @pytest.mark.parametrize("blocking", [True, False])
 def test_the_watchdog_is_for_who_waits(cluster: Cluster, run_shim: ShimRunner, blocking: bool) -> None:
     """A program of one connection that is made non-blocking after socket(), as curl's, gets no second thread of ours."""
@@ -53,12 +54,12 @@ def test_the_watchdog_is_for_who_waits(cluster: Cluster, run_shim: ShimRunner, b
         "s.connect_ex((sys.argv[1], 80))\n"
         "select.select([], [s], [], 10)\n"
         "assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0\n"
-        "print(sorted(open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')))\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
     )
 
     result = run_shim(python(code, service.vip, blocking), env=cluster.env("web"))
 
-    expect(sorted(set(OURS) & set(re.findall(r"'([^']*)'", result.stdout))), sorted(OURS if blocking else ["k8slb"]), result)
+    expect(int(result.stdout), 1 + (len(OURS) if blocking else 1), result)
 
 
 @pytest.mark.unsanitized("the sanitizers look into /proc themselves")
