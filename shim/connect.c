@@ -17,6 +17,7 @@
 
 #include "base/address.h"
 #include "base/keep_errno.h"
+#include "connect.h"
 #include "failover.h"
 #include "fresh.h"
 #include "libc.h"
@@ -82,7 +83,10 @@ static bool take_endpoint(const struct found_port *found, const struct ip_addres
  * answer to give in the kernel's place: kube-proxy's rules refuse or drop such a connection, and
  * other datapaths serve it. Keeps errno.
  */
-static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, struct dial *dial)
+__attribute__((always_inline)) static inline bool finds_endpoint(int fd,
+								 const struct ip_address *ip,
+								 uint16_t port, bool waits,
+								 struct dial *dial)
 {
 	KEEP_ERRNO();
 	const struct table_view *seen = provider_view();
@@ -116,7 +120,9 @@ static bool finds_endpoint(int fd, const struct ip_address *ip, uint16_t port, s
 	process_current(); /* adopts a forked child, which has no engine yet */
 	/* One whose writer has no beat is none for now. */
 	if (result == PICK_NO_TABLE || !provider_is_settled(seen))
-		view = provider_await(seen ? 0 : longest_wait(fd));
+		view = provider_await(seen    ? 0
+				      : waits ? longest_wait(fd)
+					      : CONFIG_NONBLOCKING_WAIT_MS);
 	found_endpoint = result == PICK_ENDPOINT && view == seen;
 	/* What was not ours in this table may be in it all the same. */
 	if (!view || (!found_endpoint && !provider_covers_vip(view, ip, port)))
@@ -146,28 +152,43 @@ static socklen_t copy_address(struct sockaddr_storage *copy, const struct sockad
 	return sizeof(struct sockaddr_in6);
 }
 
-static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
+/* In line: this is the way of each call of connect(), and what it costs is all that most cost. */
+__attribute__((always_inline)) static inline bool aims(int fd, const struct sockaddr *addr,
+						       socklen_t len, bool waits, struct dial *dial)
 {
 	struct ip_address ip;
 	uint16_t port;
-	struct dial dial;
 
-	dial.fresh = fresh_take(fd); /* whatever becomes of this call */
-	if (is_impossible_pointer(addr) || len > sizeof(dial.address) ||
+	dial->fresh = fresh_take(fd); /* whatever becomes of this call */
+	if (is_impossible_pointer(addr) || len > sizeof(dial->address) ||
 	    sockaddr_read(addr, len, &ip, &port) < 0)
-		return libc_connect(fd, addr, len);
+		return false;
 
-	if (finds_endpoint(fd, &ip, port, &dial)) {
-		dial.own = addr;
-		dial.own_length = len;
-		dial.length = copy_address(&dial.address, addr);
-		if (sockaddr_rewrite(&dial.address, &dial.picked.endpoint.address,
-				     dial.picked.endpoint.port) == 0)
-			return failover_connect(&dial);
+	if (finds_endpoint(fd, &ip, port, waits, dial)) {
+		dial->own = addr;
+		dial->own_length = len;
+		dial->length = copy_address(&dial->address, addr);
+		if (sockaddr_rewrite(&dial->address, &dial->picked.endpoint.address,
+				     dial->picked.endpoint.port) == 0)
+			return true;
 	}
 	if (!peer_cache_unused())
 		peer_cache_forget(fd, &ip, port);
-	return libc_connect(fd, addr, len);
+	return false;
+}
+
+bool connect_aims(int fd, const struct sockaddr *addr, socklen_t len, bool waits, struct dial *dial)
+{
+	return aims(fd, addr, len, waits, dial);
+}
+
+static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct dial dial;
+
+	dial.send = NULL;
+	return aims(fd, addr, len, true, &dial) ? (int)failover_connect(&dial)
+						: libc_connect(fd, addr, len);
 }
 
 __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr *addr,

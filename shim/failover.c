@@ -155,6 +155,16 @@ static bool turn_to_next(struct walk *walk, int error)
 	return false;
 }
 
+/* A connection began, if only by its SYN. A failed one leaves no count of what it sent, but its
+ * path's MTU, which is asked for before anything goes out. */
+static bool may_have_sent(int fd)
+{
+	KEEP_ERRNO();
+	struct tcp_outcome outcome;
+
+	return !tcp_outcome_read(fd, &outcome) || outcome.state != TCP_CLOSE || outcome.pmtu > 0;
+}
+
 static bool is_blocking(int fd)
 {
 	KEEP_ERRNO();
@@ -213,6 +223,9 @@ static bool leads_on(struct walk *walk)
 		walk->last_error = error;
 	}
 	errno = error;
+	/* An answer of ICMP can be the same error as one of this host. */
+	if (walk->dial->send && may_have_sent(walk->dial->fd))
+		return false;
 	if (!patience_has_its_socket(&walk->patience) || !turn_to_next(walk, error))
 		return false;
 	if (walk->waits)
@@ -220,11 +233,22 @@ static bool leads_on(struct walk *walk)
 	return true;
 }
 
-static int attempt(struct walk *walk)
+static ssize_t attempt_by_sending(const struct walk *walk)
+{
+	const struct dial *dial = walk->dial;
+
+	if (walk->at_vip)
+		return dial->send(dial, dial->own, dial->own_length);
+	return dial->send(dial, (const struct sockaddr *)&dial->address, dial->length);
+}
+
+static ssize_t attempt(struct walk *walk)
 {
 	const struct dial *dial = walk->dial;
 
 	errno = walk->entry_errno;
+	if (dial->send)
+		return attempt_by_sending(walk);
 	if (walk->at_vip)
 		return patience_connect(&walk->patience, dial->own, dial->own_length);
 	return patience_connect(&walk->patience, (const struct sockaddr *)&dial->address,
@@ -267,7 +291,7 @@ static void plan(struct walk *walk)
 	walk->patience.ticket = fresh_ticket(dial->fd);
 	walk->patience.is_new = dial->fresh != FRESH_NOT;
 	walk->most = 1;
-	walk->goes_on = attempts > 1;
+	walk->goes_on = attempts > 1 && !dial->send;
 	if (denied_has(&dial->picked.endpoint) && turn_to_vip(walk))
 		return;
 	if (!walk->goes_on)
@@ -304,11 +328,11 @@ static void remember(const struct walk *walk, bool under_way)
 }
 
 /* What became of the call. Keeps errno, which tells that. */
-static void conclude(const struct walk *walk, int rc)
+static void conclude(const struct walk *walk, ssize_t rc)
 {
 	KEEP_ERRNO();
 	const struct dial *dial = walk->dial;
-	bool begun = rc == 0 || is_under_way(errno);
+	bool begun = rc >= 0 || is_under_way(errno);
 
 	if (rc < 0 && errno == EINPROGRESS && dial->fresh == FRESH_TCP &&
 	    peek_u32(&habit) != HABIT_CHANGES)
@@ -319,19 +343,20 @@ static void conclude(const struct walk *walk, int rc)
 		if (pending_any())
 			pending_forget(peer_cookie(dial->fd));
 	} else if (begun) {
-		if (rc == 0)
+		/* What was sent is on its way with the SYN, or the pod has answered. */
+		if (rc >= 0 && !dial->send)
 			report_success(dial);
-		remember(walk, rc < 0);
+		remember(walk, rc < 0 || dial->send);
 	} else if (walk->tries) {
 		pick_gave_up(&dial->state);
 	}
 }
 
-int failover_connect(struct dial *dial)
+ssize_t failover_connect(struct dial *dial)
 {
 	struct table_endpoint tried[PICK_TRIED];
 	struct walk walk = {.dial = dial, .tried = tried, .entry_errno = errno};
-	int rc;
+	ssize_t rc;
 
 	plan(&walk);
 	do {

@@ -4,12 +4,16 @@
 #define K8SLB_SHIM_FAILOVER_H
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "fresh.h"
 #include "pick/pick.h"
 
 /* What connect.c decided on. */
 struct dial {
+	/* libc's call that connects by sending, to @addr; NULL: connect(). It is tried at one
+	 * endpoint: what may have been sent is not sent to another one. */
+	ssize_t (*send)(const struct dial *dial, const struct sockaddr *addr, socklen_t len);
 	int fd;
 	enum fresh fresh;
 	socklen_t length;
@@ -30,12 +34,13 @@ struct dial {
  *   by another one, K8SLB_ATTEMPTS in all, each for K8SLB_CONNECT_TIMEOUT at most; and the last
  *   one by the caller's own arguments, with the time that the program and the kernel give them.
  *   What only the endpoint's address causes, on this host, is followed by the caller's own at once.
+ *   What connects by sending is tried at one endpoint; where nothing was sent, by the caller's own.
  *   A non-blocking socket waits for nothing: what is not known when connect() returns is left to
  *   the program (pending.h learns it).
  * Where another thread has given the descriptor to something else meanwhile, that is left alone.
  * The socket's flags and options are as before on return. Result and errno are those of the last
  * connect(). Writes to *@dial: another endpoint takes the place of the picked one.
  */
-int failover_connect(struct dial *dial);
+ssize_t failover_connect(struct dial *dial);
 
 #endif

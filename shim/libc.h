@@ -20,10 +20,18 @@
 	CALL(int, socket, (int domain, int type, int protocol), (domain, type, protocol),         \
 	     k8slb_raw_socket(domain, type, protocol))                                            \
 	CALL(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size),   \
-	     (fd, level, name, value, size),                                                      \
-	     k8slb_raw_setsockopt(fd, level, name, value, size))                                  \
+	     (fd, level, name, value, size), k8slb_raw_setsockopt(fd, level, name, value, size))  \
 	CALL(int, getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len),  \
 	     k8slb_raw_getpeername(fd, addr, len))                                                \
+	CALL(ssize_t, sendto,                                                                     \
+	     (int fd, const void *data, size_t size, int flags, const struct sockaddr *addr,      \
+	      socklen_t len),                                                                     \
+	     (fd, data, size, flags, addr, len),                                                  \
+	     k8slb_raw_sendto(fd, data, size, flags, addr, len))                                  \
+	CALL(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),                 \
+	     (fd, message, flags), k8slb_raw_sendmsg(fd, message, flags))                         \
+	CALL(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags),        \
+	     (fd, messages, count, flags), k8slb_raw_sendmmsg(fd, messages, count, flags))        \
 	CALL(int, getaddrinfo,                                                                    \
 	     (const char *node, const char *service, const struct addrinfo *hints,                \
 	      struct addrinfo **ret_list),                                                        \

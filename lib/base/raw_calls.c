@@ -22,3 +22,19 @@ int k8slb_raw_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	return (int)raw_syscall(SYS_getpeername, fd, addr, len);
 }
+
+ssize_t k8slb_raw_sendto(int fd, const void *data, size_t size, int flags,
+			 const struct sockaddr *addr, socklen_t len)
+{
+	return raw_syscall(SYS_sendto, fd, data, size, flags, addr, len);
+}
+
+ssize_t k8slb_raw_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return raw_syscall(SYS_sendmsg, fd, message, flags);
+}
+
+int k8slb_raw_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	return (int)raw_syscall(SYS_sendmmsg, fd, messages, count, flags);
+}

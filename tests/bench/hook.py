@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of socket() and connect() add to a connection, in time and in system calls."""
+"""What the hooks of socket() and connect() add to a connection, in time and in system calls, and that of sendto() to sending."""
 import collections
 import os
 import random
@@ -36,10 +36,10 @@ def run(ground: Ground, report: Report) -> None:
 
 def one_round(bare: Worker, shims: Dict[int, Worker], samples: Samples) -> None:
     """All variants once, in a fresh order; what the loop and the stub cost is taken off within the round."""
-    modes = ["same", "unmatched"]
+    modes = ["same", "unmatched", "send"]
     todo = [(0, bare, mode) for mode in modes + ["same again"]]
     for count, shim in shims.items():
-        todo += [(count, shim, mode) for mode in ("same", "unmatched", "spread")]
+        todo += [(count, shim, mode) for mode in ("same", "unmatched", "spread", "send")]
     if len(os.sched_getaffinity(0)) > 1:
         todo.append((COUNTS[0], shims[COUNTS[0]], "two-threads"))
     random.shuffle(todo)
@@ -47,7 +47,7 @@ def one_round(bare: Worker, shims: Dict[int, Worker], samples: Samples) -> None:
     for (count, mode), value in now.items():
         samples[f"{mode} {count}"].append(value)
     for count in shims:
-        for mode, floor in (("same", "same"), ("spread", "same"), ("unmatched", "unmatched")):
+        for mode, floor in (("same", "same"), ("spread", "same"), ("unmatched", "unmatched"), ("send", "send")):
             samples[f"net {mode} {count}"].append(now[count, mode] - now[0, floor])
     samples["net again"].append(now[0, "same again"] - now[0, "same"])
 
@@ -62,6 +62,7 @@ def add_rows(samples: Samples, report: Report) -> None:
         ("unmatched", "unmatched", 15),
         ("matched, one Service", "same", 60),
         ("matched, all Services in turn", "spread", 60),
+        ("sendto() without MSG_FASTOPEN", "send", 3),
     ):
         for count in COUNTS:
             net, gross = samples[f"net {mode} {count}"], samples[f"{mode} {count}"]

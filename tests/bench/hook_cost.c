@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the hooks of socket() and connect() cost, with libc's own and getsockopt() stubbed.
+ * What the hooks of socket(), connect() and sendto() cost, with libc's own and getsockopt() as
+ * stubs.
  *
  *	hook_cost VIP PORT COUNT	the Services are VIP, VIP + 1, ...; preload stub_calls.so
  *
- * Commands: wait (for the table), then same, spread, unmatched, two-threads.
+ * Commands: wait (for the table), then same, spread, unmatched, send, two-threads.
  * Answers: nanoseconds a call, of the best and of the median batch.
  */
 #include <dlfcn.h>
@@ -59,6 +60,13 @@ static void batch_unmatched(void)
 {
 	for (int i = 0; i < BATCH; i++)
 		one_connect(&unmatched[i % UNMATCHED]);
+}
+
+/* As a program that sends without MSG_FASTOPEN: most of them do nothing else all day. */
+static void batch_send(void)
+{
+	for (int i = 0; i < BATCH; i++)
+		sendto(BENCH_STUB_FD, "x", 1, MSG_NOSIGNAL, NULL, 0);
 }
 
 static void measure(void (*batch)(void))
@@ -133,6 +141,8 @@ static void run(const char *command)
 		measure(batch_spread);
 	else if (strcmp(command, "unmatched") == 0)
 		measure(batch_unmatched);
+	else if (strcmp(command, "send") == 0)
+		measure(batch_send);
 	else if (strcmp(command, "two-threads") == 0)
 		measure_two_threads();
 	else

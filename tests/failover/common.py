@@ -83,9 +83,9 @@ class Firewall:
         """Their SYNs vanish, as those to a dead node do."""
         self._rule(pods, "drop")
 
-    def reject(self, *pods: Pod) -> None:
-        """A router answers for them: no route to host."""
-        self._rule(pods, "reject with icmp type host-unreachable")
+    def reject(self, *pods: Pod, what: str = "host") -> None:
+        """A router answers for them: no route to the host, or to its net."""
+        self._rule(pods, f"reject with icmp type {what}-unreachable")
 
     def refuse(self, *pods: Pod) -> None:
         """They refuse, as pods whose program has ended do; listeners and open connections stay."""

@@ -49,6 +49,10 @@ tell("socket", socket.AF_INET, -1, 0)
 tell("setsockopt", -1, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, buffer, 4)
 with socket.socket() as s:
     tell("connect", s.fileno(), struct.pack("=HHI8x", socket.AF_INET, socket.htons(1), socket.htonl(0x7f000001)), 16)
+with socket.socket(type=socket.SOCK_DGRAM) as s:
+    tell("sendto", s.fileno(), b"data", 4, 0x20000000, None, 0)
+    tell("sendmsg", s.fileno(), None, 0x20000000)
+    tell("sendmmsg", s.fileno(), None, 1, 0x20000000)
 with socket.socket() as s:
     tell("getpeername", s.fileno(), buffer, ctypes.byref(ctypes.c_int(16)))
 threading.Thread(target=libc.pthread_exit, args=[None], daemon=True).start()
@@ -78,6 +82,9 @@ gethostbyname2_r 38 ENOSYS None -1
 socket -1 EINVAL
 setsockopt -1 EBADF
 connect -1 ECONNREFUSED
+sendto -1 EDESTADDRREQ
+sendmsg -1 EFAULT
+sendmmsg -1 EFAULT
 getpeername -1 ENOTCONN
 pthread_exit
 """.lstrip()

@@ -36,6 +36,14 @@ __attribute__((visibility("default"))) int socket(int domain, int type, int prot
 	return BENCH_STUB_FD;
 }
 
+__attribute__((visibility("default"))) ssize_t sendto(int fd, const void *data, size_t size,
+						      int flags, const struct sockaddr *addr,
+						      socklen_t len)
+{
+	return fd == BENCH_STUB_FD ? (ssize_t)size
+				   : syscall(SYS_sendto, fd, data, size, flags, addr, len);
+}
+
 static int stub_getsockopt(int level, int option, void *value, socklen_t *size)
 {
 	if (level == IPPROTO_TCP && option == TCP_INFO) {
