@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -56,6 +57,17 @@ void libc_bind_all(void)
 	LIBC_CALLS(BIND)
 	(void)BOUND(pthread_exit);
 	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+}
+
+#define BEHIND(result, name_, parameters, arguments, otherwise) \
+	if (strcmp(name, #name_) == 0)                          \
+		return BOUND(name_) ? libc.name_.object : NULL;
+
+const void *libc_behind(const char *name)
+{
+	LIBC_CALLS(BEHIND)
+	BEHIND(, pthread_exit, , , )
+	return NULL;
 }
 
 bool libc_is_glibc(void)

@@ -82,6 +82,9 @@ __attribute__((noreturn)) void libc_pthread_exit(void *result);
  */
 void libc_bind_all(void);
 
+/* What libc_NAME() calls; NULL: that is no intercepted call, or cannot be looked up. */
+const void *libc_behind(const char *name);
+
 /* The process runs on glibc, whose freeaddrinfo() frees a list node by node. */
 bool libc_is_glibc(void);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/keep_errno.h"
+#include "deepbind.h"
 #include "engine/log_file.h"
 #include "libc.h"
 #include "process.h"
@@ -73,6 +74,7 @@ bool shim_start(void)
 	}
 	if (active) {
 		resolver_init(&source);
+		deepbind_init(&source);
 		process_init();
 	}
 	publish_u32(&shim.phase, active ? SHIM_ACTIVE : SHIM_INERT);

@@ -48,6 +48,11 @@ static const char *const mesh_modes[] = {
 	[MESH_IGNORE] = "ignore",
 	NULL,
 };
+static const char *const deepbind_modes[] = {
+	[DEEPBIND_AUTO] = "auto",
+	[DEEPBIND_KEEP] = "keep",
+	NULL,
+};
 
 /* A kind that does not fit the type of its field does not compile. */
 #define FIELD(field_, type_) \
@@ -126,6 +131,9 @@ const struct config_setting config_settings[] = {
 	 "what follows when no endpoint takes a connection; `none`: nothing serves Services' "
 	 "addresses here",
 	 CHOICE(fallback, enum fallback_mode, fallback_modes)},
+	{"K8SLB_DEEPBIND", SETTING_OF_PROGRAM, "auto", NULL,
+	 "code that is loaded with `RTLD_DEEPBIND`, as PHP's extensions: balanced, or left (`keep`)",
+	 CHOICE(deepbind, enum deepbind_mode, deepbind_modes)},
 	{"K8SLB_LOG", SETTING_OF_PROGRAM, "off", NULL,
 	 "what is told, to standard error or to a file", .kind = SETTING_LOG, .choices = log_levels,
 	 FIELD(log_level, enum log_level)},

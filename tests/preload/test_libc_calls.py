@@ -102,4 +102,5 @@ def test_where_libcs_own_cannot_be_looked_up(network: None, run_shim: ShimRunner
 def test_every_call_was_asked() -> None:
     exported = re.search(r"global:(.*?)local:", (ROOT / "shim/shim.map").read_text(), re.DOTALL)
     assert exported
-    expect(set(re.findall(r"\w+", exported[1])), {line.split()[0] for line in WITHOUT.splitlines()})
+    # Of what is exported one is no call that we intercept (shim/deepbind.c).
+    expect(set(re.findall(r"\w+", exported[1])) - {"__gmon_start__"}, {line.split()[0] for line in WITHOUT.splitlines()})
