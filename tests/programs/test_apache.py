@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apache httpd: processes of many threads (event MPM) that give up root, connect by mod_proxy, and are replaced gracefully."""
+"""Apache httpd: processes of many threads (event MPM) that give up root, connect by mod_proxy, and are replaced gracefully; and with
+PHP in it (prefork MPM), which opens its extensions with RTLD_DEEPBIND and is closed and opened again with each reload."""
+import glob
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Set
 
 import pytest
 
 from tests.harness import counts, wait_until
 from tests.programs.common import MODES, World, expect_alike, files_of_tree, tree
-from tests.programs.load import ask_often, asking, expect_only
+from tests.programs.load import ask, ask_often, asking, expect_only
 from tests.programs.servers import needs_real_root
 
 pytestmark = [pytest.mark.clusters("double"), needs_real_root]
@@ -27,8 +30,10 @@ LogLevel notice
 User nobody
 Group nogroup
 Listen {address[0]}:{address[1]}
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+"""
+PROXY = CONFIG + """
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
 LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
 StartServers {processes}
@@ -39,6 +44,18 @@ MaxSpareThreads 40
 MaxRequestWorkers 40
 ProxyPass / http://{host}:{port}/ disablereuse=on
 """
+PHP = CONFIG + """
+LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so
+LoadModule php_module {module}
+StartServers {processes}
+MinSpareServers 1
+MaxSpareServers 4
+MaxRequestWorkers 4
+DocumentRoot {directory}
+<FilesMatch \\.php$>
+    SetHandler application/x-httpd-php
+</FilesMatch>
+"""
 
 
 @pytest.mark.parametrize("by", ["vip", "name"])
@@ -48,7 +65,7 @@ def test_mod_proxy(world: World, by: str) -> None:
     for preload in MODES:
         directory = world.public_directory() / str(preload)
         directory.mkdir()
-        config = CONFIG.format(directory=directory, address=ADDRESS, processes=PROCESSES, host=getattr(web, by), port=web.port)
+        config = PROXY.format(directory=directory, address=ADDRESS, processes=PROCESSES, host=getattr(web, by), port=web.port)
         (directory / "httpd.conf").write_text(config)
         with world.mode(preload):
             command = ["apache2", "-D", "FOREGROUND", "-f", directory / "httpd.conf"]
@@ -71,6 +88,38 @@ def test_mod_proxy(world: World, by: str) -> None:
         told = re.sub(r"^\[.*?\] |\[pid \d+:tid \d+\] ", "", result.stderr, flags=re.MULTILINE)
         told = told.replace(str(directory), "DIRECTORY")
         seen.append((files, told, result.stdout, result.returncode))
+    expect_alike(seen)
+
+
+def test_mod_php(world: World) -> None:
+    """Its streams, and what its extensions call."""
+    web = world.web()
+    seen = []
+    for preload in MODES:
+        directory = world.public_directory() / str(preload)
+        directory.mkdir()
+        script = directory / "fpm.php"
+        script.write_bytes((Path(__file__).with_name("clients") / "fpm.php").read_bytes())
+        script.chmod(0o644)
+        module = sorted(glob.glob("/usr/lib/apache2/modules/libphp*.so"))[-1]
+        (directory / "httpd.conf").write_text(PHP.format(directory=directory, address=ADDRESS, processes=PROCESSES, module=module))
+        command = ["apache2", "-D", "FOREGROUND", "-f", directory / "httpd.conf"]
+        server = world.start(command, preload, env=world.public_env(), cwd=directory, listening=ADDRESS)
+        wait_until("its processes", lambda: len(children(server.pid)) == PROCESSES, server.result)
+        for again in (False, True):
+            if again:
+                before = children(server.pid)
+                os.kill(server.pid, signal.SIGUSR1)
+                wait_until("other processes", lambda: not children(server.pid) & before, server.result)
+                wait_until("an answer", lambda: ask(ADDRESS, f"/fpm.php?how=stream&host={web.vip}&port={web.port}") in web.pod_names)
+            for how in "stream", "curl", "sockets", "redis":
+                path = f"/fpm.php?how={how}&host={web.vip}&port={web.port}"
+                # One process after the other answers, in any order: each goes round by itself.
+                with world.counting({web: COUNT}, preload, uneven=8, shown=server.result):
+                    expect_only(ask_often(ADDRESS, COUNT, path), web.pod_names, server.result())
+        os.kill(server.pid, signal.SIGTERM)
+        result = server.wait()
+        seen.append((result.stdout, result.returncode, [line for line in result.stderr.splitlines() if ":notice]" not in line]))
     expect_alike(seen)
 
 
