@@ -290,11 +290,70 @@ static void point_at_ours(struct search *search)
 	tell(search, "are balanced");
 }
 
+/* As in <dlfcn.h> of glibc 2.35 and newer. */
+struct found_object {
+	unsigned long long flags;
+	void *start, *end;
+	void *link_map, *eh_frame;
+	unsigned long long reserved[8];
+};
+static union {
+	void *object;
+	int (*call)(void *address, struct found_object *ret_object);
+} find_object;
+
+static bool read_at(void *address, struct elf_object *ret_object)
+{
+	struct found_object found;
+	struct dl_phdr_info info;
+
+	return find_object.call(address, &found) == 0 &&
+	       elf_object_info(found.start, getauxval(AT_PAGESZ), &info) &&
+	       elf_object_read(&info, ret_object);
+}
+
+static bool holds_others(const struct search *search, const elf_relocation *relocations,
+			 size_t count)
+{
+	const elf_symbol *ours;
+
+	for (size_t i = 0; i < count; i++) {
+		uintptr_t slot = search->self.base + relocations[i].r_offset;
+
+		if (call_of(search, &relocations[i], &ours) &&
+		    elf_object_may_write(&search->self, slot) &&
+		    !elf_object_has(&search->ours, (uintptr_t)peek_pointer((void **)slot)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Of nearly every object: what it has of our names is bound to us, or it has none. Found without
+ * dl_iterate_phdr(), whose lock glibc does not open in the child of a fork() that comes meanwhile:
+ * dlopen() would wait there for ever.
+ */
+static bool is_bound_to_us(uintptr_t address)
+{
+	static struct elf_object ours; /* under the loader's lock */
+	struct search search;
+
+	if (!find_object.object || (!ours.symbols && !read_at((void *)&look_at, &ours)) ||
+	    !ours.gnu_hash)
+		return false;
+	search.ours = ours;
+	return !read_at((void *)address, &search.self) ||
+	       (!holds_others(&search, search.self.slots, search.self.slot_count) &&
+		!holds_others(&search, search.self.words, search.self.word_count));
+}
+
 static void initializes(uintptr_t address)
 {
 	KEEP_ERRNO();
 	struct search search = {.address = address};
 
+	if (is_bound_to_us(address))
+		return;
 	dl_iterate_phdr(look_at, &search);
 	if (!search.has_self || !search.has_ours || !search.preloaded || !search.ours.gnu_hash)
 		return;
@@ -311,6 +370,7 @@ void deepbind_init(const struct config_source *source)
 	const char *audit = source->getenv(source->ctx, "LD_AUDIT");
 
 	is_audited = audit && *audit;
+	find_object.object = libc_find_object();
 }
 
 /* Calls come from each object that is linked as usual, before our constructor as well, and before a

@@ -26,6 +26,30 @@ static const ElfW(Dyn) * dynamic_section(const struct elf_object *object)
 	return NULL;
 }
 
+bool elf_object_info(const void *start, size_t page, struct dl_phdr_info *ret_info)
+{
+	const ElfW(Ehdr) *header = start;
+	const elf_segment *segments;
+
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+	    header->e_phentsize != sizeof(*segments) || header->e_phoff > page ||
+	    header->e_phnum > (page - header->e_phoff) / sizeof(*segments))
+		return false;
+	segments = (const void *)((const char *)start + header->e_phoff);
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		if (segments[i].p_type != PT_LOAD)
+			continue;
+		*ret_info = (struct dl_phdr_info){
+			.dlpi_addr = (uintptr_t)start - (segments[i].p_vaddr & ~(page - 1)),
+			.dlpi_name = "",
+			.dlpi_phdr = segments,
+			.dlpi_phnum = header->e_phnum,
+		};
+		return true;
+	}
+	return false;
+}
+
 struct elf_object elf_object_placed(const struct dl_phdr_info *info)
 {
 	return (struct elf_object){

@@ -27,6 +27,10 @@ struct elf_object {
 	size_t word_count;
 };
 
+/* Of the object whose first page is mapped at @start: as dl_iterate_phdr() would tell it, but for its
+ * name. False: no object's header is there, or more than that page is needed. */
+bool elf_object_info(const void *start, size_t page, struct dl_phdr_info *ret_info);
+
 /* Where it lies, and nothing else of it. */
 struct elf_object elf_object_placed(const struct dl_phdr_info *info);
 

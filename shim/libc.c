@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ static struct {
 	LIBC_CALLS(SLOT)
 	SLOT(void, pthread_exit, (void *result), (result), )
 	bool glibc;
+	void *find_object;
 } libc;
 
 /* This thread is in dlsym(), which in glibc before 2.34 may call malloc(), and that of the program
@@ -53,10 +55,19 @@ static bool bind_symbol(void **slot, const char *name)
 
 void libc_bind_all(void)
 {
+	union {
+		void *object;
+		const char *(*call)(void);
+	} version;
+
 	/* glibc and musl both have all of these; the result tells nothing that a call would not. */
 	LIBC_CALLS(BIND)
 	(void)BOUND(pthread_exit);
-	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+	version.object = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+	libc.glibc = version.object;
+	/* A dlsym() that finds nothing calls malloc(), and leaves the program an error that is ours. */
+	if (libc.glibc && strncmp(version.call(), "2.", 2) == 0 && atoi(version.call() + 2) >= 35)
+		libc.find_object = dlsym(RTLD_DEFAULT, "_dl_find_object");
 }
 
 #define BEHIND(result, name_, parameters, arguments, otherwise) \
@@ -68,6 +79,11 @@ const void *libc_behind(const char *name)
 	LIBC_CALLS(BEHIND)
 	BEHIND(, pthread_exit, , , )
 	return NULL;
+}
+
+void *libc_find_object(void)
+{
+	return libc.find_object;
 }
 
 bool libc_is_glibc(void)

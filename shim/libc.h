@@ -85,6 +85,9 @@ void libc_bind_all(void);
 /* What libc_NAME() calls; NULL: that is no intercepted call, or cannot be looked up. */
 const void *libc_behind(const char *name);
 
+/* _dl_find_object(3) of glibc 2.35 and newer, or NULL. Found by libc_bind_all(). */
+void *libc_find_object(void);
+
 /* The process runs on glibc, whose freeaddrinfo() frees a list node by node. */
 bool libc_is_glibc(void);
 
