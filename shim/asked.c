@@ -32,8 +32,8 @@ static bool covers_all(const struct config *config)
 	for (unsigned i = 0; i < config->service_count; i++) {
 		const struct service_ref *ref = &config->services[i];
 
-		if (strcmp(ref->namespace, "*") == 0 && strcmp(ref->name, "*") == 0 && !ref->port &&
-		    !ref->port_name[0])
+		if (dns_label_equal(ref->namespace, "*") && dns_label_equal(ref->name, "*") &&
+		    !ref->port && !ref->port_name[0])
 			return true;
 	}
 	return false;
@@ -64,6 +64,12 @@ static bool covers_found(const struct config *config, const struct table_read *r
 	    table_text(read, service.name_at, name, sizeof(name)) < 0)
 		return false;
 	return asked_covers_port(config, read, namespace, name, port);
+}
+
+bool asked_covers_found(const struct config *config, const struct table_read *read,
+			const struct table_port *port)
+{
+	return covers_all(config) || covers_found(config, read, port);
 }
 
 bool asked_covers_vip(const struct config *config, const struct table_view *view,

@@ -20,6 +20,11 @@ bool asked_could_match(const struct config *config, const struct ip_address *ip,
 bool asked_covers_vip(const struct config *config, const struct table_view *view,
 		      const struct ip_address *vip, uint16_t port);
 
+/* The same for a port that was found; right only if table_read_valid() says so afterwards. Calls
+ * nothing of libc's. */
+bool asked_covers_found(const struct config *config, const struct table_read *read,
+			const struct table_port *port);
+
 /* The same for a port that was looked up by its Service's name. */
 bool asked_covers_port(const struct config *config, const struct table_read *read,
 		       const char *namespace, const char *name, const struct table_port *port);

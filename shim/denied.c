@@ -17,8 +17,12 @@ static uint64_t last_until_ms; /* of all of them; 0: none */
 
 void denied_add(const struct table_endpoint *endpoint)
 {
+	denied_add_at(endpoint, clock_monotonic_ms());
+}
+
+void denied_add_at(const struct table_endpoint *endpoint, uint64_t now_ms)
+{
 	uint64_t key = table_endpoint_key(endpoint);
-	uint64_t now_ms = clock_monotonic_ms();
 	uint64_t until_ms = now_ms + KEEP_MS;
 	uint64_t place = key % SLOTS;
 
@@ -38,13 +42,16 @@ void denied_add(const struct table_endpoint *endpoint)
 
 bool denied_has(const struct table_endpoint *endpoint)
 {
+	return peek_u64(&last_until_ms) && denied_has_at(endpoint, clock_monotonic_ms());
+}
+
+bool denied_has_at(const struct table_endpoint *endpoint, uint64_t now_ms)
+{
 	uint64_t last_ms = peek_u64(&last_until_ms);
 	uint64_t key;
-	uint64_t now_ms;
 
 	if (!last_ms)
 		return false;
-	now_ms = clock_monotonic_ms();
 	if (last_ms <= now_ms) {
 		claim_u64(&last_until_ms, last_ms, 0);
 		return false;

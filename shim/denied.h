@@ -22,4 +22,8 @@ void denied_add(const struct table_endpoint *endpoint);
 /* It was, less than 60 s ago. One load while nothing is. Keeps errno. */
 bool denied_has(const struct table_endpoint *endpoint);
 
+/* Both for a caller that has read CLOCK_MONOTONIC itself, coarse or not. */
+void denied_add_at(const struct table_endpoint *endpoint, uint64_t now_ms);
+bool denied_has_at(const struct table_endpoint *endpoint, uint64_t now_ms);
+
 #endif

@@ -176,8 +176,9 @@ int service_ref_parse(const char *text, size_t length, const char *default_names
 
 bool service_ref_covers(const struct service_ref *ref, const char *namespace, const char *name)
 {
-	return (strcmp(ref->namespace, "*") == 0 || strcmp(ref->namespace, namespace) == 0) &&
-	       (strcmp(ref->name, "*") == 0 || strcmp(ref->name, name) == 0);
+	return (dns_label_equal(ref->namespace, "*") ||
+		dns_label_equal(ref->namespace, namespace)) &&
+	       (dns_label_equal(ref->name, "*") || dns_label_equal(ref->name, name));
 }
 
 bool service_refs_cover(const struct service_ref *refs, unsigned count, const char *namespace,
@@ -195,7 +196,7 @@ bool service_ref_covers_port(const struct service_ref *ref, const char *port_nam
 	if (ref->port)
 		return ref->port == port;
 	if (ref->port_name[0])
-		return strcmp(ref->port_name, port_name) == 0;
+		return dns_label_equal(ref->port_name, port_name);
 	return true;
 }
 

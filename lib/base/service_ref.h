@@ -13,6 +13,16 @@
  * DNS labels (Kubernetes "Object Names and IDs"). */
 #define DNS_LABEL_SIZE 64
 
+/* Not strcmp(3), which is not for where a Go program passes (shim/go_choose.h). */
+static inline bool dns_label_equal(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
 struct service_ref {
 	char namespace[DNS_LABEL_SIZE]; /* "*": all namespaces */
 	char name[DNS_LABEL_SIZE];	/* "*": all Services of the namespace */

@@ -129,11 +129,17 @@ uint32_t affinity_choose(struct affinity_slot *slots, uint64_t client,
 {
 	uint64_t port_key = port_key_of(key);
 	struct affinity_slot *slot = slot_of(slots, key);
-	struct candidate best[STANDINGS] = {{.weight = 0}};
+	struct candidate best[STANDINGS];
 	const struct candidate *taken = &best[STANDING_GOOD];
-	uint32_t ejected =
-		find_best(read, port, client, remembered_endpoint(slot, port_key, avoid->now_ms),
-			  avoid, best);
+	uint32_t ejected;
+
+	/* Not all of them, which would be a call of memset(3): not where a Go program passes. */
+	for (int i = 0; i < STANDINGS; i++) {
+		best[i].weight = 0;
+		best[i].index = 0;
+	}
+	ejected = find_best(read, port, client, remembered_endpoint(slot, port_key, avoid->now_ms),
+			    avoid, best);
 
 	/* A failover prefers what is good in any case. */
 	if (avoid->tried_count == 0 && ejected > port->endpoint_count / 2 &&

@@ -10,12 +10,15 @@
 /* The writer would have to publish three times within one lookup, this often in a row. */
 #define READ_TRIES 64
 
-enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
-			   uint16_t port, uint8_t protocol, struct found_port *ret_found)
+/* @now_ms: NULL: the clock is read where the view ages. */
+static inline enum pick_result find(const struct table_view *view, const uint64_t *now_ms,
+				    const struct ip_address *vip, uint16_t port, uint8_t protocol,
+				    struct found_port *ret_found)
 {
 	ret_found->protocol = protocol;
 	for (int tries = 0; tries < READ_TRIES; tries++) {
-		int rc = table_read_begin(view, &ret_found->read);
+		int rc = now_ms ? table_read_begin_at(view, *now_ms, &ret_found->read)
+				: table_read_begin(view, &ret_found->read);
 
 		if (rc == -EAGAIN)
 			continue;
@@ -29,6 +32,19 @@ enum pick_result pick_find(const struct table_view *view, const struct ip_addres
 		return ret_found->port.endpoint_count ? PICK_ENDPOINT : PICK_NO_ENDPOINT;
 	}
 	return PICK_NO_TABLE;
+}
+
+enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
+			   uint16_t port, uint8_t protocol, struct found_port *ret_found)
+{
+	return find(view, NULL, vip, port, protocol, ret_found);
+}
+
+enum pick_result pick_find_at(const struct table_view *view, uint64_t now_ms,
+			      const struct ip_address *vip, uint16_t port, uint8_t protocol,
+			      struct found_port *ret_found)
+{
+	return find(view, &now_ms, vip, port, protocol, ret_found);
 }
 
 bool pick_finds_other(const struct found_port *found, const struct ip_address *vip, uint16_t port,

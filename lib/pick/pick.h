@@ -85,6 +85,11 @@ struct found_port {
 enum pick_result pick_find(const struct table_view *view, const struct ip_address *vip,
 			   uint16_t port, uint8_t protocol, struct found_port *ret_found);
 
+/* The same for a caller that has read the clock itself: @now_ms is clock_coarse_ms(). */
+enum pick_result pick_find_at(const struct table_view *view, uint64_t now_ms,
+			      const struct ip_address *vip, uint16_t port, uint8_t protocol,
+			      struct found_port *ret_found);
+
 /* The snapshot in which @found is has the same address and port of @protocol too; true as well where
  * that cannot be told any more. */
 bool pick_finds_other(const struct found_port *found, const struct ip_address *vip, uint16_t port,

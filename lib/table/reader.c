@@ -27,15 +27,13 @@ int table_view_open(const void *mapping, size_t size, struct table_view *ret_vie
 	return 0;
 }
 
-int table_read_begin(const struct table_view *view, struct table_read *ret_read)
+/* @now_ms: read before, which is before the beat is read. */
+static inline int begin(const struct table_view *view, uint64_t now_ms, struct table_read *ret_read)
 {
-	struct table_read read = {.view = view};
+	struct table_read read = {.view = view, .now_ms = now_ms};
 	uint64_t current;
 	uint64_t arena;
 
-	/* Before the beat is read. */
-	if (view->ages)
-		read.now_ms = clock_coarse_ms();
 	if (view->ages && table_silence_ms(view, read.now_ms) >= TABLE_SILENT_MS)
 		return -ENODATA;
 	/* Pairs with publish_u64(current) in writer.c: all of the arena was written before. */
@@ -56,6 +54,16 @@ int table_read_begin(const struct table_view *view, struct table_read *ret_read)
 		return -EBADMSG;
 	*ret_read = read;
 	return 0;
+}
+
+int table_read_begin(const struct table_view *view, struct table_read *ret_read)
+{
+	return begin(view, view->ages ? clock_coarse_ms() : 0, ret_read);
+}
+
+int table_read_begin_at(const struct table_view *view, uint64_t now_ms, struct table_read *ret_read)
+{
+	return begin(view, now_ms, ret_read);
 }
 
 /* @part may be torn. */

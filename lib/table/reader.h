@@ -116,6 +116,10 @@ struct table_read {
  */
 int table_read_begin(const struct table_view *view, struct table_read *ret_read);
 
+/* The same for a caller that has read the clock itself: @now_ms is clock_coarse_ms(). */
+int table_read_begin_at(const struct table_view *view, uint64_t now_ms,
+			struct table_read *ret_read);
+
 /* What was read since table_read_begin() was one consistent snapshot. */
 static inline bool table_read_valid(const struct table_read *read)
 {
