@@ -117,6 +117,20 @@ static bool await_lingering(void)
 	return observe_u32(&engine_wanted) == own_number;
 }
 
+static bool is_unhooked(void)
+{
+	return engine_link->unhooked;
+}
+
+/* An agent writes the table. */
+static void look_after(const struct interrupt *interrupt)
+{
+	while (!interrupt_is_set(interrupt)) {
+		engine_link->look();
+		interrupt_pause(interrupt, UNHOOKED_LOOK_MS);
+	}
+}
+
 static void work(void)
 {
 	static const struct role_sink sink = {
@@ -124,6 +138,7 @@ static void work(void)
 		.no_table_yet = no_table_yet,
 		.say_prober = say_prober,
 		.memory = memory,
+		.is_unhooked = is_unhooked,
 	};
 	struct logger logger = log_file_logger(engine_config);
 	struct interrupt interrupt;
@@ -138,7 +153,10 @@ static void work(void)
 		log_error(&logger, "no sync: out of memory");
 	} else {
 		interrupt_open(&interrupt, &engine_wanted, own_number, &engine_nudged);
-		role_run(engine_config, &logger, &interrupt, &sink);
+		if (engine_link->look)
+			look_after(&interrupt);
+		else
+			role_run(engine_config, &logger, &interrupt, &sink);
 	}
 }
 

@@ -36,6 +36,15 @@ struct engine_link {
 	 * Only functions of this header write it.
 	 */
 	uint32_t first_sync;
+	/*
+	 * Set before engine_start(), where no call of the program's comes by (shim/go_program.h). The
+	 * thread looks by itself, once a second, for what hooks would tell it or do themselves: a
+	 * table that has moved, a writer without a beat.
+	 */
+	bool unhooked;
+	/* With an agent's table, which hooks look after otherwise: all that the thread does, once a
+	 * second. NULL: it is an engine. */
+	const struct table_view *(*look)(void);
 };
 
 static inline enum engine_sync engine_sync_of(uint32_t first_sync)

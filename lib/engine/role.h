@@ -8,6 +8,8 @@
 #include "config/config.h"
 #include "table/reader.h"
 
+#define UNHOOKED_LOOK_MS 1000
+
 /* What the hooks see of it; all of them are called by the engine's thread. */
 struct role_sink {
 	/* A table to pick from; NULL takes it back. What it points to stays for ever. */
@@ -16,6 +18,9 @@ struct role_sink {
 	void (*no_table_yet)(void);
 	/* Who probes the endpoints of the table that is shown next (prober.h); 0: nobody. */
 	void (*say_prober)(uint64_t prober);
+	/* No hook tells the thread of a table that moved, or of a writer without a beat: it looks by
+	 * itself, every UNHOOKED_LOOK_MS. */
+	bool (*is_unhooked)(void);
 	struct pick_memory *(*memory)(void); /* NULL: this process has none that others see */
 };
 

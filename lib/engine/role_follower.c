@@ -170,7 +170,7 @@ static int follow_table(struct role *role, const struct table_view **view)
 	if (segment_attach_newest(role->lock.table, &found, &class) < 0)
 		return check_writer(role, *view);
 	/* Whoever wrote it has ended, and the next one could not have its segment. */
-	if (table_has_beat(&found) && !table_has_beat(*view)) {
+	if (table_has_beat(&found) && (!table_has_beat(*view) || table_has_moved(*view))) {
 		kept = keep_for_ever(role, &found);
 		if (kept) {
 			role_show(role, kept);
@@ -181,6 +181,28 @@ static int follow_table(struct role *role, const struct table_view **view)
 	rc = check_writer(role, &found);
 	segment_detach(&found);
 	return rc;
+}
+
+/* As a hook would see it. */
+static bool is_to_look(const struct table_view *view)
+{
+	uint64_t now_ms = clock_coarse_ms();
+
+	return table_has_moved(view) || table_silence_ms(view, now_ms) >= TABLE_GONE_MS;
+}
+
+/* Until the lock is ours, or the table in use is to be looked at: -EINTR. Else as
+ * writer_lock_wait(). */
+static int await_turn(struct role *role, const struct table_view *view)
+{
+	int rc;
+
+	if (!role->sink->is_unhooked())
+		return writer_lock_wait(&role->lock, role->interrupt);
+	do {
+		rc = writer_lock_wait_for(&role->lock, role->interrupt, UNHOOKED_LOOK_MS);
+	} while (rc == -ETIMEDOUT && !is_to_look(view));
+	return rc == -ETIMEDOUT ? -EINTR : rc;
 }
 
 enum role_end role_follow(struct role *role)
@@ -195,7 +217,7 @@ enum role_end role_follow(struct role *role)
 		return end;
 	role->sink->say_prober(prober_number(role->lock.table));
 	for (;;) {
-		rc = writer_lock_wait(&role->lock, role->interrupt);
+		rc = await_turn(role, view);
 		if (rc != -EINTR)
 			return role_end_of_lock(role, rc);
 		rc = follow_table(role, &view);

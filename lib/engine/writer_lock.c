@@ -195,6 +195,11 @@ int writer_lock_try(struct writer_lock *lock)
 
 int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt)
 {
+	return writer_lock_wait_for(lock, interrupt, LONGEST_WAIT_MS);
+}
+
+int writer_lock_wait_for(struct writer_lock *lock, const struct interrupt *interrupt, int longest_ms)
+{
 	uint32_t pause_ms = FIRST_PAUSE_MS;
 	int rc;
 
@@ -202,10 +207,13 @@ int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt
 		if (interrupt_is_set(interrupt))
 			return -ECANCELED;
 		if (!lifeline_is_cut(&lock->line)) {
-			lifeline_wait(&lock->line, interrupt, LONGEST_WAIT_MS);
+			lifeline_wait(&lock->line, interrupt, longest_ms);
 			pause_ms = FIRST_PAUSE_MS;
 			if (interrupt_take_nudge(interrupt))
 				return -EINTR;
+			if (!lifeline_is_cut(&lock->line) && !interrupt_is_set(interrupt) &&
+			    longest_ms < LONGEST_WAIT_MS)
+				return -ETIMEDOUT;
 			continue;
 		}
 		if (writer_lock_is_private(lock))

@@ -56,6 +56,10 @@ int writer_lock_try(struct writer_lock *lock);
  * -EINTR: it was nudged; or -errno. */
 int writer_lock_wait(struct writer_lock *lock, const struct interrupt *interrupt);
 
+/* The same, and -ETIMEDOUT after @longest_ms (less than a minute) as long as another process has it. */
+int writer_lock_wait_for(struct writer_lock *lock, const struct interrupt *interrupt,
+			 int longest_ms);
+
 /*
  * A second byte of the file says that somebody waits: the kernel tells nobody who waits for the
  * first one. Held from here on until the lock is ours or closed. A failure changes nothing: then
