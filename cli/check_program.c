@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The program that is to be balanced: can a library be preloaded into it, and is it of use there? */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checks.h"
@@ -78,12 +79,27 @@ void check_capabilities(struct patient *patient, struct finding *ret_finding)
 		       "for low ports, and run a copy without (cp keeps none); else " LEFT_ALONE);
 }
 
+/* The settings are looked at later. */
+static bool leaves_go_alone(void)
+{
+	const char *value = getenv("K8SLB_GO");
+
+	return value && strcmp(value, "off") == 0;
+}
+
 void check_go(struct patient *patient, struct finding *ret_finding)
 {
 	if (!is_there(patient, PROBLEM_GO, ret_finding))
 		return;
 	if (!patient->program.is_go) {
 		finding_ok(ret_finding, PROBLEM_GO, "is no Go program");
+		return;
+	}
+	/* shim/go_program.h; whether its runtime is a known one shows when it starts. */
+	if (strcmp(program_libc(&patient->program), "glibc") == 0 && !leaves_go_alone()) {
+		finding_ok(ret_finding, PROBLEM_GO,
+			   "is a Go program that the loader loads: balanced where its runtime is "
+			   "a known one, which the log says (K8SLB_LOG=info)");
 		return;
 	}
 	finding_fail(ret_finding, PROBLEM_GO,

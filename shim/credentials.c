@@ -15,6 +15,7 @@
 
 #include "base/keep_errno.h"
 #include "engine_state.h"
+#include "go_program.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"
@@ -27,12 +28,25 @@ static void before_change(void)
 		engine_state_stop(process_current());
 }
 
+/* In a Go program no match comes by. */
+static void after_change(void)
+{
+	if (!process_has_engine())
+		engine_state_start(process_current());
+}
+
 #define HOOK(result, name, parameters, arguments, otherwise)          \
 	__attribute__((visibility("default"))) result name parameters \
 	{                                                             \
-		if (shim_active() && process_has_engine())            \
+		bool acts = shim_active() && process_has_engine();    \
+		result outcome;                                       \
+                                                                      \
+		if (acts)                                             \
 			before_change();                              \
-		return libc_##name arguments;                         \
+		outcome = libc_##name arguments;                      \
+		if (acts && go_program_is_patched())                  \
+			after_change();                               \
+		return outcome;                                       \
 	}
 
 LIBC_ID_CALLS(HOOK)

@@ -62,6 +62,14 @@ static enum cause cause_of(int error)
 	}
 }
 
+bool failover_leads_to_vip(int error)
+{
+	enum cause cause = cause_of(error);
+
+	return cause == CAUSE_ADDRESS ||
+	       (cause == CAUSE_ENDPOINT && shim.config.fallback == FALLBACK_VIP);
+}
+
 /* The connection goes on in the kernel, and the program waits for its end (connect(2)). */
 static bool is_under_way(int error)
 {

@@ -43,4 +43,8 @@ struct dial {
  */
 ssize_t failover_connect(struct dial *dial);
 
+/* A connect() to an endpoint that failed at once with @error, and that no other endpoint follows, is
+ * followed by one to the caller's own address. */
+bool failover_leads_to_vip(int error);
+
 #endif

@@ -18,6 +18,7 @@
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 #include "engine_state.h"
+#include "go_program.h"
 #include "libc.h"
 #include "process.h"
 #include "state.h"
@@ -29,10 +30,19 @@
 #define NS_GET_NSTYPE _IO(0xb7, 0x3) /* Linux 4.11 */
 #endif
 
-static void end_engine(void)
+/* Returns whether it is to be begun again afterwards: in a Go program no match comes by. */
+static bool end_engine(void)
 {
-	if (shim_active() && process_has_engine() && !engine_is_own_thread())
-		engine_state_stop(process_current());
+	if (!shim_active() || !process_has_engine() || engine_is_own_thread())
+		return false;
+	engine_state_stop(process_current());
+	return go_program_is_patched();
+}
+
+static void begin_engine(bool ended)
+{
+	if (ended)
+		engine_state_start(process_current());
 }
 
 /* @type 0: any, which the kernel tells, but of a process's descriptor. */
@@ -47,14 +57,24 @@ static bool is_for_one_thread(int fd, int type)
 
 __attribute__((visibility("default"))) int setns(int fd, int type)
 {
+	bool ended = false;
+	int rc;
+
 	if (shim_active() && process_has_engine() && is_for_one_thread(fd, type))
-		end_engine();
-	return libc_setns(fd, type);
+		ended = end_engine();
+	rc = libc_setns(fd, type);
+	begin_engine(ended);
+	return rc;
 }
 
 __attribute__((visibility("default"))) int unshare(int flags)
 {
+	bool ended = false;
+	int rc;
+
 	if (flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
-		end_engine();
-	return libc_unshare(flags);
+		ended = end_engine();
+	rc = libc_unshare(flags);
+	begin_engine(ended);
+	return rc;
 }

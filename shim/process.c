@@ -84,6 +84,11 @@ struct process *process_current(void)
 	return process;
 }
 
+const struct process *process_seen(void)
+{
+	return own_page;
+}
+
 bool process_has_engine(void)
 {
 	return engine_state_is_started(own_page);

@@ -22,6 +22,10 @@ void process_init(void);
 /* That of the calling process; a forked child adopts it here. Async-signal-safe, keeps errno. */
 struct process *process_current(void);
 
+/* The same for a caller that may not adopt it, which takes system calls: in a forked child it is one
+ * without a seed until somebody does. */
+const struct process *process_seen(void);
+
 /* This process's engine was started; false in a forked child until it started its own. One load,
  * no system call. */
 bool process_has_engine(void);

@@ -8,6 +8,7 @@
 #include "base/keep_errno.h"
 #include "deepbind.h"
 #include "engine/log_file.h"
+#include "go_program.h"
 #include "libc.h"
 #include "process.h"
 #include "resolver.h"
@@ -82,12 +83,13 @@ bool shim_start(void)
 }
 
 /*
- * No thread, no socket and no lookup here: this runs in every program of the container, each shell
+ * No thread, no socket and no lookup here, but in a Go program: this runs in every program of the container, each shell
  * and each exec probe included. The environment is read here and never again, because programs
  * (nginx) wipe it and others call setenv() while a thread would read it.
  */
 __attribute__((constructor)) static void shim_constructor(void)
 {
 	libc_bind_all();
-	shim_start();
+	if (shim_start())
+		go_program_init();
 }

@@ -46,6 +46,11 @@ enum deepbind_mode {
 	DEEPBIND_KEEP, /* they keep libc's */
 };
 
+enum go_mode {
+	GO_AUTO, /* what makes a Go program's system calls is patched, where it is what we know */
+	GO_OFF,
+};
+
 /*
  * Strings are never NULL; "" means not set and no default. They live as long as the config. All
  * times in milliseconds. All paths are absolute: they are opened later, when the program may have
@@ -69,6 +74,7 @@ struct config {
 	enum mesh_mode mesh;
 	enum fallback_mode fallback;
 	enum deepbind_mode deepbind;
+	enum go_mode go;
 	uint32_t sync_timeout_ms; /* longest wait for the first table; 0: never wait */
 	uint32_t connect_timeout_ms;
 	uint32_t attempts;

@@ -43,6 +43,11 @@ static const char *const fallback_modes[] = {
 	[FALLBACK_NONE] = "none",
 	NULL,
 };
+static const char *const go_modes[] = {
+	[GO_AUTO] = "auto",
+	[GO_OFF] = "off",
+	NULL,
+};
 static const char *const mesh_modes[] = {
 	[MESH_AVOID] = "avoid",
 	[MESH_IGNORE] = "ignore",
@@ -102,7 +107,8 @@ const struct config_setting config_settings[] = {
 	 "how long what nothing is heard of from the API server is believed, s; 0: for ever",
 	 NUMBER(max_age_s, 0, 31536000, 1)},
 	{"K8SLB_TABLE", SETTING_OF_PROGRAM, "", "none",
-	 "socket of a `k8slb agent` whose table is read: no thread and no request here",
+	 "socket of a `k8slb agent` whose table is read: no request here, and no thread but in Go "
+	 "programs",
 	 TEXT(SETTING_PATH, table_path)},
 	{"K8SLB_TABLE_UID", SETTING_OF_PROGRAM, "", "root, or the program's own",
 	 "number of the user that the agent of `K8SLB_TABLE` runs as",
@@ -134,6 +140,9 @@ const struct config_setting config_settings[] = {
 	{"K8SLB_DEEPBIND", SETTING_OF_PROGRAM, "auto", NULL,
 	 "code that is loaded with `RTLD_DEEPBIND`, as PHP's extensions: balanced, or left (`keep`)",
 	 CHOICE(deepbind, enum deepbind_mode, deepbind_modes)},
+	{"K8SLB_GO", SETTING_OF_PROGRAM, "auto", NULL,
+	 "Go programs that the loader loads (cgo, PIE): their connections too, or `off`",
+	 CHOICE(go, enum go_mode, go_modes)},
 	{"K8SLB_LOG", SETTING_OF_PROGRAM, "off", NULL,
 	 "what is told, to standard error or to a file", .kind = SETTING_LOG, .choices = log_levels,
 	 FIELD(log_level, enum log_level)},

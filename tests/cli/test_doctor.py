@@ -93,6 +93,15 @@ def test_a_go_program(doctor: Doctor, dump: Dict[str, str], tmp_path: Path) -> N
     doctor.expect(None, "go", "K8SLB012", "is a Go program", "--", go_program("controlplane"), **dump)
 
 
+@pytest.mark.parametrize("setting, level", [("auto", "ok"), ("off", "fail")])
+def test_a_go_program_that_the_loader_loads(build: Build, dump: Dict[str, str], setting: str, level: str) -> None:
+    from tests.programs.gobuilds import built
+
+    result = run_cli(build, "doctor", "-o", "json", "--", built("pie"), env={**dump, "K8SLB_GO": setting})
+    (found,) = [check for check in json.loads(result.stdout)["checks"] if check["check"] == "go"]
+    expect(found["level"], level, result)
+
+
 def test_a_library_that_cannot_be_mapped(doctor: Doctor, build: Build, dump: Dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "noexec").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(tmp_path / "noexec")], check=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that the shim cannot balance and must not harm: Go makes its system calls by itself, with cgo too, where the shim
-is loaded; a static program has no loader that would read LD_PRELOAD. Their connections go by the VIP, as without it."""
+"""Programs that the shim does not balance and must not harm: Go makes its system calls by itself, with cgo too, where the shim
+is loaded and K8SLB_GO=off leaves them alone (else: test_go.py); a static program has no loader that would read LD_PRELOAD. Their
+connections go by the VIP, as without it."""
 import os
 import shutil
 import subprocess
@@ -49,7 +50,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Compile:
 def test_it_is_unharmed(world: World, program: Compile, name: str, loaded: bool) -> None:
     web = world.web()
     command = [program(name), web.vip, web.port, 30]
-    world.both(command, {web: 30}, caught=False)
+    world.both(command, {web: 30}, caught=False, env={"K8SLB_GO": "off"})
     # Whether the shim is in the process at all.
     strace = ["strace", "-f", "-e", "trace=openat", "-E", f"LD_PRELOAD={world.build.preload()}"]
     traced = world.run_shim([*strace, *command], preload=False)
@@ -58,6 +59,6 @@ def test_it_is_unharmed(world: World, program: Compile, name: str, loaded: bool)
 
 def test_cgo_asks_libc_for_a_name(world: World, program: Compile) -> None:
     web = world.web()
-    ask, by_libc = program("cgo"), {"GODEBUG": "netdns=cgo"}
+    ask, by_libc = program("cgo"), {"GODEBUG": "netdns=cgo", "K8SLB_GO": "off"}
     world.both([ask, web.name, web.port, 30], {web: 30}, caught=False, env=by_libc)
     world.both([ask, "no-such.default.svc.cluster.local", web.port, 1], {web: 0}, env=by_libc, returncode=1)

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "go_program.h"
+
+#include <elf.h>
+#include <link.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "base/clock.h"
+#include "base/keep_errno.h"
+#include "base/raw_syscall.h"
+#include "base/vdso.h"
+#include "engine/log_file.h"
+#include "go_stub.h"
+#include "libc.h"
+#include "process.h"
+#include "provider.h"
+#include "state.h"
+
+static bool patched;
+
+bool go_program_is_patched(void)
+{
+	return patched;
+}
+
+/* A sanitizer's code is in everything that it compiles, what runs on Go's threads too. */
+#if defined(GO_PATTERN) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CAN_PATCH 1
+#else
+#define CAN_PATCH 0
+#endif
+
+#if CAN_PATCH
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17; before, a wish like any other */
+#endif
+
+/* Go's note (cmd/link/internal/ld/elf.go). */
+#define GO_NOTE_NAME	 "Go\0"
+#define GO_NOTE_BUILD_ID 4
+
+/* How far below the program room for the stub is looked for: Go's text is large, a jump's reach
+ * larger. Below, because above it the heap of brk(2) grows. */
+#define STEP	   0x10000l
+#define MOST_STEPS 1024
+
+static const uint8_t pattern[] = {GO_PATTERN};
+static uint8_t busy[GO_SLOTS];
+
+/* The main program, as the kernel and the loader have it. */
+struct program {
+	uintptr_t bias;
+	const ElfW(Phdr) *segments;
+	unsigned count;
+};
+
+static bool find_program(struct program *ret_program)
+{
+	const ElfW(Phdr) *segments = (const void *)getauxval(AT_PHDR);
+	unsigned count = (unsigned)getauxval(AT_PHNUM);
+
+	if (!segments || getauxval(AT_PHENT) != sizeof(*segments))
+		return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (segments[i].p_type == PT_PHDR) {
+			*ret_program = (struct program){
+				.bias = (uintptr_t)segments - segments[i].p_vaddr,
+				.segments = segments,
+				.count = count,
+			};
+			return true;
+		}
+	}
+	return false;
+}
+
+/* @size bytes at @address lie in a part of the program that may be read. */
+static bool is_readable(const struct program *program, uintptr_t address, size_t size)
+{
+	for (unsigned i = 0; i < program->count; i++) {
+		const ElfW(Phdr) *segment = &program->segments[i];
+
+		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_R) &&
+		    address >= segment->p_vaddr && size <= segment->p_filesz &&
+		    address - segment->p_vaddr <= segment->p_filesz - size)
+			return true;
+	}
+	return false;
+}
+
+static size_t padded(size_t size)
+{
+	return (size + 3) & ~(size_t)3;
+}
+
+static bool has_go_note(const uint8_t *notes, size_t size)
+{
+	ElfW(Nhdr) note;
+
+	while (size >= sizeof(note)) {
+		size_t length;
+
+		memcpy(&note, notes, sizeof(note));
+		if (note.n_namesz > size || note.n_descsz > size)
+			return false;
+		length = sizeof(note) + padded(note.n_namesz) + padded(note.n_descsz);
+		if (length > size)
+			return false;
+		if (note.n_type == GO_NOTE_BUILD_ID && note.n_namesz == sizeof(GO_NOTE_NAME) &&
+		    memcmp(notes + sizeof(note), GO_NOTE_NAME, sizeof(GO_NOTE_NAME)) == 0)
+			return true;
+		notes += length;
+		size -= length;
+	}
+	return false;
+}
+
+static bool is_go(const struct program *program)
+{
+	for (unsigned i = 0; i < program->count; i++) {
+		const ElfW(Phdr) *segment = &program->segments[i];
+
+		if (segment->p_type == PT_NOTE &&
+		    is_readable(program, segment->p_vaddr, segment->p_filesz) &&
+		    has_go_note((const void *)(program->bias + segment->p_vaddr),
+				segment->p_filesz))
+			return true;
+	}
+	return false;
+}
+
+/* The only place of the pattern, or why there is none. */
+static const char *find_function(const struct program *program, uint8_t **ret_function)
+{
+	uint8_t *function = NULL;
+
+	for (unsigned i = 0; i < program->count; i++) {
+		const ElfW(Phdr) *segment = &program->segments[i];
+		uint8_t *at = (void *)(program->bias + segment->p_vaddr);
+		uint8_t *end = at + segment->p_filesz;
+
+		if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X))
+			continue;
+		if (!(segment->p_flags & PF_R))
+			return "its text may not be read";
+		while ((at = memmem(at, (size_t)(end - at), pattern, sizeof(pattern)))) {
+			if (function)
+				return "the function that makes its system calls is there twice";
+			function = at++;
+		}
+	}
+	if (!function || (uintptr_t)function % GO_TEXT_ALIGNED)
+		return "the function that makes its system calls is not known";
+	*ret_function = function;
+	return NULL;
+}
+
+/* Private memory that is not there yet, to be written. */
+static void *map(uintptr_t address, size_t size, int flags)
+{
+	void *memory = mmap((void *)address, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static bool make_executable(void *memory, size_t size)
+{
+	uint8_t *begin = memory;
+
+	__builtin___clear_cache((char *)begin, (char *)begin + size);
+	return raw_syscall(SYS_mprotect, memory, size, PROT_READ | PROT_EXEC) == 0;
+}
+
+/* A page that a jump of the function reaches, to be written. */
+static uint8_t *map_beside(const struct program *program, const uint8_t *function, size_t page)
+{
+	uintptr_t lowest = UINTPTR_MAX;
+
+	for (unsigned i = 0; i < program->count; i++) {
+		uintptr_t begin = program->bias + program->segments[i].p_vaddr;
+
+		if (program->segments[i].p_type == PT_LOAD && begin < lowest)
+			lowest = begin;
+	}
+	lowest &= ~(uintptr_t)(STEP - 1);
+	for (uintptr_t steps = 1; steps <= MOST_STEPS && lowest > (steps + 1) * STEP; steps++) {
+		uintptr_t wanted = lowest - steps * STEP;
+		uint8_t *got;
+
+		if ((uintptr_t)function - wanted > GO_REACH)
+			return NULL;
+		got = map(wanted, page, MAP_FIXED_NOREPLACE);
+		if (got && (uintptr_t)got == wanted)
+			return got;
+		if (got)
+			munmap(got, page);
+	}
+	return NULL;
+}
+
+/* In place of an instruction: a jump to what is near by. */
+static void put_jump(uint8_t *copy, const uint8_t *function, unsigned at, unsigned size,
+		     const uint8_t *target)
+{
+	const uint8_t *from = function + at;
+#if defined(__x86_64__)
+	int32_t distance = (int32_t)(target - (from + 5));
+
+	copy[at] = 0xe9;
+	memcpy(copy + at + 1, &distance, sizeof(distance));
+	memset(copy + at + 5, 0x90, size - 5);
+#else
+	uint32_t word = 0x14000000u | ((uint32_t)((target - from) / 4) & 0x03ffffffu);
+
+	memcpy(copy + at, &word, size);
+#endif
+}
+
+/* The stub beside the program, ready to be jumped to; NULL: it cannot be had. */
+static uint8_t *make_stub(const struct program *program, uint8_t *function, struct go_slot *slots,
+			  size_t page)
+{
+	size_t size = (size_t)(go_stub_end - go_stub_begin);
+	struct go_links links = {
+		.choose = go_choose,
+		.failed = go_failed,
+		.slots = slots,
+		.busy = busy,
+		.back_before = (uintptr_t)function + GO_BEFORE + GO_BEFORE_SIZE,
+		.back_after = (uintptr_t)function + GO_AFTER + GO_AFTER_SIZE,
+		.again = (uintptr_t)function + GO_AGAIN,
+	};
+	uint8_t *stub = size <= page ? map_beside(program, function, page) : NULL;
+
+	if (!stub)
+		return NULL;
+	memcpy(stub, go_stub_begin, size);
+	memcpy(stub + (go_stub_links - go_stub_begin), &links, sizeof(links));
+	if (make_executable(stub, page))
+		return stub;
+	munmap(stub, page);
+	return NULL;
+}
+
+/* Puts a copy of the function's pages with the jumps into their place, in one step of the kernel's. */
+static bool replace_text(uint8_t *function, const uint8_t *stub, size_t page)
+{
+	uint8_t *text = function - (uintptr_t)function % page;
+	size_t at = (size_t)(function - text);
+	size_t size = (at + sizeof(pattern) + page - 1) / page * page;
+	uint8_t *copy = map(0, size, 0);
+
+	if (!copy)
+		return false;
+	memcpy(copy, text, size);
+	put_jump(copy + at, function, GO_BEFORE, GO_BEFORE_SIZE,
+		 stub + (go_stub_before - go_stub_begin));
+	put_jump(copy + at, function, GO_AFTER, GO_AFTER_SIZE,
+		 stub + (go_stub_after - go_stub_begin));
+	/* Before the program's own is touched: what refuses this (SELinux's execmem, PaX, a seccomp
+	 * filter, PR_SET_MDWE) would refuse it after a change of the text itself as well, and that
+	 * would be a program that can neither be run nor be put back. */
+	if (make_executable(copy, size) &&
+	    raw_syscall(SYS_mremap, copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, text) >= 0) {
+		__builtin___clear_cache((char *)text, (char *)text + size);
+		return true;
+	}
+	munmap(copy, size);
+	return false;
+}
+
+/* NULL, or why nothing was changed. */
+static const char *patch(const struct program *program)
+{
+	static const char no_memory[] = "memory for it is not to be had";
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *function;
+	uint8_t *stub;
+	struct go_slot *slots;
+	const char *why = find_function(program, &function);
+
+	if (why)
+		return why;
+	slots = map(0, (size_t)GO_SLOTS * GO_SLOT_SIZE, MAP_NORESERVE);
+	if (!slots)
+		return no_memory;
+	stub = make_stub(program, function, slots, page);
+	if (stub && replace_text(function, stub, page))
+		return NULL;
+	if (stub)
+		munmap(stub, page);
+	munmap(slots, (size_t)GO_SLOTS * GO_SLOT_SIZE);
+	return stub ? "memory that may be executed is not to be had" : no_memory;
+}
+
+void go_program_init(void)
+{
+	KEEP_ERRNO();
+	struct program program;
+	char line[LOG_LINE_SIZE];
+	uint64_t began_us;
+	const char *why;
+
+	if (shim.config.go != GO_AUTO || !libc_is_glibc() || !find_program(&program) ||
+	    !is_go(&program))
+		return;
+	began_us = clock_monotonic_us();
+	vdso_init();
+	why = patch(&program);
+	if (why) {
+		snprintf(line, sizeof(line),
+			 "this Go program's connections are not balanced: %s", why);
+		log_file_write(&shim.config, LOG_LEVEL_ERROR, line);
+		return;
+	}
+	patched = true;
+	snprintf(line, sizeof(line), "this Go program's connections are balanced (%llu us)",
+		 (unsigned long long)(clock_monotonic_us() - began_us));
+	log_file_write(&shim.config, LOG_LEVEL_INFO, line);
+	if (provider_is_agent())
+		shim.link.look = agent_table;
+	shim.link.unhooked = true;
+	engine_state_start(process_current());
+}
+
+#else
+
+void go_program_init(void)
+{
+}
+
+#endif

@@ -1,0 +1,3 @@
+module godial
+
+go 1.21
