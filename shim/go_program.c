@@ -2,6 +2,7 @@
 #include "go_program.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,6 +51,8 @@ bool go_program_is_patched(void)
  * larger. Below, because above it the heap of brk(2) grows. */
 #define STEP	   0x10000l
 #define MOST_STEPS 1024
+
+#define MOST_TEXT 0x400000u /* of a segment that is searched */
 
 static const uint8_t pattern[] = {GO_PATTERN};
 static uint8_t busy[GO_SLOTS];
@@ -136,7 +139,68 @@ static bool is_go(const struct program *program)
 	return false;
 }
 
-/* The only place of the pattern, or why there is none. */
+/* Private memory that is not there yet, to be written. */
+static void *map(uintptr_t address, size_t size, int flags)
+{
+	void *memory = mmap((void *)address, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Go's C half is libc's: the program is built with cgo, and is not a PIE with CGO_ENABLED=0. */
+static bool needs_libc(const struct program *program)
+{
+	const ElfW(Dyn) *dynamic = NULL;
+	const char *names = NULL;
+
+	for (unsigned i = 0; i < program->count; i++) {
+		if (program->segments[i].p_type == PT_DYNAMIC)
+			dynamic = (const void *)(program->bias + program->segments[i].p_vaddr);
+	}
+	/* The loader has made addresses of the file's offsets in it, by now (glibc). */
+	for (const ElfW(Dyn) *entry = dynamic; entry && entry->d_tag != DT_NULL; entry++) {
+		if (entry->d_tag == DT_STRTAB)
+			names = (const void *)entry->d_un.d_ptr;
+	}
+	for (const ElfW(Dyn) *entry = dynamic; names && entry->d_tag != DT_NULL; entry++) {
+		if (entry->d_tag == DT_NEEDED &&
+		    strcmp(names + entry->d_un.d_val, "libc.so.6") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What a debugger or an uprobe has put into it would be met where nobody expects it: SIGTRAP. */
+static bool is_as_in_file(const struct program *program, const uint8_t *text, size_t size)
+{
+	uintptr_t address = (uintptr_t)text - program->bias;
+	bool equal = false;
+	uint8_t *read = map(0, size, 0);
+	long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	for (unsigned i = 0; read && fd >= 0 && i < program->count; i++) {
+		const ElfW(Phdr) *segment = &program->segments[i];
+
+		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) &&
+		    address - segment->p_vaddr < segment->p_filesz)
+			equal = raw_syscall(SYS_pread64, fd, read, size,
+					    segment->p_offset + (address - segment->p_vaddr)) ==
+					(long)size &&
+				memcmp(read, text, size) == 0;
+	}
+	if (fd >= 0)
+		raw_syscall(SYS_close, fd);
+	if (read)
+		munmap(read, size);
+	return equal;
+}
+
+/*
+ * The only place of the pattern, or why there is none. Go's runtime comes first in its text: in what was
+ * looked at within 0.6 MiB. Of a large program no more than that is read, which it would not have
+ * been otherwise; what stands twice beyond it is equal, and only not balanced.
+ */
 static const char *find_function(const struct program *program, uint8_t **ret_function)
 {
 	uint8_t *function = NULL;
@@ -144,7 +208,7 @@ static const char *find_function(const struct program *program, uint8_t **ret_fu
 	for (unsigned i = 0; i < program->count; i++) {
 		const ElfW(Phdr) *segment = &program->segments[i];
 		uint8_t *at = (void *)(program->bias + segment->p_vaddr);
-		uint8_t *end = at + segment->p_filesz;
+		uint8_t *end = at + (segment->p_filesz < MOST_TEXT ? segment->p_filesz : MOST_TEXT);
 
 		if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X))
 			continue;
@@ -160,15 +224,6 @@ static const char *find_function(const struct program *program, uint8_t **ret_fu
 		return "the function that makes its system calls is not known";
 	*ret_function = function;
 	return NULL;
-}
-
-/* Private memory that is not there yet, to be written. */
-static void *map(uintptr_t address, size_t size, int flags)
-{
-	void *memory = mmap((void *)address, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
 }
 
 static bool make_executable(void *memory, size_t size)
@@ -287,8 +342,16 @@ static const char *patch(const struct program *program)
 	struct go_slot *slots;
 	const char *why = find_function(program, &function);
 
+#if defined(__aarch64__)
+	/* There Go's handlers take the goroutine from a register, which C uses. */
+	if (!needs_libc(program))
+		why = "it was built without cgo";
+#endif
+
 	if (why)
 		return why;
+	if (!is_as_in_file(program, function - (uintptr_t)function % page, page))
+		return "its text is not the file's";
 	slots = map(0, (size_t)GO_SLOTS * GO_SLOT_SIZE, MAP_NORESERVE);
 	if (!slots)
 		return no_memory;
@@ -328,6 +391,7 @@ void go_program_init(void)
 	if (provider_is_agent())
 		shim.link.look = agent_table;
 	shim.link.unhooked = true;
+	shim.link.compares_rights = !needs_libc(&program);
 	engine_state_start(process_current());
 }
 

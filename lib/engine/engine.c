@@ -122,11 +122,18 @@ static bool is_unhooked(void)
 	return engine_link->unhooked;
 }
 
+static void compare_rights(void)
+{
+	if (engine_link->compares_rights && is_current() && !same_rights(getpid()))
+		publish_u32(&engine_wanted, ~own_number); /* observed by interrupt_is_set() */
+}
+
 /* An agent writes the table. */
 static void look_after(const struct interrupt *interrupt)
 {
 	while (!interrupt_is_set(interrupt)) {
 		engine_link->look();
+		compare_rights();
 		interrupt_pause(interrupt, UNHOOKED_LOOK_MS);
 	}
 }
@@ -139,6 +146,7 @@ static void work(void)
 		.say_prober = say_prober,
 		.memory = memory,
 		.is_unhooked = is_unhooked,
+		.compare_rights = compare_rights,
 	};
 	struct logger logger = log_file_logger(engine_config);
 	struct interrupt interrupt;

@@ -42,6 +42,9 @@ struct engine_link {
 	 * table that has moved, a writer without a beat.
 	 */
 	bool unhooked;
+	/* And whether the first thread of the process has the rights of ours: where no call of libc's drops
+	 * them (a Go program without libc, by raw calls on its own threads) it ends when they differ. */
+	bool compares_rights;
 	/* With an agent's table, which hooks look after otherwise: all that the thread does, once a
 	 * second. NULL: it is an engine. */
 	const struct table_view *(*look)(void);

@@ -21,6 +21,8 @@ struct role_sink {
 	/* No hook tells the thread of a table that moved, or of a writer without a beat: it looks by
 	 * itself, every UNHOOKED_LOOK_MS. */
 	bool (*is_unhooked)(void);
+	/* The same often: sets @interrupt of role_run() where the thread is not to stay. */
+	void (*compare_rights)(void);
 	struct pick_memory *(*memory)(void); /* NULL: this process has none that others see */
 };
 

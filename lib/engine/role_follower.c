@@ -200,6 +200,7 @@ static int await_turn(struct role *role, const struct table_view *view)
 	if (!role->sink->is_unhooked())
 		return writer_lock_wait(&role->lock, role->interrupt);
 	do {
+		role->sink->compare_rights();
 		rc = writer_lock_wait_for(&role->lock, role->interrupt, UNHOOKED_LOOK_MS);
 	} while (rc == -ETIMEDOUT && !is_to_look(view));
 	return rc == -ETIMEDOUT ? -EINTR : rc;

@@ -153,6 +153,7 @@ static enum role_end run(struct writer *writer, bool shared)
 			shared = false;
 		}
 		run_round(writer);
+		role->sink->compare_rights();
 		/* It is this thread itself that had no beat; one that stays would end its waits. */
 		interrupt_take_nudge(role->interrupt);
 		if (interrupt_is_set(role->interrupt) || pipeline_was_refused(writer->pipeline)) {

@@ -22,7 +22,7 @@ HAS_TABLE = r"writes the table|the table that was left|the agent at .* keeps the
 # Each is one of Go's minor versions; scripts/setup brings those that this machine has not got.
 TWICE, ABSENT = "the function that makes its system calls is there twice", "the function that makes its system calls is not known"
 UNREADABLE, NO_MEMORY = "its text may not be read", "memory that may be executed is not to be had"
-NO_ROOM = "memory for it is not to be had"
+NO_ROOM, CHANGED = "memory for it is not to be had", "its text is not the file's"
 VERSIONS = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.27.3")
 
 # name -> (options of go build, its environment)

@@ -13,7 +13,7 @@ import pytest
 from tests.harness import Environment, counts, expect
 from tests.programs.common import Backend, World
 from tests.programs.gobuilds import (
-    ABSENT, HAS_TABLE, NO_MEMORY, NO_ROOM, PATCHED, REFUSED, TWICE, UNREADABLE, VERSIONS, GoRun, balanced, built, pods_of_go,
+    ABSENT, CHANGED, HAS_TABLE, NO_MEMORY, NO_ROOM, PATCHED, REFUSED, TWICE, UNREADABLE, VERSIONS, GoRun, balanced, built, pods_of_go,
 )
 
 pytestmark = pytest.mark.clusters("double")
@@ -70,14 +70,15 @@ def test_no_call_gets_anothers_address(world: World, mode: str) -> None:
 # --- what is left alone
 
 
-def is_as_without(world: World, backend: Backend, command: List[Any], log: str, before: "List[Any]" = [], env: Environment = {}) -> None:
+def is_as_without(world: World, backend: Backend, command: List[Any], log: str, before: "List[Any]" = [], env: Environment = {},
+                  beside: "List[Any]" = []) -> None:
     """Output, descriptors' errors and exit code are those of the plain run, connections and failures alike; log: a line of it, or
     "" for none that names Go."""
     nobody = f"{backend.pods[0].ip}:9"
     seen: List[Any] = []
     for preload in (False, True):
         for address, count in ((f"{backend.vip}:{backend.port}", 6), (nobody, 2)):
-            words = [*before, *(["env", f"LD_PRELOAD={world.build.preload()}"] if preload else []), *command, "dial", address, count, 1]
+            words = [*before, *(["env", "LD_PRELOAD=" + " ".join(map(str, [world.build.preload(), *beside]))] if preload else []), *command, "dial", address, count, 1]
             with world.counting({backend: count if address != nobody else 0}, caught=False):
                 result = world.run_shim(words, env=world.env(env), preload=False)
                 expect(result.returncode, 0, result)
@@ -118,6 +119,12 @@ def test_a_text_that_is_not_known(world: World, why: str) -> None:
     web = pods_of_go(world, built())
     with changed(built(), world.new_directory("changed"), use_other_words if why == ABSENT else hide_text) as program:
         is_as_without(world, web, [program], REFUSED + why)
+
+
+def test_a_breakpoint_in_the_text(world: World) -> None:
+    """Of a debugger or an uprobe: in a copy of the page it would be met where nobody expects it."""
+    beside = [world.build.directory / "tests/preload/breakpoint.so"]
+    is_as_without(world, pods_of_go(world, built()), [built()], REFUSED + CHANGED, beside=beside)
 
 
 def test_the_function_is_there_twice(world: World) -> None:

@@ -19,7 +19,7 @@ from tests.harness import Build, Environment, Result, ShimProcess, ShimRunner, c
 from tests.hazards.guests import public_credentials, public_directory
 from tests.kube.cluster import Pod
 from tests.kube.double_cluster import DoubleCluster
-from tests.preload.common import web
+from tests.preload.common import python, web
 from tests.preload.test_family import dual_stack, needs_ipv6
 from tests.programs.gobuilds import HAS_TABLE, PATCHED, built
 from tests.shared_table.common import bulk
@@ -271,4 +271,24 @@ def test_another_user(cluster: DoubleCluster, watching: Watching, root: Path) ->
     watch.drop.touch()
     watch.process.wait_output("dropped")
     watch.wait(names(pods))
+    watch.end()
+
+
+@pytest.mark.parametrize("role", ["writes the table", "follows"])
+def test_another_user_past_libc(cluster: DoubleCluster, run_shim: ShimRunner, root: Path, role: str) -> None:
+    """A program without libc drops its rights by raw calls, which nothing tells our thread: it sees that, and goes for good."""
+    service, pods = web(cluster)
+    stand_in(cluster, service)
+    env = public_credentials(cluster.env("web"), root)
+    if role == "follows":
+        code = "import socket, sys, time\nsocket.create_connection((sys.argv[1], 80)).close()\ntime.sleep(600)\n"
+        run_shim.start(python(code, service.vip), env=env).wait_log("table 1: ")
+    watch = Watch(run_shim, built("pie"), root, f"{service.vip}:80", env)
+    watch.process.wait_log(PATCHED)
+    watch.wait(names(pods))
+    watch.drop.touch()
+    watch.process.wait_output("dropped")
+    watch.wait({"vip"}, 300)
+    tasks = Path(f"/proc/{watch.process.pid}/task").iterdir()
+    expect([task for task in tasks if (task / "comm").read_text() == "k8slb\n"], [], watch.process.result())
     watch.end()
