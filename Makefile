@@ -247,16 +247,17 @@ test: ## everything: unit tests plain, sanitized and under valgrind, then real p
 	@$(MAKE) -j2 -Otarget sanitized-builds
 	@$(MAKE) -j3 -Otarget tests-of-programs tests-sanitized tests-that-compute
 
-# Lanes side by side. Those of programs mostly wait; the others get what is left of the processors, so that
+# Lanes side by side. That of programs mostly waits; the others get what is left of the processors, so that
 # none of them is idle at the end.
 tests-of-programs:
 	@$(MAKE) pytest-all
 	@$(if $(filter full,$(K8SLB_TEST_COUNTS)),$(MAKE) pytest-refused)
 
+# First what mostly waits, for machines that are emulated: it would leave the processors idle at the end.
 tests-sanitized:
+	@nice -n 3 $(MAKE) test-libcs WORKERS=3
 	@nice -n 3 $(MAKE) pytest-asan WORKERS=3
 	@nice -n 3 $(MAKE) pytest-tsan WORKERS=3
-	@nice -n 3 $(MAKE) test-libcs WORKERS=3
 
 tests-that-compute:
 	@nice -n 6 $(MAKE) test-asan
@@ -424,7 +425,7 @@ help: ## this list
 # --- running the unit tests ------------------------------------------------------------------
 
 UNIT_RUNNER ?=
-UNIT_JOBS ?= 2
+UNIT_JOBS ?= 4
 UNIT_TIMEOUT ?= $(if $(filter full,$(K8SLB_TEST_COUNTS)),3600,600)
 
 # One line per program; the output of a failed one follows it.

@@ -236,7 +236,7 @@ void test_selection(struct selection *selection, const char *vip, uint16_t port,
 	selected->used_count = count;
 }
 
-#define BRIEF_PART 5
+#define BRIEF_PART 10
 
 unsigned test_count(unsigned quick, unsigned full)
 {

@@ -62,7 +62,7 @@ void test_selection(struct selection *selection, const char *vip, uint16_t port,
 /* @ip + @number, counted in its last four bytes. */
 struct ip_address ip_plus(struct ip_address ip, uint32_t number);
 
-/* How often something is repeated: K8SLB_TEST_COUNTS is "full", "brief" (a fifth of the quick ones), or
+/* How often something is repeated: K8SLB_TEST_COUNTS is "full", "brief" (a tenth of the quick ones), or
  * else they are the quick ones. */
 unsigned test_count(unsigned quick, unsigned full);
 
