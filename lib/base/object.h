@@ -46,6 +46,7 @@ struct service {
 	bool made_up; /* stands in for a Service that may not be read: its port names are guesses */
 	bool other_proxy;	     /* label service.kubernetes.io/service-proxy-name */
 	bool internal_traffic_local; /* internalTrafficPolicy: Local */
+	bool one_attempt;	     /* annotation k8slb.io/attempts: "1" */
 	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 	struct service_port *ports;
 	unsigned port_count;

@@ -6,7 +6,8 @@
 #include "kube/json_metadata.h"
 #include "kube/json_read.h"
 
-#define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+#define LABEL_PROXY_NAME    "service.kubernetes.io/service-proxy-name"
+#define ANNOTATION_ATTEMPTS "k8slb.io/attempts"
 
 /* core/v1 types.go: DefaultClientIPServiceAffinitySeconds and its range. */
 #define AFFINITY_DEFAULT_S 10800
@@ -112,6 +113,16 @@ static void read_service_ports(struct json_decoder *decoder, const cJSON *spec,
 	}
 }
 
+/* For who offers a Service and cannot reach all its clients. Other numbers are the clients' to set, by
+ * K8SLB_ATTEMPTS; what is no text there is none of ours. */
+static bool read_one_attempt(const cJSON *metadata)
+{
+	const cJSON *item =
+		json_member(json_member(metadata, "annotations"), ANNOTATION_ATTEMPTS);
+
+	return cJSON_IsString(item) && strcmp(item->valuestring, "1") == 0;
+}
+
 void json_read_service(struct json_decoder *decoder, const cJSON *root, const cJSON *metadata,
 		       struct object *object)
 {
@@ -129,6 +140,7 @@ void json_read_service(struct json_decoder *decoder, const cJSON *root, const cJ
 	memcpy(service->namespace, object->namespace, sizeof(service->namespace));
 	memcpy(service->name, object->name, sizeof(service->name)); /* a DNS label */
 	service->other_proxy = json_member(labels, LABEL_PROXY_NAME) != NULL;
+	service->one_attempt = read_one_attempt(metadata);
 	service->external_name =
 		strcmp(json_get_text(decoder, spec, "spec.type"), "ExternalName") == 0;
 	service->internal_traffic_local =

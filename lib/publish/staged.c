@@ -54,6 +54,7 @@ static int fill_port(struct staged_port *staged, const struct selection *selecti
 	staged->record.family = (uint8_t)port->family;
 	staged->record.affinity_timeout_s = selection->affinity_timeout_s;
 	staged->record.part = part_of(selection);
+	staged->record.flags = selection->one_attempt ? TABLE_PORT_ONE_ATTEMPT : 0;
 	/* A headless Service's name stands for addresses: nobody looks for those of one port. */
 	if (port->used_count == 0 || (selection->headless && !port->addresses))
 		return 0;

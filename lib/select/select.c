@@ -176,6 +176,7 @@ static int add_proxied(const struct service_state *state, const struct select_lo
 	int rc = 0;
 
 	selection->affinity_timeout_s = service->affinity_timeout_s;
+	selection->one_attempt = service->one_attempt;
 	for (unsigned i = 0; rc == 0 && i < service->cluster_ip_count; i++) {
 		const struct ip_address *vip = &service->cluster_ips[i];
 

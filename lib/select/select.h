@@ -60,6 +60,7 @@ struct selection {
 	bool headless;	 /* has no VIP: names answer with endpoints */
 	bool name_taken; /* the API has this Service, though nothing of it may be ours */
 	uint32_t affinity_timeout_s; /* 0: none */
+	bool one_attempt;	     /* no connection to it is failed over */
 	struct ip_address vips[2];
 	unsigned vip_count;
 	struct selected_port *ports;

@@ -89,6 +89,10 @@ struct table_service {
 	uint32_t part; /* of parts_heard_ms */
 };
 
+enum {
+	TABLE_PORT_ONE_ATTEMPT = 1u, /* no connection to it is failed over */
+};
+
 /* One port of a Service in one address family. */
 struct table_port {
 	uint32_t service;
@@ -101,7 +105,7 @@ struct table_port {
 	uint32_t name_at;	     /* port name in the text */
 	uint32_t affinity_timeout_s; /* sessionAffinity ClientIP; 0: None */
 	uint32_t part;		     /* its Service's */
-	uint32_t reserved;
+	uint32_t flags;		     /* 0 where an older version wrote it */
 };
 
 struct table_endpoint {

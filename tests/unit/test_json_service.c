@@ -22,6 +22,7 @@ static void test_every_field_of_a_service_is_read(void **state)
 	(void)state;
 	decoded(OBJECT_SERVICE,
 		"{\"metadata\":{\"name\":\"web\",\"namespace\":\"demo\",\"resourceVersion\":\"5\","
+		"\"annotations\":{\"k8slb.io/attempts\":\"1\"},"
 		"\"labels\":{\"service.kubernetes.io/service-proxy-name\":\"x\"}},\"spec\":{"
 		"\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[\"10.96.0.5\",\"fd00::5\"],"
 		"\"ipFamilies\":[\"IPv4\",\"IPv6\"],"
@@ -38,6 +39,7 @@ static void test_every_field_of_a_service_is_read(void **state)
 	assert_int_equal(service->family_count, 2);
 	assert_int_equal(service->families[1], IP_FAMILY_6);
 	assert_true(service->other_proxy && service->internal_traffic_local);
+	assert_true(service->one_attempt);
 	assert_false(service->headless || service->external_name);
 	assert_int_equal(service->affinity_timeout_s, 60);
 	assert_int_equal(service->port_count, 2);
@@ -55,7 +57,28 @@ static void test_cluster_ip_serves_where_there_are_no_cluster_ips(void **state)
 	decoded(OBJECT_SERVICE, SERVICE("\"clusterIP\":\"10.96.0.5\",\"clusterIPs\":[]"), &object);
 	assert_int_equal(object.service->cluster_ip_count, 1);
 	assert_int_equal(object.service->affinity_timeout_s, 0);
+	assert_false(object.service->one_attempt);
 	object_clear(&object);
+}
+
+static void test_only_1_is_one_attempt(void **state)
+{
+	static const char *const values[] = {"\"2\"", "1", "true", "null", "\"\"", "{}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		struct object object;
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			 "{\"metadata\":{\"name\":\"web\",\"namespace\":\"demo\","
+			 "\"resourceVersion\":\"5\",\"annotations\":{\"k8slb.io/attempts\":%s}},"
+			 "\"spec\":{\"clusterIP\":\"10.96.0.5\"}}",
+			 values[i]);
+		decoded(OBJECT_SERVICE, text, &object);
+		assert_false(object.service->one_attempt);
+		object_clear(&object);
+	}
 }
 
 /* kube-proxy, GetClusterIPByFamily and IsServiceIPSet. */
@@ -273,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_headless_and_external_name_have_no_cluster_ip),
 		cmocka_unit_test(test_addresses_that_no_pod_has),
 		cmocka_unit_test(test_a_cluster_ip_that_does_not_parse_is_skipped),
+		cmocka_unit_test(test_only_1_is_one_attempt),
 		cmocka_unit_test(test_an_affinity_timeout_out_of_range_is_the_default),
 		cmocka_unit_test(test_wrong_types_in_a_service_are_errors),
 		cmocka_unit_test(test_each_subset_and_family_becomes_a_slice),

@@ -137,7 +137,10 @@ static void test_round_trip_of_everything(void **state)
 {
 	struct test_slice slice;
 	struct slice_endpoint *pod;
-	struct selection selection = {.affinity_timeout_s = 10800, .vip_count = 2, .port_count = 3};
+	struct selection selection = {.affinity_timeout_s = 10800,
+				      .one_attempt = true,
+				      .vip_count = 2,
+				      .port_count = 3};
 	struct table_service service;
 	struct table_endpoint endpoint;
 	struct table_port port;
@@ -174,6 +177,7 @@ static void test_round_trip_of_everything(void **state)
 	assert_int_equal(port.family, IP_FAMILY_4);
 	assert_int_equal(port.endpoint_count, 1);
 	assert_int_equal(port.affinity_timeout_s, 10800);
+	assert_int_equal(port.flags, TABLE_PORT_ONE_ATTEMPT);
 	assert_int_equal(table_text(&reading, port.name_at, text, sizeof(text)), 0);
 	assert_string_equal(text, "dns");
 
