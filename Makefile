@@ -148,7 +148,8 @@ CLI_SOURCES := $(sort $(wildcard cli/*.c)) shim/resolv_conf.c \
 	$(call stage_sources,$(SHIM_STAGES))
 SHIM_SOURCES := $(sort $(wildcard shim/*.c)) $(call stage_sources,$(SHIM_STAGES))
 # Of the shim what stands by itself.
-UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c fresh.c libc.c made_up.c patience.c peer_cache.c resolv_conf.c)
+UNIT_LIB_SOURCES := $(call stage_sources,$(SHIM_STAGES) endpoints) $(addprefix shim/,asked.c epoll_data.c fd_sets.c fresh.c libc.c made_up.c new_filters.c patience.c \
+	peer_cache.c resolv_conf.c revive_steps.c)
 ENDPOINTS_SOURCES := $(call stage_sources,$(ENDPOINTS_STAGES))
 
 # Three sets of objects from the same sources: obj/static sees the headers of the static parts, as does

@@ -24,6 +24,11 @@ struct claim {
 
 #define CLAIM_PID_BITS 22
 
+static inline uint32_t claim_pid(uint64_t word)
+{
+	return (uint32_t)(word & ((1u << CLAIM_PID_BITS) - 1));
+}
+
 static inline uint64_t claim_end(uint64_t word)
 {
 	return word >> CLAIM_PID_BITS;
@@ -32,7 +37,7 @@ static inline uint64_t claim_end(uint64_t word)
 /* @word is one that nobody else may take now. */
 static inline bool claim_stands(uint64_t word, uint32_t pid, uint64_t now_ms, uint32_t longest_ms)
 {
-	return word && (word & ((1u << CLAIM_PID_BITS) - 1)) == pid && claim_end(word) > now_ms &&
+	return word && claim_pid(word) == pid && claim_end(word) > now_ms &&
 	       claim_end(word) - now_ms <= longest_ms;
 }
 

@@ -26,6 +26,7 @@
 #include "pointer.h"
 #include "process.h"
 #include "provider.h"
+#include "revive.h"
 #include "state.h"
 #include "tcp_outcome.h"
 
@@ -58,7 +59,7 @@ static uint32_t longest_wait(int fd)
 	if (flags < 0 || (flags & O_NONBLOCK))
 		return CONFIG_NONBLOCKING_WAIT_MS;
 	/* SO_SNDTIMEO bounds a blocking connect(); 0 means no bound. */
-	if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size) == 0)
+	if (libc_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size) == 0)
 		timeout_ms = (uint64_t)timeout.tv_sec * 1000 + (uint64_t)timeout.tv_usec / 1000;
 	return timeout_ms && timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms : UINT32_MAX;
 }
@@ -70,6 +71,7 @@ static bool take_endpoint(const struct found_port *found, const struct ip_addres
 	if (pending_any())
 		pending_look(&dial->state); /* one of them may be the next in turn */
 	dial->endpoint_count = found ? found->port.endpoint_count : 0;
+	dial->one_attempt = found && (found->port.flags & TABLE_PORT_ONE_ATTEMPT);
 	if (found && pick_take(found, &dial->state, ip, port, &dial->picked) == 0)
 		return true;
 	return pick_by_vip(dial->view, &dial->state, ip, port, IPPROTO_TCP, &dial->picked) ==
@@ -151,8 +153,13 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	struct ip_address ip;
 	uint16_t port;
 	struct dial dial;
+	int rc;
 
 	dial.fresh = fresh_take(fd); /* whatever becomes of this call */
+	/* What was just made has the number of one that is closed, if of any. */
+	if (dial.fresh == FRESH_NOT && pending_watched() && !is_impossible_pointer(addr) &&
+	    len >= sizeof(addr->sa_family) && revive_second_connect(fd, addr, &rc))
+		return rc;
 	if (is_impossible_pointer(addr) || len > sizeof(dial.address) ||
 	    sockaddr_read(addr, len, &ip, &port) < 0)
 		return libc_connect(fd, addr, len);

@@ -30,6 +30,7 @@ struct walk {
 	bool knows;	  /* what follows: it is asked for when a try has failed */
 	bool waits;	  /* the socket is blocking, and goes_on */
 	bool at_vip;
+	bool reported;	  /* this endpoint's failure was, before */
 	int entry_errno;
 	int last_error; /* of the endpoint before; 0: there was none */
 };
@@ -93,6 +94,8 @@ static void report_failure(const struct walk *walk, int error)
 {
 	const struct dial *dial = walk->dial;
 
+	if (walk->reported)
+		return;
 	if (error == EACCES || error == EPERM)
 		denied_add(&dial->picked.endpoint);
 	else if (error == ETIMEDOUT && patience_was_short(&walk->patience))
@@ -199,6 +202,7 @@ static bool leads_on(struct walk *walk)
 	if (is_stale(walk)) /* the picked endpoint was not tried at all */
 		return walk->waits;
 	report_failure(walk, error);
+	walk->reported = false;
 	walk->tried[walk->tries++] = walk->dial->picked.endpoint;
 	if (cause == CAUSE_ENDPOINT) {
 		/* A try that cannot be bounded is the only one: others would wait as long again. */
@@ -226,16 +230,16 @@ static int attempt(struct walk *walk)
 				dial->length);
 }
 
-static uint32_t count_endpoints(const struct dial *dial)
+static void know_port(struct dial *dial)
 {
 	struct found_port found;
 
-	if (dial->endpoint_count)
-		return dial->endpoint_count;
-	if (pick_find(dial->view, &dial->picked.vip, dial->picked.vip_port, IPPROTO_TCP, &found) !=
-	    PICK_ENDPOINT)
-		return 0;
-	return found.port.endpoint_count;
+	if (dial->endpoint_count ||
+	    pick_find(dial->view, &dial->picked.vip, dial->picked.vip_port, IPPROTO_TCP, &found) !=
+		    PICK_ENDPOINT)
+		return;
+	dial->endpoint_count = found.port.endpoint_count;
+	dial->one_attempt = found.port.flags & TABLE_PORT_ONE_ATTEMPT;
 }
 
 static bool may_wait(const struct dial *dial)
@@ -251,7 +255,6 @@ static void plan(struct walk *walk)
 	KEEP_ERRNO();
 	struct dial *dial = walk->dial;
 	unsigned attempts = shim.config.attempts < PICK_TRIED ? shim.config.attempts : PICK_TRIED;
-	uint32_t endpoints;
 
 	walk->patience.fd = dial->fd;
 	walk->patience.ticket = fresh_ticket(dial->fd);
@@ -262,8 +265,11 @@ static void plan(struct walk *walk)
 		return;
 	if (!walk->goes_on)
 		return;
-	endpoints = count_endpoints(dial);
-	walk->most = endpoints < attempts ? endpoints : attempts;
+	know_port(dial);
+	walk->goes_on = !dial->one_attempt;
+	if (!walk->goes_on)
+		return;
+	walk->most = dial->endpoint_count < attempts ? dial->endpoint_count : attempts;
 	walk->vip_follows =
 		shim.config.fallback == FALLBACK_VIP && pick_may_leave(&dial->state, &dial->picked);
 	if (dial->fresh == FRESH_NOT)
@@ -272,9 +278,8 @@ static void plan(struct walk *walk)
 		patience_bound(&walk->patience);
 }
 
-static void remember(const struct walk *walk, bool under_way)
+static void remember_peer(const struct dial *dial)
 {
-	const struct dial *dial = walk->dial;
 	const struct picked *picked = &dial->picked;
 	struct peer peer = {
 		.vip = picked->vip,
@@ -283,14 +288,30 @@ static void remember(const struct walk *walk, bool under_way)
 		.endpoint_port = picked->endpoint.port,
 		.fd = dial->fd,
 	};
-	uint64_t cookie;
 
 	peer_cache_put(&peer);
-	if (!under_way)
+}
+
+/* @error: EINPROGRESS or EINTR. After EINTR the socket is one that waits. */
+static void remember_pending(const struct walk *walk, int error)
+{
+	const struct dial *dial = walk->dial;
+	uint64_t cookie = walk->patience.cookie ? walk->patience.cookie : peer_cookie(dial->fd);
+	bool follows = error == EINPROGRESS && walk->goes_on && walk->most > 1;
+	struct way_on way;
+
+	if (!cookie)
 		return;
-	cookie = walk->patience.cookie ? walk->patience.cookie : peer_cookie(dial->fd);
-	if (cookie)
-		pending_add(dial->fd, cookie, picked);
+	if (follows) {
+		way.limit_ms = patience_limit_ms();
+		way.tries = (uint8_t)walk->tries;
+		way.most = (uint8_t)walk->most;
+		way.vip_follows = walk->vip_follows;
+		way.at_vip = false;
+		for (unsigned i = 0; i < walk->tries; i++)
+			way.tried[i] = walk->tried[i];
+	}
+	pending_add(dial, cookie, follows ? &way : NULL);
 }
 
 /* What became of the call. Keeps errno, which tells that. */
@@ -310,7 +331,9 @@ static void conclude(const struct walk *walk, int rc)
 	} else if (begun) {
 		if (rc == 0)
 			report_success(dial);
-		remember(walk, rc < 0);
+		remember_peer(dial);
+		if (rc < 0)
+			remember_pending(walk, kept_errno);
 	} else if (walk->tries) {
 		pick_gave_up(&dial->state);
 	}
@@ -328,5 +351,59 @@ int failover_connect(struct dial *dial)
 	} while (rc < 0 && leads_on(&walk));
 	patience_restore(&walk.patience);
 	conclude(&walk, rc);
+	return rc;
+}
+
+bool failover_may_go_on(const struct dial *dial, const struct way_on *way)
+{
+	const struct picked *picked = &dial->picked;
+	struct found_port found;
+	enum pick_result result;
+
+	if (way->at_vip)
+		return false;
+	result = dial->view ? pick_find(dial->view, &picked->vip, picked->vip_port, IPPROTO_TCP, &found)
+			    : PICK_NO_TABLE;
+	if (result == PICK_ENDPOINT && (found.port.flags & TABLE_PORT_ONE_ATTEMPT))
+		return false;
+	if (way->vip_follows && pick_may_leave(&dial->state, picked))
+		return true;
+	return result == PICK_ENDPOINT && found.port.endpoint_count > 1 && way->tries + 1 < way->most;
+}
+
+int failover_go_on(struct dial *dial, struct way_on *way, const struct way_end *end)
+{
+	struct walk walk = {
+		.dial = dial,
+		.patience = {.fd = dial->fd,
+			     .cookie = end->cookie,
+			     .ticket = fresh_ticket(dial->fd),
+			     .limit_ms = way->limit_ms,
+			     .was_ended = end->was_overdue},
+		.tried = way->tried,
+		.tries = way->tries,
+		.most = way->most,
+		.goes_on = true,
+		.vip_follows = way->vip_follows,
+		.knows = true,
+		.reported = end->was_reported,
+	};
+	int rc = -1;
+
+	/* Whatever the network said of a packet that was sent: another endpoint may do better. */
+	errno = cause_of(end->error) == CAUSE_OTHER ? EHOSTUNREACH : end->error;
+	/* Once more right before the call: another thread may close the number at any time, and the moment
+	 * in between is what nothing can take away. */
+	while (rc < 0 && leads_on(&walk) && patience_has_its_socket(&walk.patience))
+		rc = attempt(&walk);
+	way->tries = (uint8_t)walk.tries;
+	way->at_vip = walk.at_vip;
+	if (rc < 0 && !is_under_way(errno)) {
+		pick_gave_up(&dial->state);
+	} else if (walk.at_vip) {
+		pick_left(&dial->state, &dial->picked);
+	} else {
+		remember_peer(dial);
+	}
 	return rc;
 }

@@ -59,6 +59,11 @@ enum fresh fresh_take(int fd)
 	return peek_u32(&tickets[fd]) == last.ticket ? last.kind : FRESH_NOT;
 }
 
+bool fresh_is_new(int fd)
+{
+	return last.fd_plus_1 && (uint32_t)fd + 1 == last.fd_plus_1;
+}
+
 uint32_t fresh_ticket(int fd)
 {
 	return (uint32_t)fd < NUMBERS ? peek_u32(&tickets[fd]) : 0;

@@ -32,6 +32,9 @@ void fresh_note(int fd, int domain, int type, int protocol);
 /* What @fd is; from now on it is not fresh. A few loads. Async-signal-safe. */
 enum fresh fresh_take(int fd);
 
+/* The calling thread has just made @fd, and not connected it. */
+bool fresh_is_new(int fd);
+
 /* Differs when socket() has returned @fd since; 0: not known. Async-signal-safe. */
 uint32_t fresh_ticket(int fd);
 

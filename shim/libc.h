@@ -4,10 +4,15 @@
 #define K8SLB_SHIM_LIBC_H
 
 #include <netdb.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 
 /*
  * CALL(result, name, parameters, arguments, otherwise) for each: libc_NAME() has the contract of
@@ -22,6 +27,9 @@
 	CALL(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size),   \
 	     (fd, level, name, value, size),                                                      \
 	     k8slb_raw_setsockopt(fd, level, name, value, size))                                  \
+	CALL(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size),        \
+	     (fd, level, name, value, size),                                                      \
+	     k8slb_raw_getsockopt(fd, level, name, value, size))                                  \
 	CALL(int, getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len),  \
 	     k8slb_raw_getpeername(fd, addr, len))                                                \
 	CALL(int, getaddrinfo,                                                                    \
@@ -43,7 +51,49 @@
 	     no_such_lookup_r(ret_host, ret_h_errno))                                             \
 	CALL(int, setns, (int fd, int type), (fd, type), no_such_call(-1))                        \
 	CALL(int, unshare, (int flags), (flags), no_such_call(-1))                                \
+	LIBC_WAIT_CALLS(CALL)                                                                     \
 	LIBC_ID_CALLS(CALL)
+
+/* Those that wait for events of descriptors. glibc has epoll_pwait2() since 2.35, musl none of
+ * __poll_chk() and its kin: nobody calls there what libc has not. */
+#define LIBC_WAIT_CALLS(CALL)                                                                     \
+	CALL(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout),  \
+	     k8slb_raw_poll(fds, count, timeout))                                                 \
+	CALL(int, ppoll,                                                                          \
+	     (struct pollfd * fds, nfds_t count, const struct timespec *timeout,                  \
+	      const sigset_t *mask),                                                              \
+	     (fds, count, timeout, mask), k8slb_raw_ppoll(fds, count, timeout, mask))             \
+	CALL(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t size),      \
+	     (fds, count, timeout, size), k8slb_raw_poll(fds, count, timeout))                    \
+	CALL(int, __ppoll_chk,                                                                    \
+	     (struct pollfd * fds, nfds_t count, const struct timespec *timeout,                  \
+	      const sigset_t *mask, size_t size),                                                 \
+	     (fds, count, timeout, mask, size), k8slb_raw_ppoll(fds, count, timeout, mask))       \
+	CALL(int, select,                                                                         \
+	     (int count, fd_set *readable, fd_set *writable, fd_set *exceptional,                 \
+	      struct timeval *timeout),                                                           \
+	     (count, readable, writable, exceptional, timeout),                                   \
+	     k8slb_raw_select(count, readable, writable, exceptional, timeout))                   \
+	CALL(int, pselect,                                                                        \
+	     (int count, fd_set *readable, fd_set *writable, fd_set *exceptional,                 \
+	      const struct timespec *timeout, const sigset_t *mask),                              \
+	     (count, readable, writable, exceptional, timeout, mask),                             \
+	     k8slb_raw_pselect(count, readable, writable, exceptional, timeout, mask))            \
+	CALL(int, epoll_wait, (int epoll, struct epoll_event *events, int most, int timeout),     \
+	     (epoll, events, most, timeout),                                                      \
+	     k8slb_raw_epoll_pwait(epoll, events, most, timeout, NULL))                           \
+	CALL(int, epoll_pwait,                                                                    \
+	     (int epoll, struct epoll_event *events, int most, int timeout,                       \
+	      const sigset_t *mask),                                                              \
+	     (epoll, events, most, timeout, mask),                                                \
+	     k8slb_raw_epoll_pwait(epoll, events, most, timeout, mask))                           \
+	CALL(int, epoll_pwait2,                                                                   \
+	     (int epoll, struct epoll_event *events, int most, const struct timespec *timeout,    \
+	      const sigset_t *mask),                                                              \
+	     (epoll, events, most, timeout, mask),                                                \
+	     k8slb_raw_epoll_pwait2(epoll, events, most, timeout, mask))                          \
+	CALL(int, epoll_ctl, (int epoll, int what, int fd, struct epoll_event *event),            \
+	     (epoll, what, fd, event), k8slb_raw_epoll_ctl(epoll, what, fd, event))
 
 /* Those that change the user and group ids of a process. */
 #define LIBC_ID_CALLS(CALL)                                                                        \

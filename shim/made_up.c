@@ -87,7 +87,7 @@ static int go_on(const struct patience *patience, const struct sockaddr *address
 	socklen_t size = sizeof(own);
 	int rc = -1;
 
-	if (getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size) == 0 &&
+	if (libc_getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size) == 0 &&
 	    libc_setsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof(moment)) == 0) {
 		rc = libc_connect(patience->fd, address, length);
 		if (rc < 0 && errno != EINPROGRESS && errno != EINTR)

@@ -45,7 +45,7 @@ uint32_t patience_longest_ms(void)
 	return ours > KERNEL_MS ? ours : KERNEL_MS;
 }
 
-static uint32_t limit_ms(void)
+uint32_t patience_limit_ms(void)
 {
 	uint32_t ours = shim.config.connect_timeout_ms;
 	uint32_t slowest = peek_u32(&slowest_ms);
@@ -77,7 +77,7 @@ static bool knows_user_timeout(struct patience *patience)
 
 	if (patience->is_new && !peek_u32(&user_timeout_used))
 		return true; /* none */
-	return getsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
+	return libc_getsockopt(patience->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience->user_timeout,
 			  &size) == 0;
 }
 
@@ -98,7 +98,7 @@ void patience_bound(struct patience *patience)
 {
 	KEEP_ERRNO();
 
-	patience->limit_ms = limit_ms();
+	patience->limit_ms = patience_limit_ms();
 	patience->watched = engine_state_has_watchdog(process_current(), patience->fd);
 	if (!patience->watched)
 		bound_by_kernel(patience);
@@ -216,7 +216,7 @@ void patience_keep_deadline(struct patience *patience)
 	uint64_t own_us;
 
 	if (!patience->send_timeout_changed &&
-	    getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, own, &size) < 0)
+	    libc_getsockopt(patience->fd, SOL_SOCKET, SO_SNDTIMEO, own, &size) < 0)
 		return;
 	own_us = (uint64_t)own->tv_sec * 1000000 + (uint64_t)own->tv_usec;
 	if (!own_us || !spent_us)

@@ -69,6 +69,9 @@ bool patience_was_short(const struct patience *patience);
 /* As long as a bounded try was waited already. */
 bool patience_is_spent(const struct patience *patience);
 
+/* What a try has while something follows it, ms: K8SLB_CONNECT_TIMEOUT, or more, as above. */
+uint32_t patience_limit_ms(void);
+
 /* What a connection that nobody waits for has before it counts as dead, ms. */
 uint32_t patience_longest_ms(void);
 

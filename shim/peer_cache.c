@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "base/keep_errno.h"
+#include "libc.h"
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
@@ -34,7 +35,7 @@ uint64_t peer_cookie(int fd)
 	uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
 
-	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+	return libc_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 void peer_cache_put(const struct peer *peer)

@@ -1,37 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pending.h"
 
+#include <linux/futex.h>
+#include <string.h>
+#include <time.h>
+
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/keep_errno.h"
+#include "base/raw_syscall.h"
+#include "claim.h"
+#include "events.h"
 #include "patience.h"
 #include "peer_cache.h"
+#include "process.h"
 #include "state.h"
 #include "tcp_outcome.h"
 
-#define SLOTS	      64u /* the bits of a word */
+#define SLOTS	      PENDING_SLOTS
+#define WORDS	      PENDING_WORDS
 #define LOOKS_AT_ONCE 4u
-
-struct entry {
-	uint64_t cookie; /* 0: none */
-	uint64_t began_ms;
-	struct picked picked;
-	int32_t fd;
-	uint32_t reported; /* as failed. Kept, because the next connect() on this socket tells this
-			      failure, and not that of the address it was given. */
-};
+#define AWAIT_NS      200000
 
 struct slot {
-	uint32_t sequence; /* odd while the slot is written */
-	uint32_t reserved;
-	struct entry entry;
+	struct claim claim;
+	/* Claimed for a look or to be filled, with signals open, because these come with each non-blocking
+	 * connect() and are to cost no system call. Whoever has it may be gone for good, and has done
+	 * nothing to its socket. */
+	uint32_t is_open;
+	struct pending entry;
 };
 
-_Static_assert(sizeof(struct entry) % 8 == 0, "copied word by word");
-
+/* Places are taken from the first one on, so pages of these that nothing needs are never touched. */
 static struct slot slots[SLOTS];
-static uint64_t filled; /* a bit for each slot in use: where to look, no more */
-static uint32_t turn;	/* the place where the next look begins */
+
+struct pending_bits pending_bits __attribute__((aligned(64)));
+
+static uint64_t due_at_ms; /* at or before the next one that is due; 0: nothing is */
+static uint32_t turn;	   /* the place where the next look begins */
 
 enum outcome {
 	OUTCOME_NONE, /* not yet */
@@ -40,139 +46,437 @@ enum outcome {
 	OUTCOME_UNKNOWN, /* and nobody will ever know */
 };
 
-static void mark(unsigned place, bool used)
+static void mark(uint64_t *words, unsigned place, bool set)
 {
-	uint64_t bit = (uint64_t)1 << place;
+	uint64_t *word = &words[place / 64];
+	uint64_t bit = (uint64_t)1 << place % 64;
 	uint64_t old;
 
 	do {
-		old = peek_u64(&filled);
-	} while (!claim_u64(&filled, old, used ? old | bit : old & ~bit));
+		old = peek_u64(word);
+	} while (!claim_u64(word, old, set ? old | bit : old & ~bit));
 }
 
-/* Copies the entry; false when it is being written. @ret_sequence: for replace(). */
-static bool read_slot(unsigned place, struct entry *ret_entry, uint32_t *ret_sequence)
+/* The first place from @from on whose bit is set, or SLOTS. */
+static unsigned next_place(const uint64_t *words, unsigned from)
 {
-	struct slot *slot = &slots[place];
+	while (from < SLOTS) {
+		uint64_t left = peek_u64(&words[from / 64]) >> from % 64;
 
-	*ret_sequence = observe_u32(&slot->sequence); /* publish in replace() */
-	if (*ret_sequence % 2)
-		return false;
-	peek_words(ret_entry, &slot->entry, sizeof(*ret_entry));
-	fence_before_recheck();
-	return peek_u32(&slot->sequence) == *ret_sequence;
+		if (left)
+			return from + (unsigned)__builtin_ctzll(left);
+		from = (from / 64 + 1) * 64;
+	}
+	return SLOTS;
 }
 
-/* Unless somebody changed the slot since @sequence. A slot that a fork() caught being written stays
- * odd in the child, which has one less then. */
-static bool replace(unsigned place, uint32_t sequence, const struct entry *entry)
+static bool is_watched(unsigned place)
 {
-	struct slot *slot = &slots[place];
+	return peek_u64(&pending_bits.watched[place / 64]) >> place % 64 & 1;
+}
 
-	if (sequence % 2 || !claim_u32(&slot->sequence, sequence, sequence + 1))
+static unsigned place_of(const struct pending_hold *hold)
+{
+	const char *entry = (const char *)hold->entry;
+	const char *first = (const char *)&slots[0].entry;
+
+	return (unsigned)((size_t)(entry - first) / sizeof(struct slot));
+}
+
+static uint32_t own_pid(void)
+{
+	return peek_u32(&process_current()->pid);
+}
+
+/* For entries that others peek at meanwhile. */
+static void poke_number(struct pending *entry, int fd)
+{
+	poke_u32((uint32_t *)&entry->fd, (uint32_t)fd);
+}
+
+static int peek_number(const struct pending *entry)
+{
+	return (int)peek_u32((const uint32_t *)&entry->fd);
+}
+
+static void empty(struct pending *entry, unsigned place)
+{
+	mark(pending_bits.watched, place, false);
+	mark(pending_bits.filled, place, false);
+	poke_u64(&entry->cookie, 0);
+	poke_u64(&entry->revived_ms, 0);
+	poke_number(entry, -1);
+}
+
+/*
+ * Claims a place. What a fork() caught in the hands of a thread that the
+ * child has not may be torn: it is forgotten; so is what a handler left for good, by siglongjmp(3),
+ * where signals were open.
+ */
+static bool take(unsigned place, struct pending_hold *hold)
+{
+	struct claim *claim = &slots[place].claim;
+	uint64_t now_ms = clock_coarse_ms();
+	uint64_t before = peek_u64(&claim->word);
+	uint32_t pid = own_pid();
+
+	hold->entry = &slots[place].entry;
+	if (claim_stands(before, pid, now_ms, PENDING_LONGEST_MS))
 		return false;
-	fence_before_rewrite();
-	poke_words(&slot->entry, entry, sizeof(*entry));
-	publish_u32(&slot->sequence, sequence + 2); /* observed in read_slot() */
-	mark(place, entry->cookie != 0);
+	if (before && claim_pid(before) == pid && events_are_filtered() &&
+	    !peek_u32(&slots[place].is_open)) {
+		events_off(EVENTS_CLAIM_IS_LATE);
+		return false;
+	}
+	hold->word = claim_take(claim, pid, now_ms, PENDING_LONGEST_MS);
+	if (!hold->word)
+		return false;
+	if (before)
+		empty(hold->entry, place);
 	return true;
 }
 
-static bool forget(unsigned place, uint32_t sequence)
+static void give_back(const struct pending_hold *hold)
 {
-	static const struct entry none;
-
-	return replace(place, sequence, &none);
+	claim_give_back(&slots[place_of(hold)].claim, hold->word);
 }
 
-bool pending_any(void)
+static bool take_open(unsigned place, struct pending_hold *hold)
 {
-	return peek_u64(&filled) != 0;
+	hold->is_undisturbed = false;
+	if (!take(place, hold))
+		return false;
+	poke_u32(&slots[place].is_open, 1);
+	return true;
 }
 
-/* The place of this socket's entry, or SLOTS. */
-static unsigned find(uint64_t cookie, struct entry *ret_entry, uint32_t *ret_sequence)
+static bool take_undisturbed(unsigned place, struct pending_hold *hold)
 {
-	for (uint64_t left = peek_u64(&filled); left; left &= left - 1) {
-		unsigned place = (unsigned)__builtin_ctzll(left);
+	undisturbed_begin(&hold->before);
+	hold->is_undisturbed = true;
+	if (take(place, hold)) {
+		poke_u32(&slots[place].is_open, 0); /* of one that was left for good */
+		return true;
+	}
+	undisturbed_end(&hold->before);
+	return false;
+}
 
-		if (read_slot(place, ret_entry, ret_sequence) && ret_entry->cookie == cookie)
+void pending_release(struct pending_hold *hold)
+{
+	KEEP_ERRNO();
+
+	if (!hold->is_undisturbed)
+		poke_u32(&slots[place_of(hold)].is_open, 0);
+	give_back(hold);
+	if (hold->is_undisturbed)
+		undisturbed_end(&hold->before);
+}
+
+void pending_clear(struct pending_hold *hold)
+{
+	empty(hold->entry, place_of(hold));
+}
+
+void pending_unwatch(struct pending_hold *hold)
+{
+	mark(pending_bits.watched, place_of(hold), false);
+}
+
+void pending_unwatch_all(void)
+{
+	for (unsigned i = 0; i < WORDS; i++)
+		poke_u64(&pending_bits.watched[i], 0);
+}
+
+/* --- when something is due ------------------------------------------------------------------- */
+
+static void due_no_later(uint64_t ms)
+{
+	uint64_t old;
+
+	do {
+		old = peek_u64(&due_at_ms);
+	} while ((!old || ms < old) && !claim_u64(&due_at_ms, old, ms));
+}
+
+uint64_t pending_next_due(void)
+{
+	return peek_u64(&due_at_ms);
+}
+
+void pending_set_due(struct pending_hold *hold, uint64_t due_ms)
+{
+	poke_u64(&hold->entry->due_ms, due_ms);
+	fence_before_look(); /* at the word: find_next_due() */
+	due_no_later(due_ms);
+}
+
+static uint64_t earliest(void)
+{
+	uint64_t first_ms = 0;
+
+	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
+		uint64_t due_ms = peek_u64(&slots[place].entry.due_ms);
+
+		if (!first_ms || due_ms < first_ms)
+			first_ms = due_ms;
+	}
+	return first_ms;
+}
+
+/* The word is never later than an entry, not for a moment: who read it then would wait for ever.
+ * Whoever sets a time while this looks either finds the new word, or is found by the second look. */
+static void find_next_due(void)
+{
+	uint64_t old_ms = peek_u64(&due_at_ms);
+	uint64_t first_ms = earliest();
+
+	if (first_ms == old_ms || !claim_u64(&due_at_ms, old_ms, first_ms))
+		return;
+	fence_before_look(); /* at the entries: pending_set_due() and fill() */
+	first_ms = earliest();
+	if (first_ms)
+		due_no_later(first_ms);
+}
+
+bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *ret_hold)
+{
+	uint32_t pid = own_pid();
+
+	for (; (*place = next_place(pending_bits.watched, *place)) < SLOTS; ++*place) {
+		struct pending *entry = &slots[*place].entry;
+
+		if (peek_u64(&entry->due_ms) > now_ms || !take_undisturbed(*place, ret_hold))
+			continue;
+		if (entry->cookie && entry->pid == pid && entry->due_ms <= now_ms) {
+			++*place;
+			return true;
+		}
+		if (!entry->cookie || entry->pid != pid)
+			pending_unwatch(ret_hold);
+		pending_release(ret_hold);
+	}
+	find_next_due();
+	return false;
+}
+
+/* --- which one ------------------------------------------------------------------------------- */
+
+bool pending_has(int fd)
+{
+	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
+		if (peek_number(&slots[place].entry) == fd)
+			return true;
+	}
+	return false;
+}
+
+enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold)
+{
+	KEEP_ERRNO();
+	unsigned place = next_place(pending_bits.watched, 0);
+
+	for (; place < SLOTS; place = next_place(pending_bits.watched, place + 1)) {
+		struct pending *entry = &slots[place].entry;
+
+		if (peek_number(entry) != fd || peek_u32(&entry->pid) != own_pid())
+			continue;
+		if (!take_undisturbed(place, ret_hold))
+			return pending_watched() ? PENDING_BUSY : PENDING_NONE;
+		if (entry->cookie && entry->fd == fd && entry->pid == own_pid()) {
+			if (peer_cookie(fd) == entry->cookie)
+				return PENDING_CLAIMED;
+			pending_clear(ret_hold);
+		}
+		pending_release(ret_hold);
+	}
+	return PENDING_NONE;
+}
+
+enum pending_claim pending_claim_wait(int fd, struct pending_hold *ret_hold)
+{
+	KEEP_ERRNO();
+	enum pending_claim result = pending_claim(fd, ret_hold);
+	uint64_t end_ms;
+
+	if (result != PENDING_BUSY)
+		return result;
+	end_ms = clock_monotonic_ms() + PENDING_AWAIT_MS;
+	do {
+		/* Not nanosleep(), a cancellation point. */
+		const struct timespec pause = {.tv_nsec = AWAIT_NS};
+		uint32_t never = 0;
+
+		raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
+		result = pending_claim(fd, ret_hold);
+	} while (result == PENDING_BUSY && clock_monotonic_ms() < end_ms);
+	return result;
+}
+
+unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned *ret_places, unsigned most)
+{
+	uint32_t pid = own_pid();
+	unsigned count = 0;
+
+	for (; count < most && (*place = next_place(pending_bits.watched, *place)) < SLOTS; ++*place) {
+		const struct pending *entry = &slots[*place].entry;
+
+		if (peek_u32(&entry->pid) != pid)
+			continue;
+		ret_fds[count] = peek_number(entry);
+		ret_places[count++] = *place;
+	}
+	return count;
+}
+
+bool pending_is_recent(unsigned place)
+{
+	const struct slot *slot = &slots[place];
+	uint64_t now_ms = clock_coarse_ms();
+	/* In this order: who gives it back has told the time before. */
+	uint64_t word = observe_u64(&slot->claim.word);
+	uint64_t revived_ms = peek_u64(&slot->entry.revived_ms);
+
+	return claim_stands(word, own_pid(), now_ms, PENDING_LONGEST_MS) ||
+	       (revived_ms && (revived_ms > now_ms || now_ms - revived_ms < PENDING_STALE_MS));
+}
+
+/* The place of this socket's entry, claimed, or SLOTS. */
+static unsigned take_by_cookie(uint64_t cookie, struct pending_hold *hold)
+{
+	unsigned place = next_place(pending_bits.filled, 0);
+
+	for (; cookie && place < SLOTS; place = next_place(pending_bits.filled, place + 1)) {
+		if (peek_u64(&slots[place].entry.cookie) != cookie || !take_open(place, hold))
+			continue;
+		if (hold->entry->cookie == cookie)
 			return place;
+		pending_release(hold);
 	}
 	return SLOTS;
 }
 
-/* A free place, or one whose entry has done most of its work. Young ones stay: they are the ones
- * that may turn out to be dead. */
-static unsigned find_room(uint32_t *ret_sequence)
+/* --- what becomes of them -------------------------------------------------------------------- */
+
+/* A free place, claimed, or one whose entry has done most of its work. Young ones stay: they are the
+ * ones that may turn out to be dead. */
+static bool take_room(struct pending_hold *hold)
 {
-	uint64_t used = peek_u64(&filled);
-	struct entry entry;
-
-	for (uint64_t left = ~used; left; left &= left - 1) {
-		unsigned place = (unsigned)__builtin_ctzll(left);
-
-		if (read_slot(place, &entry, ret_sequence))
-			return place;
+	for (unsigned place = 0; place < SLOTS; place++) {
+		if (peek_u64(&slots[place].entry.cookie) || !take_open(place, hold))
+			continue;
+		if (!hold->entry->cookie)
+			return true;
+		pending_release(hold);
 	}
 	for (unsigned place = 0; place < SLOTS; place++) {
-		if (read_slot(place, &entry, ret_sequence) && entry.reported)
-			return place;
+		if (!take_open(place, hold))
+			continue;
+		if (hold->entry->reported && !is_watched(place))
+			return true;
+		pending_release(hold);
 	}
-	return SLOTS;
+	return false;
 }
 
-void pending_add(int fd, uint64_t cookie, const struct picked *picked)
+static void fill(struct pending_hold *hold, const struct dial *dial, uint64_t cookie,
+		 const struct way_on *way)
 {
-	struct entry entry;
-	uint32_t sequence;
-	unsigned place;
+	struct pending *entry = hold->entry;
+	unsigned place = place_of(hold);
+	bool watched = way && dial->length <= sizeof(entry->address) && events_are_filtered();
+
+	empty(entry, place);
+	entry->began_ms = clock_coarse_ms();
+	entry->picked = dial->picked;
+	entry->reported = false;
+	entry->served = false;
+	entry->owed = 0;
+	entry->is_last = false;
+	entry->way.at_vip = false;
+	poke_u32(&entry->pid, own_pid());
+	poke_number(entry, dial->fd);
+	if (watched) {
+		entry->length = dial->length;
+		memcpy(&entry->address, &dial->address, dial->length);
+		way_copy(&entry->way, way);
+		poke_u64(&entry->due_ms, entry->began_ms + way->limit_ms);
+	}
+	poke_u64(&entry->cookie, cookie);
+	mark(pending_bits.filled, place, true);
+	if (watched) {
+		mark(pending_bits.watched, place, true);
+		fence_before_look(); /* at the word: find_next_due() */
+		due_no_later(entry->due_ms);
+	}
+}
+
+void pending_add(const struct dial *dial, uint64_t cookie, const struct way_on *way)
+{
+	KEEP_ERRNO();
+	struct pending_hold hold;
 
 	/* The program took the socket back by connect(AF_UNSPEC): its former try is void. */
-	place = find(cookie, &entry, &sequence);
-	if (place == SLOTS)
-		place = find_room(&sequence);
-	if (place == SLOTS)
+	if (take_by_cookie(cookie, &hold) == SLOTS && !take_room(&hold))
 		return;
-	entry = (struct entry){
-		.cookie = cookie,
-		.began_ms = clock_monotonic_ms(),
-		.picked = *picked,
-		.fd = fd,
-	};
-	replace(place, sequence, &entry);
+	fill(&hold, dial, cookie, way);
+	pending_release(&hold);
+}
+
+void pending_conclude(struct pending_hold *hold)
+{
+	struct pending *entry = hold->entry;
+
+	if (!entry->revived_ms || !is_watched(place_of(hold))) {
+		pending_clear(hold);
+		return;
+	}
+	entry->served = entry->is_last = true;
+	pending_set_due(hold, entry->revived_ms + PENDING_STALE_MS);
 }
 
 bool pending_settle(const struct pick_state *state, uint64_t cookie, bool connected)
 {
-	struct entry entry;
-	uint32_t sequence;
-	unsigned place = find(cookie, &entry, &sequence);
+	KEEP_ERRNO();
+	struct pending_hold hold;
+	struct picked picked;
+	bool reported;
 
-	if (place == SLOTS || !forget(place, sequence))
+	if (take_by_cookie(cookie, &hold) == SLOTS)
 		return false;
+	picked = hold.entry->picked;
+	reported = connected ? hold.entry->served : hold.entry->reported;
 	if (connected)
-		pick_served(state, &entry.picked);
-	else if (!entry.reported)
-		pick_failed(state, &entry.picked.endpoint);
+		pending_conclude(&hold);
+	else
+		pending_clear(&hold);
+	pending_release(&hold);
+	if (reported)
+		return true;
+	if (connected)
+		pick_served(state, &picked);
+	else
+		pick_failed(state, &picked.endpoint);
 	return true;
 }
 
 void pending_forget(uint64_t cookie)
 {
-	struct entry entry;
-	uint32_t sequence;
-	unsigned place = find(cookie, &entry, &sequence);
+	KEEP_ERRNO();
+	struct pending_hold hold;
 
-	if (place != SLOTS)
-		forget(place, sequence);
+	if (take_by_cookie(cookie, &hold) == SLOTS)
+		return;
+	pending_clear(&hold);
+	pending_release(&hold);
 }
 
 /*
  * A closed socket has failed, unless its SYN was acknowledged: then it was connected, and reset
  * later. One that the program disconnected itself has sent nothing.
  */
-static enum outcome outcome_of(const struct entry *entry)
+static enum outcome outcome_of(const struct pending *entry)
 {
 	struct tcp_outcome info;
 
@@ -193,38 +497,33 @@ static enum outcome outcome_of(const struct entry *entry)
 	}
 }
 
-static void look_at(unsigned place, const struct pick_state *state, uint64_t now_ms)
+static void look_at(struct pending_hold *hold, const struct pick_state *state, uint64_t now_ms)
 {
-	struct entry entry;
-	uint32_t sequence;
+	struct pending *entry = hold->entry;
 	enum outcome outcome;
 
-	if (!read_slot(place, &entry, &sequence))
+	/* What the program's own address came to is nobody's. */
+	if (!entry->cookie || entry->way.at_vip)
 		return;
-	if (!entry.cookie) {
-		mark(place, false); /* two threads marked it in the wrong order */
-		return;
-	}
-	outcome = outcome_of(&entry);
+	outcome = outcome_of(entry);
 	/* Begun after @now_ms, perhaps, by another thread. */
-	if (outcome == OUTCOME_NONE && entry.began_ms + patience_longest_ms() < now_ms)
+	if (outcome == OUTCOME_NONE && entry->began_ms + patience_longest_ms() < now_ms)
 		outcome = OUTCOME_FAILED;
 	switch (outcome) {
 	case OUTCOME_NONE:
 		break;
 	case OUTCOME_FAILED:
-		if (entry.reported)
-			break;
-		entry.reported = 1;
-		if (replace(place, sequence, &entry))
-			pick_failed(state, &entry.picked.endpoint);
+		if (!entry->reported)
+			pick_failed(state, &entry->picked.endpoint);
+		entry->reported = true;
 		break;
 	case OUTCOME_CONNECTED:
-		if (forget(place, sequence))
-			pick_served(state, &entry.picked);
+		if (!entry->served)
+			pick_served(state, &entry->picked);
+		pending_conclude(hold);
 		break;
 	case OUTCOME_UNKNOWN:
-		forget(place, sequence);
+		pending_clear(hold);
 		break;
 	}
 }
@@ -232,16 +531,28 @@ static void look_at(unsigned place, const struct pick_state *state, uint64_t now
 void pending_look(const struct pick_state *state)
 {
 	KEEP_ERRNO();
-	uint64_t left = peek_u64(&filled);
-	uint64_t now_ms = clock_monotonic_ms();
-	uint32_t start = peek_u32(&turn) % SLOTS;
+	uint64_t now_ms = clock_coarse_ms();
+	unsigned start = peek_u32(&turn) % SLOTS;
+	unsigned place = start;
+	unsigned looks = 0;
+	bool wrapped = false;
 
-	/* The bits from @start on come first. */
-	left = start ? left >> start | left << (SLOTS - start) : left;
-	for (unsigned looks = 0; left && looks < LOOKS_AT_ONCE; looks++, left &= left - 1) {
-		unsigned place = ((unsigned)__builtin_ctzll(left) + start) % SLOTS;
+	while (looks < LOOKS_AT_ONCE) {
+		struct pending_hold hold;
 
-		look_at(place, state, now_ms);
-		poke_u32(&turn, place + 1);
+		place = next_place(pending_bits.filled, place);
+		if (place == SLOTS || (wrapped && place >= start)) {
+			if (wrapped || !start)
+				break;
+			wrapped = true;
+			place = 0;
+			continue;
+		}
+		looks++;
+		if (take_open(place, &hold)) {
+			look_at(&hold, state, now_ms);
+			pending_release(&hold);
+		}
+		poke_u32(&turn, ++place);
 	}
 }

@@ -8,6 +8,7 @@
 #include "base/keep_errno.h"
 #include "engine/log_file.h"
 #include "libc.h"
+#include "new_filters.h"
 #include "process.h"
 #include "resolver.h"
 
@@ -74,6 +75,7 @@ bool shim_start(void)
 	if (active) {
 		resolver_init(&source);
 		process_init();
+		new_filters_init();
 	}
 	publish_u32(&shim.phase, active ? SHIM_ACTIVE : SHIM_INERT);
 	return active;

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "libc.h"
+
 /* The start of struct tcp_info, whose end many headers lack. Linux 4.2. */
 struct tcp_outcome {
 	uint8_t state;
@@ -27,7 +29,7 @@ static inline bool tcp_outcome_read(int fd, struct tcp_outcome *ret_outcome)
 {
 	socklen_t size = sizeof(*ret_outcome);
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_outcome, &size) < 0)
+	if (libc_getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_outcome, &size) < 0)
 		return false;
 	if (size < sizeof(*ret_outcome))
 		ret_outcome->segs_out = 0;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
 /* Waits without a descriptor, and pauses where the kernel refuses futexes. */
@@ -67,7 +68,7 @@ void interrupt_fds(const struct interrupt *interrupt, struct pollfd ret_fds[INTE
 	ret_fds[1].fd = interrupt->other_fd;
 	if (interrupt_is_set(interrupt))
 		*timeout_ms = 0;
-	else if (look.fd >= 0 && poll(&look, 1, 0) == 0)
+	else if (look.fd >= 0 && k8slb_raw_poll(&look, 1, 0) == 0)
 		ret_fds[0] = look;
 	else if (*timeout_ms > BLIND_WAIT_MS)
 		*timeout_ms = BLIND_WAIT_MS;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/libc_compat.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
 #include <errno.h>
@@ -192,5 +193,5 @@ char *k8slb_no_getenv(const char *name)
 void k8slb_no_abort(void)
 {
 	for (;;)
-		poll(NULL, 0, -1);
+		k8slb_raw_poll(NULL, 0, -1);
 }

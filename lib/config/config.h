@@ -41,6 +41,11 @@ enum fallback_mode {
 	FALLBACK_NONE, /* nothing serves that here */
 };
 
+enum events_mode {
+	EVENTS_FILTERED, /* a failed non-blocking connection goes on before the program sees it */
+	EVENTS_OFF,
+};
+
 /*
  * Strings are never NULL; "" means not set and no default. They live as long as the config. All
  * times in milliseconds. All paths are absolute: they are opened later, when the program may have
@@ -63,6 +68,7 @@ struct config {
 	enum discovery_mode discovery;
 	enum mesh_mode mesh;
 	enum fallback_mode fallback;
+	enum events_mode events;
 	uint32_t sync_timeout_ms; /* longest wait for the first table; 0: never wait */
 	uint32_t connect_timeout_ms;
 	uint32_t attempts;

@@ -43,6 +43,11 @@ static const char *const fallback_modes[] = {
 	[FALLBACK_NONE] = "none",
 	NULL,
 };
+static const char *const events_modes[] = {
+	[EVENTS_FILTERED] = "on",
+	[EVENTS_OFF] = "off",
+	NULL,
+};
 static const char *const mesh_modes[] = {
 	[MESH_AVOID] = "avoid",
 	[MESH_IGNORE] = "ignore",
@@ -126,6 +131,10 @@ const struct config_setting config_settings[] = {
 	 "what follows when no endpoint takes a connection; `none`: nothing serves Services' "
 	 "addresses here",
 	 CHOICE(fallback, enum fallback_mode, fallback_modes)},
+	{"K8SLB_EVENTS", SETTING_OF_PROGRAM, "on", NULL,
+	 "whether a non-blocking connection that failed goes on to another endpoint before the program "
+	 "sees it",
+	 CHOICE(events, enum events_mode, events_modes)},
 	{"K8SLB_LOG", SETTING_OF_PROGRAM, "off", NULL,
 	 "what is told, to standard error or to a file", .kind = SETTING_LOG, .choices = log_levels,
 	 FIELD(log_level, enum log_level)},

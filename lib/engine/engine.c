@@ -9,6 +9,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 #include "base/undisturbed.h"
 #include "engine/fork_state.h"
@@ -111,7 +112,7 @@ static bool await_lingering(void)
 	while (lingering_tid && raw_syscall(SYS_tgkill, getpid(), lingering_tid, 0) == 0) {
 		if (observe_u32(&engine_wanted) != own_number)
 			return false;
-		poll(NULL, 0, LINGERING_PAUSE_MS);
+		k8slb_raw_poll(NULL, 0, LINGERING_PAUSE_MS);
 	}
 	lingering_tid = 0;
 	return observe_u32(&engine_wanted) == own_number;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/libc_compat.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
 static void close_end(int *fd)
@@ -64,7 +65,7 @@ bool lifeline_is_cut(const struct lifeline *line)
 {
 	struct pollfd look = {.fd = line->reads};
 
-	return line->reads < 0 || poll(&look, 1, 0) != 0;
+	return line->reads < 0 || k8slb_raw_poll(&look, 1, 0) != 0;
 }
 
 void lifeline_wait(const struct lifeline *line, const struct interrupt *interrupt, int timeout_ms)
@@ -72,7 +73,7 @@ void lifeline_wait(const struct lifeline *line, const struct interrupt *interrup
 	struct pollfd fds[1 + INTERRUPT_FDS] = {{.fd = line->reads}};
 
 	interrupt_fds(interrupt, &fds[1], &timeout_ms);
-	poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
+	k8slb_raw_poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 }
 
 void lifeline_close(struct lifeline *line)

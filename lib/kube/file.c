@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/libc_compat.h"
+#include "base/raw_calls.h"
 #include "base/read_file.h"
 
 /* A ConfigMap's file is a link to a file in a linked folder; more links than this are a loop. */
@@ -246,7 +247,7 @@ int file_watch_wait(struct file_watch *watch, int timeout_ms, const struct inter
 	int ready;
 
 	interrupt_fds(interrupt, &fds[2], &timeout_ms);
-	ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
+	ready = k8slb_raw_poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
 	if (ready <= 0)

@@ -31,6 +31,7 @@ enum pick_counter {
 	PICK_COUNT_ALL_FAILED, /* connections that no endpoint took */
 	PICK_COUNT_DRAWS,      /* turns that went to no round (choose.c) */
 	PICK_COUNT_LEFT,       /* connections that went on to the VIP */
+	PICK_COUNT_SURPRISES,  /* processes that filter no events any more (shim/events.h) */
 	PICK_COUNTERS,
 };
 

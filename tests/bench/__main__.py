@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
-from . import agent, connect, decode, freshness, hook, memory, start, table, takeover, wakeups
+from . import agent, connect, decode, freshness, hook, memory, start, table, takeover, waits, wakeups
 from .ground import Ground
 from .report import Report
 
@@ -22,6 +22,7 @@ PARTS: Dict[str, Tuple[str, Callable[[Ground, Report], None]]] = {
     "i": ("writers that end, and programs that are short", takeover.run),
     "j": ("an agent with 10 000 Services, 100 000 endpoints and 1 000 changes a second", agent.run),
     "k": ("wake-ups of programs that do nothing", wakeups.run),
+    "l": ("the hooks of poll(), select() and epoll_wait()", waits.run),
 }
 
 

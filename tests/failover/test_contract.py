@@ -35,9 +35,9 @@ SITUATIONS = [
     "user_timeout_by_duplicate", "options",
     "fastopen", "syncnt",
 ]  # fmt: skip
-# Where the first pod is dead these see its failure, as without the shim: they are not blocking,
-SEES_ONE_POD = {"nonblocking_poll", "nonblocking_asked_again", "nonblocking_epoll"}
-# or end, by the program's own will, before a pod that does not answer counts as dead.
+# These are not blocking: how the kernel bounds tries is nothing to them.
+NONBLOCKING = {"nonblocking_poll", "nonblocking_asked_again", "nonblocking_epoll"}
+# Where the first pod is dead these see it, as without the shim: they end, by the program's own will, before a pod that does not answer counts as dead.
 ENDS_EARLY = {"sndtimeo_150", "eintr", "eintr_then_poll", "nonblocking_then_blocking", "cancelled"}
 
 
@@ -64,7 +64,7 @@ def short_patience() -> Iterator[None]:
 
 def sees_the_first_pod(situation: str, state: str) -> bool:
     """Alive or dead, as without the shim; False: it comes to the other one, which is alive."""
-    return "first" not in state or situation in SEES_ONE_POD or ("dropped" in state and situation in ENDS_EARLY)
+    return "first" not in state or ("dropped" in state and situation in ENDS_EARLY)
 
 
 class Stage:
@@ -158,9 +158,11 @@ def exceptions(situation: str, state: str, way: Way) -> Dict[str, str]:
 
 def most_longer_ms(situation: str, state: str, way: Way) -> float:
     """A bounded try of each dead pod for each blocking connect(), unless the program itself says when it is to end."""
-    if "dropped" not in state or situation in SEES_ONE_POD | ENDS_EARLY:
+    if "dropped" not in state or situation in ENDS_EARLY:
         return 0
     if situation == "sndtimeo_2500" and state == "all dropped":
         return 0
     dead = 2 if state == "all dropped" else 1
+    if situation in NONBLOCKING:
+        return TIMEOUT_MS * dead
     return way.timeout_ms * dead * (2 if situation == "twice" and state == "all dropped" else 1)

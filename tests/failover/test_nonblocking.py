@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A non-blocking connect() has one pod; what became of it is learned without taking anything from the program.
+"""With K8SLB_EVENTS=off a non-blocking connect() has one pod; what became of it is learned without taking anything from the program.
 
 Whether it was learned is asked with K8SLB_ATTEMPTS=1, by a second process: who then comes to a pod that is dead and not known as
 that sees it.
@@ -39,7 +39,7 @@ def test_without_an_answer_for_longer_than_a_try(cluster: Cluster, run_shim: Shi
     service, pods = web(cluster)
     firewall.drop(pods[0])
 
-    result = run_shim(nonblocking("stuck", service), env=cluster.env("web"))
+    result = run_shim(nonblocking("stuck", service), env=cluster.env("web", K8SLB_EVENTS="off"))
 
     expect_told(result, "stuck 1\n")
     expect_shares(run_shim, cluster, service, pods[1:], result)
@@ -53,7 +53,7 @@ def test_refused(cluster: Cluster, run_shim: ShimRunner, name: str, output: str)
     service, pods = web(cluster)
     refuse(pods[1])
 
-    result = run_shim(nonblocking(name, service), env=cluster.env("web"))
+    result = run_shim(nonblocking(name, service), env=cluster.env("web", K8SLB_EVENTS="off"))
 
     expect_told(result, output)
     expect_shares(run_shim, cluster, service, [pods[0], pods[2]], result)
@@ -63,7 +63,7 @@ def test_a_failure_of_an_earlier_connection_elsewhere(cluster: Cluster, run_shim
     """The kernel tells it to the next connect(), whose pod was not even asked."""
     service, pods = web(cluster)
 
-    result = run_shim(nonblocking("failed_elsewhere", service, pods[0].ip, 9), env=cluster.env("web"))
+    result = run_shim(nonblocking("failed_elsewhere", service, pods[0].ip, 9), env=cluster.env("web", K8SLB_EVENTS="off"))
 
     expect_told(result, "ECONNREFUSED ECONNREFUSED ECONNREFUSED\n")
     expect_shares(run_shim, cluster, service, pods, result)
@@ -73,7 +73,7 @@ def test_taken_back_by_the_program(cluster: Cluster, run_shim: ShimRunner, firew
     service, pods = web(cluster)
     firewall.drop(*pods)
 
-    result = run_shim(nonblocking("taken_back", service), env=cluster.env("web"))
+    result = run_shim(nonblocking("taken_back", service), env=cluster.env("web", K8SLB_EVENTS="off"))
 
     expect_told(result, "0 0 0\n")
     firewall.allow_all()
@@ -95,7 +95,7 @@ def test_connected_and_reset_later(cluster: Cluster, run_shim: ShimRunner) -> No
     for thread in threads:
         thread.start()
 
-    result = run_shim(nonblocking("reset_later", service), env=cluster.env("web"))
+    result = run_shim(nonblocking("reset_later", service), env=cluster.env("web", K8SLB_EVENTS="off"))
 
     expect_told(result, "reset\n" * 3)
     for listener in listeners:
@@ -109,7 +109,7 @@ def test_an_event_loop_stops_waiting(cluster: Cluster, run_shim: ShimRunner, fir
     service, pods = web(cluster)
     firewall.drop(pods[2])
 
-    result = run_shim(nonblocking("event_loop", service), env=cluster.env("web"))
+    result = run_shim(nonblocking("event_loop", service), env=cluster.env("web", K8SLB_EVENTS="off"))
 
     lines = [line.split() for line in result.stdout.splitlines()]
     expect((len(lines), result.stderr), (60, ""), result)

@@ -22,7 +22,10 @@ INERT: Dict[str, Settings] = {
 }
 inert = pytest.mark.parametrize("settings", [pytest.param(settings, id=name) for name, settings in INERT.items()])
 
-HOOKS = {"connect", "getpeername", "getaddrinfo", "gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r"}
+HOOKS = {
+    "connect", "getpeername", "getaddrinfo", "gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r",
+    "getsockopt", "poll", "select", "epoll_wait",
+}  # fmt: skip
 # One load, one branch, and the frames around libc's call; a hook that acts takes its first 55 to 180 instructions before it
 # has looked at anything.
 MOST_INSTRUCTIONS = 120

@@ -64,6 +64,7 @@ TROUBLES: Dict[str, Trouble] = {
                 "K8SLB_CONNECT_TIMEOUT",
                 "K8SLB_ATTEMPTS",
                 "K8SLB_FALLBACK",
+                "K8SLB_EVENTS",
                 "K8SLB_SYNC_INTERVAL",
                 "K8SLB_RETRY_DELAY",
                 "K8SLB_NODE",

@@ -47,6 +47,22 @@ host.value, told.value = 4711, 0
 tell("gethostbyname2_r", b"127.0.0.1", socket.AF_INET, *rest, more=lambda: (host.value, told.value))
 tell("socket", socket.AF_INET, -1, 0)
 tell("setsockopt", -1, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, buffer, 4)
+tell("getsockopt", -1, socket.SOL_SOCKET, socket.SO_ERROR, buffer, ctypes.byref(ctypes.c_int(4)))
+one = ctypes.create_string_buffer(struct.pack("=ihh", 1, 0, 0))
+tell("poll", one, 1, 0)
+tell("poll", one, -1, 0)
+tell("ppoll", one, 1, ctypes.byref((ctypes.c_long * 2)(0, 1)), None)
+tell("__poll_chk", one, 1, 0, 8)
+tell("__ppoll_chk", one, 1, ctypes.byref((ctypes.c_long * 2)(0, 1)), None, 8)
+time_ = (ctypes.c_long * 2)(0, 1)
+tell("select", 0, None, None, None, ctypes.byref(time_), more=lambda: tuple(time_))
+tell("select", -1, None, None, None, None)
+tell("pselect", 0, None, None, None, ctypes.byref((ctypes.c_long * 2)(0, 1)), None)
+queue = libc.epoll_create1(0)
+for name in ("epoll_wait", "epoll_pwait"):
+    tell(name, queue, buffer, 1, 0, *([None] if name == "epoll_pwait" else []))
+tell("epoll_pwait2", queue, buffer, 1, ctypes.byref((ctypes.c_long * 2)(0, 1)), None)
+tell("epoll_ctl", queue, 1, -1, buffer)
 with socket.socket() as s:
     tell("connect", s.fileno(), struct.pack("=HHI8x", socket.AF_INET, socket.htons(1), socket.htonl(0x7f000001)), 16)
 with socket.socket() as s:
@@ -77,6 +93,19 @@ gethostbyname_r 38 ENOSYS None -1
 gethostbyname2_r 38 ENOSYS None -1
 socket -1 EINVAL
 setsockopt -1 EBADF
+getsockopt -1 EBADF
+poll 0 0
+poll -1 EINVAL
+ppoll 0 0
+__poll_chk 0 0
+__ppoll_chk 0 0
+select 0 0 0 0
+select -1 EINVAL
+pselect 0 0
+epoll_wait 0 0
+epoll_pwait 0 0
+epoll_pwait2 0 0
+epoll_ctl -1 EBADF
 connect -1 ECONNREFUSED
 getpeername -1 ENOTCONN
 pthread_exit

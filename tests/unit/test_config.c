@@ -141,7 +141,7 @@ static void every_setting_is_taken(void **state)
 			"K8SLB_NAMESPACE", "prod", "K8SLB_POLICY", "random", "K8SLB_RESOLVE",
 			"endpoint", "K8SLB_DISCOVERY", "endpoints", "K8SLB_SYNC_TIMEOUT", "0",
 			"K8SLB_CONNECT_TIMEOUT", "250", "K8SLB_ATTEMPTS", "16", "K8SLB_FALLBACK",
-			"none", "K8SLB_SYNC_INTERVAL", "86400", "K8SLB_RETRY_DELAY", "1",
+			"none", "K8SLB_EVENTS", "off", "K8SLB_SYNC_INTERVAL", "86400", "K8SLB_RETRY_DELAY", "1",
 			"K8SLB_MAX_AGE", "31536000", "K8SLB_NODE", "n1.example", "K8SLB_ZONE",
 			"eu-1a", "K8SLB_TABLE", "/dev/shm/table", "K8SLB_TABLE_UID", "65532",
 			"K8SLB_LOG", "debug:/tmp/a:b", "K8SLB_ONLY", "sh,app", "K8SLB_SKIP",
@@ -170,6 +170,7 @@ static void every_setting_is_taken(void **state)
 	assert_int_equal(config->sync_timeout_ms, 0);
 	assert_int_equal(config->connect_timeout_ms, 250);
 	assert_int_equal(config->fallback, FALLBACK_NONE);
+	assert_int_equal(config->events, EVENTS_OFF);
 	assert_int_equal(config->attempts, 16);
 	assert_int_equal(config->sync_interval_ms, 86400000);
 	assert_int_equal(config->retry_delay_ms, 1000);
@@ -202,6 +203,7 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 50 to 600000"},
 		{"K8SLB_ATTEMPTS", "17", "K8SLB_ATTEMPTS=\"17\": expected 1 to 16"},
 		{"K8SLB_FALLBACK", "off", "K8SLB_FALLBACK=\"off\": expected vip or none"},
+		{"K8SLB_EVENTS", "no", "K8SLB_EVENTS=\"no\": expected on or off"},
 		{"K8SLB_SYNC_INTERVAL", " 5", "K8SLB_SYNC_INTERVAL=\" 5\": expected 1 to 86400"},
 		{"K8SLB_RETRY_DELAY", "99999999999999999999",
 		 "K8SLB_RETRY_DELAY=\"99999999999999999999\": expected 1 to 3600"},

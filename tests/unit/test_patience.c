@@ -52,6 +52,11 @@ int libc_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 	return -1;
 }
 
+int libc_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+	return getsockopt(fd, level, name, value, size);
+}
+
 int libc_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 {
 	(void)fd;

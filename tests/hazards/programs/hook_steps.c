@@ -8,12 +8,15 @@
 #include <link.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -107,6 +110,33 @@ static void call_gethostbyname2_r(void)
 	gethostbyname2_r("127.0.0.1", AF_INET, &host, buffer, sizeof(buffer), &found, &error);
 }
 
+static void call_getsockopt(void)
+{
+	int error;
+	socklen_t size = sizeof(error);
+
+	getsockopt(-1, SOL_SOCKET, SO_ERROR, &error, &size);
+}
+
+static void call_poll(void)
+{
+	poll(NULL, 0, 0);
+}
+
+static void call_select(void)
+{
+	struct timeval none = {0, 0};
+
+	select(0, NULL, NULL, NULL, &none);
+}
+
+static void call_epoll_wait(void)
+{
+	struct epoll_event event;
+
+	epoll_wait(-1, &event, 1, 0);
+}
+
 static const struct {
 	const char *name;
 	void (*call)(void);
@@ -118,6 +148,10 @@ static const struct {
 	{"gethostbyname2", call_gethostbyname2},
 	{"gethostbyname_r", call_gethostbyname_r},
 	{"gethostbyname2_r", call_gethostbyname2_r},
+	{"getsockopt", call_getsockopt},
+	{"poll", call_poll},
+	{"select", call_select},
+	{"epoll_wait", call_epoll_wait},
 };
 
 static uintptr_t program_counter(pid_t child)

@@ -1,0 +1,83 @@
+/* A non-blocking connection that failed goes on to another endpoint before the program sees it. */
+// SPDX-License-Identifier: Apache-2.0
+#ifndef K8SLB_SHIM_REVIVE_H
+#define K8SLB_SHIM_REVIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "pending.h"
+#include "tcp_outcome.h"
+
+/*
+ * Linux lets a socket connect again: after the RST poll(2) shows IN OUT ERR HUP RDHUP; connect() then
+ * answers with that failure, whatever the address, and leaves a socket as new (OUT HUP); the next
+ * connect() begins, and shows nothing until its end. Descriptor, options, flags and the
+ * registrations in epolls stay.
+ *
+ *   event with ERR or HUP ----> failed, and another endpoint follows ----> connect() there: no event
+ *                          \--> else it is the program's, as it came
+ *   nothing for longer than K8SLB_CONNECT_TIMEOUT ------> disconnected ---> connect() there
+ *
+ * Only a thread of the program that is in one of the hooks that wait, or asks for SO_ERROR, does so:
+ * nobody else can keep from the others what the socket shows in between. Who had fetched an event of
+ * that time already waits for the claim and then shows what the socket shows by then. It waits 100 ms
+ * at most; then the event is dropped, and the kernel tells the end of the connection: whoever has
+ * claimed it leaves the socket connecting, or wakes all who wait for it (a disconnect does).
+ * No duplicate is made of the program's descriptor: it would keep its registration in an epoll alive
+ * after the program's close(), and bring an event whose data point to what was freed.
+ */
+
+/* What is to be done with a connection under way, by what the kernel tells of it. */
+enum revive_step {
+	REVIVE_WAIT,	  /* it goes on */
+	REVIVE_CONNECTED, /* it came about, whatever was after that */
+	REVIVE_FAILED,	  /* nothing was acknowledged: another endpoint, if there is one */
+	REVIVE_OVERDUE,	  /* the same, and it is to be disconnected first */
+	REVIVE_VOID,	  /* the program has disconnected it, or it is no connection */
+};
+
+/* @overdue: it has had its time. */
+enum revive_step revive_step_of(const struct tcp_outcome *outcome, bool overdue);
+
+/* What connect() says to the socket of a failed try. */
+enum revive_said {
+	REVIVE_SAID_FAILURE, /* the try's, and the socket is as new */
+	REVIVE_SAID_WAITS,   /* it is under way again: somebody else has done something */
+	REVIVE_SAID_THERE,   /* it is connected */
+	REVIVE_SAID_GONE,    /* no socket has the number */
+	REVIVE_SAID_UNKNOWN, /* what no failed try answers */
+};
+enum revive_said revive_said_by(int rc, int error);
+
+/* What an event is to be told as. */
+enum revive_shows {
+	REVIVE_AS_IT_CAME,
+	REVIVE_SHOWS, /* as *ret_now says; 0: it is none */
+};
+
+/*
+ * An event of @fd was fetched. @asked: the events (poll(2)) that its caller waits for; *@ret_now:
+ * those of them that the socket shows now, with ERR and HUP. Waits PENDING_AWAIT_MS at most. Keeps
+ * errno, async-signal-safe, as all that follows.
+ */
+enum revive_shows revive_event(int fd, short asked, short *ret_now);
+
+/* Looks at the connections that are due, if any is: one reading of the clock. For each hook that
+ * waits, before it does. False: something is due, and this thread may not look (new_filters.h). */
+bool revive_due(void);
+
+/*
+ * SO_ERROR of @fd is about to be asked for: a failure that another endpoint may follow is dealt with
+ * before. Returns the errno that the program is to get in place of the kernel's 0, or 0.
+ */
+int revive_before_error(int fd);
+
+/*
+ * connect() is called for a socket that may be under way. True: *@ret_rc and errno are its result.
+ * The caller's @address can be read as far as its family.
+ */
+bool revive_second_connect(int fd, const struct sockaddr *address, int *ret_rc);
+
+#endif

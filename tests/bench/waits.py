@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of poll(), select() and epoll_wait() add to a wait, while no connection is under way and while one is."""
+import collections
+import random
+import statistics
+from typing import Dict, List
+
+from .ground import POD_PORT, PODS, PORT, Ground
+from .report import Report, spread
+
+ROUNDS = 9
+WAITS = ("poll", "select", "epoll_wait", "epoll_wait_1s")
+BUDGETS_NS = {"nothing under way": 10, "one under way": 200}
+# A wait that has a time reads the coarse clock, in case that another thread's connection fails meanwhile.
+TIMED_NS = 25
+# One that is under way stays so for the whole part.
+SETTINGS = ["env", "K8SLB_CONNECT_TIMEOUT=600000"]
+
+
+def run(ground: Ground, report: Report) -> None:
+    services = ground.services("bench", 1)
+    ground.start("listeners", POD_PORT, *PODS).line()
+    arguments = (services.first_vip, PORT)
+    workers = {"without": ground.start("waits", *arguments)}
+    for name in BUDGETS_NS:
+        workers[name] = ground.start("waits", *arguments, services=services, preload=[ground.shim], under=SETTINGS)
+        workers[name].ask("wait")
+    workers["one under way"].ask("connect")
+    samples: Dict[str, List[float]] = collections.defaultdict(list)
+    todo = [(name, wait) for name in workers for wait in WAITS]
+    for _ in range(ROUNDS):
+        random.shuffle(todo)
+        now = {(name, wait): workers[name].ask(wait)["best"] for name, wait in todo}
+        for wait in WAITS:
+            samples[f"without {wait}"].append(now["without", wait])
+            for name in BUDGETS_NS:
+                samples[f"{name} {wait}"].append(now[name, wait] - now["without", wait])
+    for wait in WAITS:
+        gross = samples[f"without {wait}"]
+        report.add(f"{wait}() without the library", spread(gross) + " ns", ns=gross)
+        for name, budget in BUDGETS_NS.items():
+            net = samples[f"{name} {wait}"]
+            if wait == "epoll_wait_1s":
+                budget = max(budget, TIMED_NS)
+            report.add(f"{wait}(), {name}: added", spread(net) + " ns", f"< +{budget} ns", statistics.median(net) < budget, ns=net)
