@@ -14,7 +14,6 @@
 #include "epoll_data.h"
 #include "events.h"
 #include "libc.h"
-#include "new_filters.h"
 #include "pending.h"
 #include "revive.h"
 #include "wait_time.h"
@@ -158,7 +157,7 @@ __attribute__((noinline)) static int sift(int epoll, struct epoll_event *events,
 	unsigned count;
 	bool any = false;
 
-	if (!has_bad(events, found) || new_filters_here())
+	if (!has_bad(events, found) || !revive_may_act())
 		return found;
 	while (next_suspects(&place, suspects, &count)) {
 		if (!count)

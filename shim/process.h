@@ -14,6 +14,7 @@ struct process {
 	uint32_t pid;  /* 0: nobody has adopted the page in this process */
 	uint64_t seed; /* of the picks; a forked child draws its own */
 	struct engine_state engine;
+	uint32_t had_threads; /* 1: of the program's own (events.h) */
 };
 
 /* Makes the page and adopts it. Once, before the first hook acts. */

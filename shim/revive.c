@@ -168,7 +168,7 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 	int error;
 
 	read_dial(&dial, entry);
-	if (!failover_may_go_on(&dial, &entry->way) || is_blocking(entry->fd)) {
+	if (!failover_may_go_on(&dial, &entry->way) || is_blocking(entry->fd) || !events_may_act()) {
 		if (!overdue && !entry->reported) {
 			pick_failed(&dial.state, &entry->picked.endpoint);
 			entry->reported = true;
@@ -252,13 +252,18 @@ static short shown_by(int fd, short asked)
 	return k8slb_raw_poll(&look, 1, 0) > 0 ? look.revents : 0;
 }
 
+bool revive_may_act(void)
+{
+	return !new_filters_here() && events_may_act();
+}
+
 enum revive_shows revive_event(int fd, short asked, short *ret_now)
 {
 	KEEP_ERRNO();
 	struct pending_hold hold;
 	enum result result = RESULT_WAITS;
 
-	if (!pending_has(fd) || new_filters_here())
+	if (!pending_has(fd) || !revive_may_act())
 		return REVIVE_AS_IT_CAME;
 	switch (pending_claim_wait(fd, &hold)) {
 	case PENDING_NONE:

@@ -57,6 +57,10 @@ enum revive_shows {
 	REVIVE_SHOWS, /* as *ret_now says; 0: it is none */
 };
 
+/* This thread may look at what it has fetched, and act: no new filter of system calls (new_filters.h), nor
+ * other threads where these forbid it (events.h). */
+bool revive_may_act(void);
+
 /*
  * An event of @fd was fetched. @asked: the events (poll(2)) that its caller waits for; *@ret_now:
  * those of them that the socket shows now, with ERR and HUP. Waits PENDING_AWAIT_MS at most. Keeps

@@ -157,6 +157,8 @@ class ShimRunner:
         log = base.with_suffix(".log")
         # The longer wait: a machine that is busy with other tests must not show the way without a table.
         settings: Dict[str, Optional[str]] = {"K8SLB_LOG": f"debug:{log}", "K8SLB_SYNC_TIMEOUT": "10000"}
+        if "tsan" in self._build.preload():
+            settings["K8SLB_EVENTS"] = "on"  # it has a thread of its own, so each program has
         settings.update(env or {})
         process = ShimProcess([str(word) for word in cmd], self.env(settings, preload), base, log, cwd, stdin)
         self._processes.append(process)
@@ -191,7 +193,7 @@ def wait_until(what: str, condition: Callable[[], T], *shown: Any, timeout: floa
         time.sleep(pause)
 
 
-def counts(quick: int, full: int) -> int:
+def counts(quick: T, full: T) -> T:
     """How often to repeat: the quick number, or the full one under K8SLB_TEST_COUNTS=full."""
     return {"quick": quick, "full": full}[os.environ.get("K8SLB_TEST_COUNTS", "quick")]
 

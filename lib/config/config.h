@@ -42,7 +42,8 @@ enum fallback_mode {
 };
 
 enum events_mode {
-	EVENTS_FILTERED, /* a failed non-blocking connection goes on before the program sees it */
+	EVENTS_AUTO, /* a failed non-blocking connection goes on before a program without threads sees it */
+	EVENTS_ON,   /* the same in all programs */
 	EVENTS_OFF,
 };
 

@@ -39,7 +39,7 @@ class Way(NamedTuple):
 
 WAYS = [
     Way("own table"),
-    Way("shared table", "container", {"WITH_THREAD": "1"}),
+    Way("shared table", "container", {"WITH_THREAD": "1", "K8SLB_EVENTS": "on"}),
     Way("kernel", "container", timeout_ms=KERNEL_MS),
 ]
 

@@ -246,6 +246,50 @@ static int by_poll_two(int fd, short events, int ms)
 	return shows;
 }
 
+static void *idle(void *unused)
+{
+	pause();
+	return unused;
+}
+
+/* A thread that is there for good, and does nothing. */
+static int beside_idle(int fd, short events, int ms, int (*wait)(int fd, short events, int ms))
+{
+	static bool is_there;
+	pthread_t thread;
+
+	if (!is_there && pthread_create(&thread, NULL, idle, NULL))
+		return -1;
+	is_there = true;
+	return wait(fd, events, ms);
+}
+
+static int by_poll_idle(int fd, short events, int ms)
+{
+	return beside_idle(fd, events, ms, by_poll);
+}
+
+static int by_epoll_idle(int fd, short events, int ms)
+{
+	return beside_idle(fd, events, ms, by_epoll);
+}
+
+static void *leave(void *unused)
+{
+	return unused;
+}
+
+/* As curl looks up a name: a thread that has been joined, and that the kernel may still count. */
+static int by_poll_joined(int fd, short events, int ms)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, leave, NULL))
+		return -1;
+	pthread_join(thread, NULL);
+	return by_poll(fd, events, ms);
+}
+
 /* A child has the socket, too, and waits for it. */
 static int by_poll_forked(int fd, short events, int ms)
 {
@@ -303,6 +347,9 @@ static const struct way ways[] = {
 	{.name = "poll_steps", .wait = by_poll_steps, .events = POLLOUT},
 	{.name = "poll_connect", .wait = by_poll, .events = POLLOUT, .asks_again = true},
 	{.name = "poll_two", .wait = by_poll_two, .events = POLLOUT},
+	{.name = "poll_idle", .wait = by_poll_idle, .events = POLLOUT},
+	{.name = "epoll_idle", .wait = by_epoll_idle, .events = POLLOUT},
+	{.name = "poll_joined", .wait = by_poll_joined, .events = POLLOUT},
 	{.name = "poll_forever", .wait = by_poll, .events = POLLOUT},
 	{.name = "poll_forked", .wait = by_poll_forked, .events = POLLOUT},
 	{.name = "sandbox", .wait = by_poll_sandboxed, .events = POLLOUT},
