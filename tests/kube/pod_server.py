@@ -2,7 +2,8 @@
 """The program behind every pod of the tests: one process that listens at many addresses and answers with the pod's name.
 
 It speaks, chosen by the first line of each request: HTTP/1.x ("GET / HTTP/1.1"), Redis (RESP arrays and inline commands),
-and "WHO", answered by the name and a newline. It is controlled by JSON lines on stdin, each answered by one line on
+and "WHO", answered by the name and a newline. Clients of PostgreSQL, and at port 3306 of MySQL, are turned away by an error
+whose text is the name. It is controlled by JSON lines on stdin, each answered by one line on
 stdout, and ends with its stdin. Run by pods.py, standard library only.
 """
 import errno
@@ -14,6 +15,7 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 Address = Tuple[str, int]
+MYSQL_PORT = 3306
 MAX_REQUEST = 1 << 20  # a client that sends more without a complete request is cut off
 
 
@@ -66,9 +68,12 @@ class Connection:
         self.received = b""
         self.unsent = b""
         self.last = False  # close once unsent is gone
+        if listener.socket.getsockname()[1] == MYSQL_PORT:  # there the server has the first word
+            self.unsent, self.last = mysql_error(listener.name.encode()), True
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.server.selector.register(connection, selectors.EVENT_READ, self.handle)
+        interest = selectors.EVENT_WRITE if self.unsent else selectors.EVENT_READ
+        listener.server.selector.register(connection, interest, self.handle)
 
     def handle(self, events: int) -> None:
         try:
@@ -111,6 +116,8 @@ Answer = Tuple[int, bytes, bool]  # bytes of the request, the reply, whether the
 
 def answer_one(data: bytes, name: bytes) -> Optional[Answer]:
     """Answer the first request in data; None while it is not complete."""
+    if data[4:8] == POSTGRES_3_0:
+        return len(data), postgres_error(name), True
     line, newline, _rest = data.partition(b"\n")
     if not newline:
         return None
@@ -125,6 +132,20 @@ def answer_one(data: bytes, name: bytes) -> Optional[Answer]:
         parsed = parse_resp_array(data)
         return parsed and (parsed[0], *answer_redis(parsed[1], name))
     return (len(line) + 1, *answer_redis(words, name))
+
+
+POSTGRES_3_0 = b"\0\3\0\0"  # after the length of a StartupMessage
+
+
+def postgres_error(name: bytes) -> bytes:
+    fields = b"SFATAL\0C57P03\0M" + name + b"\0\0"
+    return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+
+
+def mysql_error(name: bytes) -> bytes:
+    """Too many connections, in place of the greeting."""
+    packet = b"\xff" + (1040).to_bytes(2, "little") + b"#08004" + name
+    return len(packet).to_bytes(3, "little") + b"\0" + packet
 
 
 def answer_http(data: bytes, words: List[bytes], name: bytes) -> Optional[Answer]:

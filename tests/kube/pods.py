@@ -11,13 +11,13 @@ from tests.kube import namespace as netns
 
 
 class PodServer:
-    """The process. It ends with this object's close(), or with the test process."""
+    """The process. It ends with this object's close(), or with the test process. before: words that lead to another place to run it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *before: str) -> None:
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pod_server.py")
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}
+            [*before, sys.executable, "-I", "-S", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}
         )
 
     def command(self, **request: Any) -> Dict[str, int]:

@@ -143,12 +143,16 @@ class World:
 
     # --- Services
 
-    def web(self, name: str = "web", pods: int = 3, ips: Optional[Sequence[str]] = None, **spec: Any) -> Backend:
-        """A Service whose pods answer the line WHO, HTTP and Redis with their name. ips: of the pods, where their family
-        matters. spec: as for create_service()."""
+    def web(
+        self, name: str = "web", pods: int = 3, ips: Optional[Sequence[str]] = None, port: int = 8080, **spec: Any
+    ) -> Backend:
+        """A Service whose pods answer the line WHO, HTTP and Redis with their name, at this port. ips: of the pods, where their
+        family matters. spec: as for create_service()."""
+        spec.setdefault("ports", [{"name": "http", "port": 80, "targetPort": port, "protocol": "TCP"}])
         service = self.cluster.create_service(name, **spec)
         addresses: Sequence[Optional[str]] = ips or [None] * pods
-        return self._ready(service, [self.cluster.add_pod(f"{name}-{i}", {"app": name}, ip=ip) for i, ip in enumerate(addresses)])
+        made = [self.cluster.add_pod(f"{name}-{i}", {"app": name}, ip=ip, port=port) for i, ip in enumerate(addresses)]
+        return self._ready(service, made)
 
     def serve(
         self,
@@ -207,12 +211,34 @@ class World:
         finally:
             _nft(f"flush chain inet {_TABLE} none\ndelete chain inet {_TABLE} none\n")
 
+    @contextlib.contextmanager
+    def served_by(self, backend: Backend, pods: Sequence[Pod]) -> Iterator[Callable[[], int]]:
+        """As a kube-proxy that knows who is dead: the VIP leads to these pods alone. Yields how often it was dialled so far; that
+        is not counted as traffic by the VIP."""
+        family = "ip6" if ":" in backend.vip else "ip"
+        places = ", ".join(f"{i} : {pod.ip} . {pod.port}" for i, pod in enumerate(pods))
+        _nft(
+            f"add counter inet {_TABLE} served\n"
+            f"add chain inet {_TABLE} alive {{ type nat hook output priority -150 ; }}\n"  # before the one of the VIPs
+            f"add rule inet {_TABLE} alive {family} daddr {backend.vip} tcp dport {backend.port} counter name served "
+            f"dnat {family} addr . port to numgen inc mod {len(pods)} map {{ {places} }}\n"
+        )
+        try:
+            yield lambda: self._counters()["served"]
+        finally:
+            _nft(
+                f"flush chain inet {_TABLE} alive\ndelete chain inet {_TABLE} alive\ndelete counter inet {_TABLE} served\n"
+            )
+
     # --- counting
+
+    def _counters(self) -> Dict[str, int]:
+        listed = json.loads(_output("nft", "-j", "list", "counters", "table", "inet", _TABLE))["nftables"]
+        return {item["counter"]["name"]: item["counter"]["packets"] for item in listed if "counter" in item}
 
     def traffic(self, backend: Backend) -> Traffic:
         """All connections since the Service was made."""
-        listed = json.loads(_output("nft", "-j", "list", "counters", "table", "inet", _TABLE))["nftables"]
-        packets = {item["counter"]["name"]: item["counter"]["packets"] for item in listed if "counter" in item}
+        packets = self._counters()
         name = backend.service.name
         return Traffic(tuple(packets[f"{name}_{i}"] for i in range(len(backend.pods))), packets[f"{name}_vip"])
 
