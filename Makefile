@@ -342,6 +342,14 @@ pytest: all programs examples $(UNIT_TESTS) ## run the Python tests (PYTEST_ARGS
 pytest-all:
 	@$(call run_pytest,--ignore=tests/libcs)
 
+# With all counts, as make soak has them; what a test that failed has seen is in the page too.
+survey: export K8SLB_TEST_COUNTS := full
+survey: all programs ## let every program of tests/nonblocking meet dead pods, and write docs/programs.md
+	@THIRD_PARTY='$(THIRD_PARTY)' scripts/setup test
+	@failed=0; $(call run_pytest,tests/nonblocking/test_programs.py --junitxml=$(abspath $(BUILD))/survey.xml) || failed=$$?; \
+		PATH="$(VENV)/bin:$$PATH" python -m tests.nonblocking.survey $(BUILD)/survey.xml > $(BUILD)/programs.md && \
+		cp $(BUILD)/programs.md docs/programs.md && exit $$failed
+
 # As in most containers: no watchdog with a descriptor table of its own, but one that shares the program's, or none.
 pytest-refused:
 	@$(call run_pytest,tests/hazards tests/preload tests/failover --cluster=double -m 'not own_table',$(VENV)/bin/python tests/failover/in_container.py only:pidfd_getfd)
@@ -413,7 +421,7 @@ help: ## this list
 
 .PHONY: all lib examples programs audit check unit structure documents commits test tests-that-wait tests-that-compute \
 	sanitized-builds sanitized-build soak demo bench test-asan test-tsan test-valgrind test-clang test-libcs \
-	image image-of-both libcs-programs hazards hazards-touched pytest pytest-all pytest-refused pytest-asan pytest-tsan \
+	image image-of-both libcs-programs hazards hazards-touched pytest pytest-all survey pytest-refused pytest-asan pytest-tsan \
 	pytest-sanitized fuzz run-fuzzers install uninstall clean help FORCE
 
 # --- running the unit tests ------------------------------------------------------------------
