@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * epoll_wait(2), epoll_pwait(2) and epoll_pwait2(2): as poll() (poll.c). Whose an event is epoll_data.h
+ * epoll_wait(2), epoll_pwait(2) and epoll_pwait2(2): as poll() (wait.h). Whose an event is epoll_data.h
  * knows.
  */
 #include <poll.h>
@@ -10,13 +10,12 @@
 
 #include "base/keep_errno.h"
 #include "base/raw_calls.h"
-#include "engine/engine.h"
 #include "epoll_data.h"
 #include "events.h"
 #include "libc.h"
 #include "pending.h"
 #include "revive.h"
-#include "wait_time.h"
+#include "wait.h"
 
 #define SUSPECTS 16u
 #define QUERIES	 4u
@@ -68,14 +67,15 @@ static void arm_again(int epoll, const struct epoll_query *query, const struct e
 }
 
 /* True: the event stays, perhaps with other bits. */
-static bool judge(int epoll, const struct epoll_query *query, struct epoll_event *event)
+static bool judge(int epoll, const struct epoll_query *query, struct epoll_event *event,
+		  bool *ret_acted)
 {
 	uint32_t asked = query->events & EPOLLONESHOT
 				 ? epoll_data_events(epoll, query->fd, event->events)
 				 : query->events;
 	short now;
 
-	if (revive_event(query->fd, (short)(asked & SHOWN_BITS), &now) != REVIVE_SHOWS)
+	if (revive_event(query->fd, (short)(asked & SHOWN_BITS), &now, ret_acted) != REVIVE_SHOWS)
 		return true;
 	if (!now) {
 		arm_again(epoll, query, event);
@@ -101,7 +101,7 @@ static int collect(const struct epoll_event *events, int from, int count,
 
 /* Judges the bad events by these suspects; a dropped one has events 0 then. */
 static void judge_all(int epoll, struct epoll_event *events, int count, const int *suspects,
-		      unsigned suspect_count)
+		      unsigned suspect_count, bool *ret_acted)
 {
 	for (int from = 0; from < count;) {
 		struct epoll_query queries[QUERIES];
@@ -119,7 +119,7 @@ static void judge_all(int epoll, struct epoll_event *events, int count, const in
 				events_off(EVENTS_DATA_NOT_UNIQUE);
 				return;
 			}
-			if (!judge(epoll, &queries[i], &events[places[i]]))
+			if (!judge(epoll, &queries[i], &events[places[i]], ret_acted))
 				events[places[i]].events = 0;
 		}
 	}
@@ -148,8 +148,9 @@ static bool has_bad(const struct epoll_event *events, int count)
 	return false;
 }
 
-/* noinline: it keeps errno, which is another thread's than before the wait, perhaps (poll.c). */
-__attribute__((noinline)) static int sift(int epoll, struct epoll_event *events, int found)
+/* noinline: it keeps errno, which is another thread's than before the wait, perhaps (wait.h). */
+__attribute__((noinline)) static int sift(int epoll, struct epoll_event *events, int found,
+					  bool *ret_acted)
 {
 	KEEP_ERRNO();
 	unsigned place = 0;
@@ -163,7 +164,7 @@ __attribute__((noinline)) static int sift(int epoll, struct epoll_event *events,
 		if (!count)
 			continue;
 		any = true;
-		judge_all(epoll, events, found, suspects, count);
+		judge_all(epoll, events, found, suspects, count, ret_acted);
 	}
 	return any ? drop_empty(events, found) : found;
 }
@@ -177,104 +178,75 @@ struct call {
 	const sigset_t *mask;
 };
 
-static int ask(const struct call *call, const struct timespec *timeout)
+static int ask(const void *of, const struct timespec *stretch, const sigset_t *mask)
 {
-	switch (call->kind) {
-	case WAIT:
-		return libc_epoll_wait(call->epoll, call->events, call->most,
-				       wait_time_ms(timeout));
-	case PWAIT:
-		return libc_epoll_pwait(call->epoll, call->events, call->most,
-					wait_time_ms(timeout), call->mask);
-	default:
-		return libc_epoll_pwait2(call->epoll, call->events, call->most, timeout,
-					 call->mask);
-	}
+	const struct call *call = of;
+
+	if (call->kind == PWAIT2)
+		return libc_epoll_pwait2(call->epoll, call->events, call->most, stretch,
+					 mask ? mask : call->mask);
+	if (call->kind == WAIT && !mask)
+		return libc_epoll_wait(call->epoll, call->events, call->most, wait_time_ms(stretch));
+	return libc_epoll_pwait(call->epoll, call->events, call->most, wait_time_ms(stretch),
+				mask ? mask : call->mask);
 }
 
-/* @found: 0, or what a call that began at @began_us has found already. */
-static int wait(const struct call *call, struct wait_time time, int found, uint64_t began_us)
+static int sift_call(const void *of, int found, bool *ret_acted)
 {
-	bool is_first = true;
+	const struct call *call = of;
 
-	wait_time_begin(&time, began_us);
-	for (;;) {
-		const struct timespec *stretch;
-		struct timespec length;
-		bool is_cut = false;
-
-		if (!found) {
-			stretch = wait_time_stretch(&time, is_first && !began_us, revive_due(), &length,
-						    &is_cut);
-			found = ask(call, stretch);
-		}
-		is_first = false;
-		if (found < 0 || (found == 0 && !is_cut))
-			return found;
-		if (found)
-			found = sift(call->epoll, call->events, found);
-		if (found || (!is_cut && wait_time_is_over(&time)))
-			return found;
-	}
+	return sift(call->epoll, call->events, found, ret_acted);
 }
 
-static bool is_filtered(void)
+static const struct wait_kind epolls = {.ask = ask, .sift = sift_call};
+
+/* noinline: a call that has nothing to do with us is not to build what these need. */
+__attribute__((noinline)) static int wait_ms(const struct call *call, int timeout)
 {
-	return pending_watched() && !engine_is_own_thread();
+	struct wait_time time = wait_time_of_ms(timeout);
+
+	return wait_filtered(&epolls, call, &time, call->mask);
 }
 
-/* Something is under way: before the call, or among what it has found, which another thread began
- * meanwhile. noinline: a call that has nothing to do with us is not to build what these need. */
-__attribute__((noinline)) static int wait_ms(int epoll, struct epoll_event *events, int most,
-					     int timeout, const sigset_t *mask, bool has_mask,
-					     int found, uint64_t began_us)
+__attribute__((noinline)) static int goes_on_ms(const struct call *call, int timeout, int found,
+						const struct timespec *began)
 {
-	const struct call call = {.epoll = epoll,
-				  .events = events,
-				  .most = most,
-				  .kind = has_mask ? PWAIT : WAIT,
-				  .mask = mask};
+	struct wait_time time = wait_time_of_ms(timeout);
 
-	return wait(&call, wait_time_of_ms(timeout), found, began_us);
-}
-
-__attribute__((noinline)) static int wait_ns(int epoll, struct epoll_event *events, int most,
-					     const struct timespec *timeout, const sigset_t *mask,
-					     int found, uint64_t began_us)
-{
-	const struct call call = {
-		.epoll = epoll, .events = events, .most = most, .kind = PWAIT2, .mask = mask};
-
-	return wait(&call, wait_time_of(timeout), found, began_us);
+	return wait_goes_on(&epolls, call, &time, call->mask, found, began);
 }
 
 __attribute__((visibility("default"))) int epoll_wait(int epoll, struct epoll_event *events,
 						      int most, int timeout)
 {
-	uint64_t began_us;
+	const struct call call = {epoll, events, most, WAIT, NULL};
+	struct timespec began;
 	int found;
 
-	if (is_filtered())
-		return wait_ms(epoll, events, most, timeout, NULL, false, 0, 0);
-	began_us = timeout > 0 ? wait_time_now() : 0;
+	if (wait_is_filtered())
+		return wait_ms(&call, timeout);
+	if (timeout > 0)
+		wait_time_now(&began);
 	found = libc_epoll_wait(epoll, events, most, timeout);
-	if (found > 0 && is_filtered())
-		return wait_ms(epoll, events, most, timeout, NULL, false, found, began_us);
+	if (found > 0 && wait_is_filtered())
+		return goes_on_ms(&call, timeout, found, &began);
 	return found;
 }
 
 __attribute__((visibility("default"))) int epoll_pwait(int epoll, struct epoll_event *events,
 						       int most, int timeout, const sigset_t *mask)
 {
-	uint64_t began_us;
+	const struct call call = {epoll, events, most, PWAIT, mask};
+	struct timespec began;
 	int found;
 
-	if (is_filtered())
-		return wait_ms(epoll, events, most, timeout, mask, true, 0, 0);
-	began_us = timeout > 0 ? wait_time_now() : 0;
+	if (wait_is_filtered())
+		return wait_ms(&call, timeout);
+	if (timeout > 0)
+		wait_time_now(&began);
 	found = libc_epoll_pwait(epoll, events, most, timeout, mask);
-	if (found > 0 && is_filtered())
-		return wait_ms(epoll, events, most, timeout, mask, true, found, began_us);
+	if (found > 0 && wait_is_filtered())
+		return goes_on_ms(&call, timeout, found, &began);
 	return found;
 }
 
@@ -282,14 +254,21 @@ __attribute__((visibility("default"))) int epoll_pwait2(int epoll, struct epoll_
 							int most, const struct timespec *timeout,
 							const sigset_t *mask)
 {
-	uint64_t began_us;
+	const struct call call = {epoll, events, most, PWAIT2, mask};
+	struct timespec began;
+	struct wait_time time;
 	int found;
 
-	if (is_filtered() && wait_time_is_valid(timeout))
-		return wait_ns(epoll, events, most, timeout, mask, 0, 0);
-	began_us = timeout ? wait_time_now() : 0;
+	if (wait_is_filtered() && wait_time_is_valid(timeout)) {
+		time = wait_time_of(timeout);
+		return wait_filtered(&epolls, &call, &time, mask);
+	}
+	if (timeout)
+		wait_time_now(&began);
 	found = libc_epoll_pwait2(epoll, events, most, timeout, mask);
-	if (found > 0 && is_filtered())
-		return wait_ns(epoll, events, most, timeout, mask, found, began_us);
+	if (found > 0 && wait_is_filtered()) {
+		time = wait_time_of(timeout);
+		return wait_goes_on(&epolls, &call, &time, mask, found, &began);
+	}
 	return found;
 }

@@ -20,6 +20,9 @@
 static struct {
 	LIBC_CALLS(SLOT)
 	SLOT(void, pthread_exit, (void *result), (result), )
+	SLOT(void, _pthread_cleanup_push,
+	     (struct libc_cleanup * cleanup, void (*routine)(void *), void *argument), (), )
+	SLOT(void, _pthread_cleanup_pop, (struct libc_cleanup * cleanup, int execute), (), )
 	bool glibc;
 } libc;
 
@@ -55,6 +58,7 @@ void libc_bind_all(void)
 	/* glibc and musl both have all of these; the result tells nothing that a call would not. */
 	LIBC_CALLS(BIND)
 	(void)BOUND(pthread_exit);
+	(void)(BOUND(_pthread_cleanup_push) && BOUND(_pthread_cleanup_pop));
 	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
 }
 
@@ -98,4 +102,20 @@ void libc_pthread_exit(void *result)
 		libc.pthread_exit.call(result);
 	for (;;)
 		raw_syscall(SYS_exit, 0);
+}
+
+/* Looked up by the constructor: nothing is, where this may be called. */
+void libc_cleanup_push(struct libc_cleanup *cleanup, void (*routine)(void *argument),
+		       void *argument)
+{
+	cleanup->is_pushed = peek_pointer(&libc._pthread_cleanup_push.object) &&
+			     peek_pointer(&libc._pthread_cleanup_pop.object);
+	if (cleanup->is_pushed)
+		libc._pthread_cleanup_push.call(cleanup, routine, argument);
+}
+
+void libc_cleanup_pop(struct libc_cleanup *cleanup)
+{
+	if (cleanup->is_pushed)
+		libc._pthread_cleanup_pop.call(cleanup, 0);
 }

@@ -119,6 +119,19 @@ LIBC_CALLS(LIBC_DECLARE)
 __attribute__((noreturn)) void libc_pthread_exit(void *result);
 
 /*
+ * What is called where the thread ends by cancellation between push and pop, on whichever libc: the way of old, a
+ * list that glibc and musl have both. Nothing where there is none. Not where a handler of the
+ * program can run: musl keeps the buffer of a frame that siglongjmp(3) left.
+ */
+struct libc_cleanup {
+	void *words[4]; /* as _pthread_cleanup_push() of either wants it */
+	bool is_pushed;
+};
+void libc_cleanup_push(struct libc_cleanup *cleanup, void (*routine)(void *argument),
+		       void *argument);
+void libc_cleanup_pop(struct libc_cleanup *cleanup);
+
+/*
  * Looks all of them up. The constructor does this so that no dlsym() runs in a signal handler
  * later; a call that comes before the constructor looks up its own symbol alone.
  */

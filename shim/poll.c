@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * poll(2) and ppoll(2), as such and fortified: the events of a connection that goes on to another
- * endpoint are not shown, and the wait goes on with the rest of its time (revive.h).
- *
- * No errno is touched here: a coroutine may come back from libc's call on another thread, where errno
- * is at another address than the compiler has it.
+ * endpoint are not shown, and the wait goes on with the rest of its time (wait.h, revive.h).
  */
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 
-#include "engine/engine.h"
 #include "libc.h"
-#include "pending.h"
 #include "revive.h"
-#include "wait_time.h"
+#include "wait.h"
 
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
 int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
@@ -29,21 +24,25 @@ struct call {
 	bool counts_ns;
 };
 
-/* NULL: for ever. Fortified ones end in libc's, which ends the program where they were wrong. */
-static int ask(const struct call *call, const struct timespec *timeout)
+/* Fortified ones end in libc's, which ends the program where they were wrong. */
+static int ask(const void *of, const struct timespec *stretch, const sigset_t *mask)
 {
-	if (call->counts_ns && call->size)
-		return libc___ppoll_chk(call->fds, call->count, timeout, call->mask, call->size);
-	if (call->counts_ns)
-		return libc_ppoll(call->fds, call->count, timeout, call->mask);
-	if (call->size)
-		return libc___poll_chk(call->fds, call->count, wait_time_ms(timeout), call->size);
-	return libc_poll(call->fds, call->count, wait_time_ms(timeout));
+	const struct call *call = of;
+
+	if (!mask && !call->counts_ns)
+		return call->size ? libc___poll_chk(call->fds, call->count, wait_time_ms(stretch),
+						    call->size)
+				  : libc_poll(call->fds, call->count, wait_time_ms(stretch));
+	if (!mask)
+		mask = call->mask;
+	return call->size ? libc___ppoll_chk(call->fds, call->count, stretch, mask, call->size)
+			  : libc_ppoll(call->fds, call->count, stretch, mask);
 }
 
-/* The kernel has written to them. Returns how many still show something. */
-static int sift(const struct call *call, int found)
+/* The kernel has written to them. */
+static int sift(const void *of, int found, bool *ret_acted)
 {
+	const struct call *call = of;
 	int left = found;
 
 	for (nfds_t i = 0; found > 0 && i < call->count; i++) {
@@ -54,7 +53,7 @@ static int sift(const struct call *call, int found)
 			continue;
 		found--;
 		if (!(one->revents & (POLLERR | POLLHUP)) ||
-		    revive_event(one->fd, one->events, &now) != REVIVE_SHOWS)
+		    revive_event(one->fd, one->events, &now, ret_acted) != REVIVE_SHOWS)
 			continue;
 		one->revents = now;
 		if (!now)
@@ -63,57 +62,48 @@ static int sift(const struct call *call, int found)
 	return left;
 }
 
-/* @found: 0, or what a call that began at @began_us has found already. */
-static int wait(const struct call *call, struct wait_time time, int found, uint64_t began_us)
+static const struct wait_kind polls = {.ask = ask, .sift = sift};
+
+/* More than there is room for: libc is to find that with the program's own mask. */
+static bool is_too_long(const struct call *call)
 {
-	bool is_first = true;
-
-	wait_time_begin(&time, began_us);
-	for (;;) {
-		const struct timespec *stretch;
-		struct timespec length;
-		bool is_cut = false;
-
-		if (!found) {
-			stretch = wait_time_stretch(&time, is_first && !began_us, revive_due(), &length,
-						    &is_cut);
-			found = ask(call, stretch);
-		}
-		is_first = false;
-		if (found < 0 || (found == 0 && !is_cut))
-			return found;
-		found = sift(call, found);
-		if (found || (!is_cut && wait_time_is_over(&time)))
-			return found;
-	}
-}
-
-static bool is_filtered(void)
-{
-	return pending_watched() && !engine_is_own_thread();
+	return call->size && call->count > call->size / sizeof(*call->fds);
 }
 
 /* noinline: a call that has nothing to do with us is not to build what these need. */
-__attribute__((noinline)) static int wait_ms(struct pollfd *fds, nfds_t count, int timeout,
-					     size_t size, int found, uint64_t began_us)
+__attribute__((noinline)) static int poll_filtered(struct pollfd *fds, nfds_t count, int timeout,
+						   size_t size)
 {
 	const struct call call = {.fds = fds, .count = count, .size = size};
+	struct wait_time time = wait_time_of_ms(timeout);
 
-	return wait(&call, wait_time_of_ms(timeout), found, began_us);
+	if (is_too_long(&call))
+		return libc___poll_chk(fds, count, timeout, size);
+	return wait_filtered(&polls, &call, &time, NULL);
+}
+
+__attribute__((noinline)) static int poll_goes_on(struct pollfd *fds, nfds_t count, int timeout,
+						  size_t size, int found,
+						  const struct timespec *began)
+{
+	const struct call call = {.fds = fds, .count = count, .size = size};
+	struct wait_time time = wait_time_of_ms(timeout);
+
+	return wait_goes_on(&polls, &call, &time, NULL, found, began);
 }
 
 static inline int shim_poll(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 {
-	uint64_t began_us;
+	struct timespec began;
 	int found;
 
-	if (is_filtered())
-		return wait_ms(fds, count, timeout, size, 0, 0);
-	began_us = timeout > 0 ? wait_time_now() : 0;
+	if (wait_is_filtered())
+		return poll_filtered(fds, count, timeout, size);
+	if (timeout > 0)
+		wait_time_now(&began);
 	found = size ? libc___poll_chk(fds, count, timeout, size) : libc_poll(fds, count, timeout);
-	/* What another thread began meanwhile may be among it. */
-	if (found > 0 && is_filtered())
-		return wait_ms(fds, count, timeout, size, found, began_us);
+	if (found > 0 && wait_is_filtered())
+		return poll_goes_on(fds, count, timeout, size, found, &began);
 	return found;
 }
 
@@ -122,15 +112,21 @@ static int shim_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *t
 {
 	const struct call call = {
 		.fds = fds, .count = count, .mask = mask, .size = size, .counts_ns = true};
-	uint64_t began_us;
+	struct timespec began;
+	struct wait_time time;
 	int found;
 
-	if (is_filtered() && wait_time_is_valid(timeout))
-		return wait(&call, wait_time_of(timeout), 0, 0);
-	began_us = timeout ? wait_time_now() : 0;
-	found = ask(&call, timeout);
-	if (found > 0 && is_filtered())
-		return wait(&call, wait_time_of(timeout), found, began_us);
+	if (wait_is_filtered() && !is_too_long(&call) && wait_time_is_valid(timeout)) {
+		time = wait_time_of(timeout);
+		return wait_filtered(&polls, &call, &time, mask);
+	}
+	if (timeout)
+		wait_time_now(&began);
+	found = ask(&call, timeout, NULL);
+	if (found > 0 && wait_is_filtered()) {
+		time = wait_time_of(timeout);
+		return wait_goes_on(&polls, &call, &time, mask, found, &began);
+	}
 	return found;
 }
 

@@ -257,7 +257,7 @@ bool revive_may_act(void)
 	return !new_filters_here() && events_may_act();
 }
 
-enum revive_shows revive_event(int fd, short asked, short *ret_now)
+enum revive_shows revive_event(int fd, short asked, short *ret_now, bool *ret_acted)
 {
 	KEEP_ERRNO();
 	struct pending_hold hold;
@@ -282,6 +282,8 @@ enum revive_shows revive_event(int fd, short asked, short *ret_now)
 		result = look_at(&hold, false);
 		if (result == RESULT_GONE)
 			break;
+		if (result == RESULT_REVIVED)
+			*ret_acted = true;
 		if (result == RESULT_STANDS) {
 			*ret_now = shown_by(fd, asked);
 			if (hold.entry->owed)

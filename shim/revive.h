@@ -63,10 +63,10 @@ bool revive_may_act(void);
 
 /*
  * An event of @fd was fetched. @asked: the events (poll(2)) that its caller waits for; *@ret_now:
- * those of them that the socket shows now, with ERR and HUP. Waits PENDING_AWAIT_MS at most. Keeps
- * errno, async-signal-safe, as all that follows.
+ * those of them that the socket shows now, with ERR and HUP. *@ret_acted becomes true where it went on
+ * by this call. Waits PENDING_AWAIT_MS at most. Keeps errno, async-signal-safe, as all that follows.
  */
-enum revive_shows revive_event(int fd, short asked, short *ret_now);
+enum revive_shows revive_event(int fd, short asked, short *ret_now, bool *ret_acted);
 
 /* Looks at the connections that are due, if any is: one reading of the clock. For each hook that
  * waits, before it does. False: something is due, and this thread may not look (new_filters.h). */

@@ -7,19 +7,40 @@
 #include <signal.h>
 #include <sys/select.h>
 
-#include "engine/engine.h"
 #include "fd_sets.h"
 #include "libc.h"
+#include "new_filters.h"
 #include "pending.h"
 #include "readable.h"
 #include "revive.h"
-#include "wait_time.h"
+#include "wait.h"
 
 enum { READABLE, WRITABLE };
 
-/* The kernel's answer is in the sets. Looks at ours among them; returns how many bits are left. */
-static int sift(const struct fd_sets *sets, int found)
+struct call {
+	struct fd_sets sets;
+	int count;
+	const sigset_t *mask;
+};
+
+static fd_set *set_of(const struct call *call, unsigned which)
 {
+	return (fd_set *)(void *)call->sets.sets[which];
+}
+
+/* By pselect() in any case: the time of select() is written when the wait is over. */
+static int ask(const void *of, const struct timespec *stretch, const sigset_t *mask)
+{
+	const struct call *call = of;
+
+	return libc_pselect(call->count, set_of(call, 0), set_of(call, 1), set_of(call, 2), stretch,
+			    mask ? mask : call->mask);
+}
+
+/* The kernel's answer is in the sets. Looks at ours among them. */
+static int sift(const void *of, int found, bool *ret_acted)
+{
+	const struct fd_sets *sets = &((const struct call *)of)->sets;
 	unsigned place = 0;
 
 	for (;;) {
@@ -35,7 +56,7 @@ static int sift(const struct fd_sets *sets, int found)
 			short now;
 
 			if ((!has_readable && !has_writable) ||
-			    revive_event(fds[i], POLLIN | POLLOUT, &now) != REVIVE_SHOWS)
+			    revive_event(fds[i], POLLIN | POLLOUT, &now, ret_acted) != REVIVE_SHOWS)
 				continue;
 			/* What a set is: POLLIN_SET and POLLOUT_SET of the kernel's fs/select.c. */
 			if (has_readable && !(now & (POLLIN | POLLHUP | POLLERR))) {
@@ -50,56 +71,30 @@ static int sift(const struct fd_sets *sets, int found)
 	}
 }
 
-static fd_set *set_of(const struct fd_sets *sets, unsigned which)
+static void restore(const void *of)
 {
-	return (fd_set *)(void *)sets->sets[which];
+	fd_sets_put_back(&((const struct call *)of)->sets);
 }
 
-static int wait(const struct fd_sets *sets, int count, struct wait_time *time, const sigset_t *mask)
-{
-	bool is_first = true;
-
-	wait_time_begin(time, 0);
-	for (;; is_first = false) {
-		struct timespec length;
-		bool is_cut;
-		const struct timespec *stretch =
-			wait_time_stretch(time, is_first, revive_due(), &length, &is_cut);
-		int found;
-
-		if (!is_first)
-			fd_sets_put_back(sets);
-		found = libc_pselect(count, set_of(sets, 0), set_of(sets, 1), set_of(sets, 2), stretch,
-				     mask);
-		if (found < 0 || (found == 0 && !is_cut))
-			return found;
-		if (found)
-			found = sift(sets, found);
-		if (found || (!is_cut && wait_time_is_over(time)))
-			return found;
-	}
-}
-
-static bool is_filtered(void)
-{
-	return pending_watched() && !engine_is_own_thread();
-}
+static const struct wait_kind selects = {.ask = ask, .sift = sift, .restore = restore};
 
 static int shim_pselect(int count, fd_set *readable_set, fd_set *writable_set,
 			fd_set *exceptional_set, const struct timespec *timeout,
 			const sigset_t *mask)
 {
 	struct wait_time time;
-	struct fd_sets sets;
+	struct call call;
 	int result;
 
-	if ((timeout && !readable(timeout, sizeof(*timeout))) || !wait_time_is_valid(timeout) ||
-	    !fd_sets_keep(&sets, count, readable_set, writable_set, exceptional_set))
+	if (new_filters_here() || !wait_time_is_valid(timeout) ||
+	    !fd_sets_keep(&call.sets, count, readable_set, writable_set, exceptional_set))
 		return libc_pselect(count, readable_set, writable_set, exceptional_set, timeout,
 				    mask);
+	call.count = count;
+	call.mask = mask;
 	time = wait_time_of(timeout);
-	result = wait(&sets, count, &time, mask);
-	fd_sets_release(&sets);
+	result = wait_filtered(&selects, &call, &time, mask);
+	fd_sets_release(&call.sets);
 	return result;
 }
 
@@ -109,7 +104,7 @@ __attribute__((noinline)) static void tell_left(struct timeval *timeout, const s
 {
 	uint64_t left_us;
 
-	if (!time->ends || !time->left_ns || !writable_time(timeout))
+	if (!time->ends || wait_time_is_none(time) || !writable_time(timeout))
 		return;
 	left_us = wait_time_left_us(time);
 	timeout->tv_sec = (time_t)(left_us / 1000000);
@@ -121,21 +116,24 @@ static int shim_select(int count, fd_set *readable_set, fd_set *writable_set,
 {
 	struct timespec length;
 	struct wait_time time;
-	struct fd_sets sets;
+	struct call call;
 	int result;
 
-	if ((timeout && (!readable(timeout, sizeof(*timeout)) || timeout->tv_sec < 0 ||
+	if (new_filters_here() ||
+	    (timeout && (!readable(timeout, sizeof(*timeout)) || timeout->tv_sec < 0 ||
 			 timeout->tv_sec > WAIT_TIME_MOST_S || timeout->tv_usec < 0)) ||
-	    !fd_sets_keep(&sets, count, readable_set, writable_set, exceptional_set))
+	    !fd_sets_keep(&call.sets, count, readable_set, writable_set, exceptional_set))
 		return libc_select(count, readable_set, writable_set, exceptional_set, timeout);
 	if (timeout)
 		length = (struct timespec){
 			.tv_sec = timeout->tv_sec + timeout->tv_usec / 1000000,
 			.tv_nsec = (long)(timeout->tv_usec % 1000000) * 1000,
 		};
+	call.count = count;
+	call.mask = NULL;
 	time = wait_time_of(timeout ? &length : NULL);
-	result = wait(&sets, count, &time, NULL);
-	fd_sets_release(&sets);
+	result = wait_filtered(&selects, &call, &time, NULL);
+	fd_sets_release(&call.sets);
 	tell_left(timeout, &time);
 	return result;
 }
@@ -145,7 +143,7 @@ __attribute__((visibility("default"))) int select(int count, fd_set *readable_se
 						  struct timeval *timeout)
 {
 	/* What another thread begins during the call is as without us: the sets are not kept. */
-	if (is_filtered())
+	if (wait_is_filtered())
 		return shim_select(count, readable_set, writable_set, exceptional_set, timeout);
 	return libc_select(count, readable_set, writable_set, exceptional_set, timeout);
 }
@@ -155,7 +153,7 @@ __attribute__((visibility("default"))) int pselect(int count, fd_set *readable_s
 						   const struct timespec *timeout,
 						   const sigset_t *mask)
 {
-	if (is_filtered())
+	if (wait_is_filtered())
 		return shim_pselect(count, readable_set, writable_set, exceptional_set, timeout, mask);
 	return libc_pselect(count, readable_set, writable_set, exceptional_set, timeout, mask);
 }

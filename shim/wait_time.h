@@ -11,21 +11,24 @@
 #include "base/clock.h"
 #include "peer_cache.h"
 #include "pending.h"
+#include "readable.h"
 
 /* All of CLOCK_MONOTONIC. Times beyond this are as good as none. */
 #define WAIT_TIME_MOST_S  100000000
 #define WAIT_TIME_TICK_US 10000u
 
 struct wait_time {
-	bool ends;	  /* false: it waits for ever */
-	uint64_t left_ns; /* as the caller gave it, until the first stretch is over */
+	bool ends;	       /* false: it waits for ever */
+	struct timespec whole; /* as the caller gave it */
 	uint64_t end_us;
 };
 
 static inline struct wait_time wait_time_of_ms(int timeout_ms)
 {
 	return (struct wait_time){.ends = timeout_ms >= 0,
-				  .left_ns = timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000 : 0};
+				  .whole = {.tv_sec = timeout_ms > 0 ? timeout_ms / 1000 : 0,
+					    .tv_nsec = timeout_ms > 0 ? (long)(timeout_ms % 1000) * 1000000
+								      : 0}};
 }
 
 /* NULL: for ever. */
@@ -33,66 +36,90 @@ static inline struct wait_time wait_time_of(const struct timespec *timeout)
 {
 	if (!timeout || timeout->tv_sec > WAIT_TIME_MOST_S)
 		return (struct wait_time){.ends = false};
-	return (struct wait_time){.ends = true,
-				  .left_ns = (uint64_t)timeout->tv_sec * 1000000000 +
-					     (uint64_t)timeout->tv_nsec};
+	return (struct wait_time){.ends = true, .whole = *timeout};
 }
 
-/* When a wait begins that nothing is under way for; 0: not told. A program that has connected to no
+static inline bool wait_time_is_none(const struct wait_time *time)
+{
+	return time->ends && !time->whole.tv_sec && !time->whole.tv_nsec;
+}
+
+/* As the caller gave it; NULL: for ever. */
+static inline const struct timespec *wait_time_whole(const struct wait_time *time)
+{
+	return time->ends ? &time->whole : NULL;
+}
+
+static inline uint64_t wait_time_us(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * 1000000 + ((uint64_t)time->tv_nsec + 999) / 1000;
+}
+
+/* When a wait begins that nothing is under way for; tv_sec 0: not told. A program that has connected to no
  * Service reads no clock; when another thread begins the first connection of all during the wait,
  * and it fails, then that has its time once more. */
-static inline uint64_t wait_time_now(void)
+static inline void wait_time_now(struct timespec *ret_now)
 {
-	return peer_cache_unused() ? 0 : clock_coarse_us();
+	ret_now->tv_sec = 0;
+	if (!peer_cache_unused())
+		clock_gettime(CLOCK_MONOTONIC_COARSE, ret_now);
 }
 
-/* The wait begins, or has begun at @began_us by clock_coarse_us() (0: now), which may have been a
- * tick before: no wait ends early. */
-static inline void wait_time_begin(struct wait_time *time, uint64_t began_us)
+/* The wait begins now. */
+static inline void wait_time_begin(struct wait_time *time)
 {
-	if (!time->ends || !time->left_ns)
-		return;
-	time->end_us = (began_us ? began_us + WAIT_TIME_TICK_US : clock_monotonic_us()) +
-		       (time->left_ns + 999) / 1000;
+	if (time->ends)
+		time->end_us = clock_monotonic_us() + wait_time_us(&time->whole);
+}
+
+/* It began at @began, by the coarse clock, which may have been a tick before: no wait ends early. */
+static inline void wait_time_began(struct wait_time *time, const struct timespec *began)
+{
+	if (time->ends)
+		time->end_us = (began->tv_sec ? wait_time_us(began) + WAIT_TIME_TICK_US
+					      : clock_monotonic_us()) +
+			       wait_time_us(&time->whole);
 }
 
 static inline bool wait_time_is_over(const struct wait_time *time)
 {
-	return time->ends && (!time->left_ns || clock_monotonic_us() >= time->end_us);
+	return time->ends && clock_monotonic_us() >= time->end_us;
 }
 
 /*
  * How long to wait now; NULL: for ever. *@ret_is_cut: something of ours is due before the end, so
- * that a time-out is none of the caller's. @may_cut: revive_due()'s word. The first stretch, if it is not cut, is what the caller
- * gave, to the nanosecond.
+ * that a time-out is none of the caller's. @is_whole: the wait has just begun; if it is not cut its
+ * time is what the caller gave, to the nanosecond. @may_cut: revive_due()'s word.
  */
-static inline const struct timespec *wait_time_stretch(const struct wait_time *time, bool is_first,
+static inline const struct timespec *wait_time_stretch(const struct wait_time *time, bool is_whole,
 						       bool may_cut, struct timespec *ret_stretch,
 						       bool *ret_is_cut)
 {
 	uint64_t due_ms = may_cut ? pending_next_due() : 0;
-	uint64_t left_ns = time->left_ns;
+	uint64_t left_us = 0;
 
 	*ret_is_cut = false;
-	if (time->ends && left_ns && !is_first) {
-		uint64_t now_us = clock_monotonic_us();
+	if (time->ends) {
+		uint64_t now_us = is_whole ? 0 : clock_monotonic_us();
 
-		left_ns = now_us < time->end_us ? (time->end_us - now_us) * 1000 : 0;
+		*ret_stretch = time->whole;
+		left_us = is_whole ? wait_time_us(&time->whole)
+				   : (now_us < time->end_us ? time->end_us - now_us : 0);
+		if (!is_whole)
+			*ret_stretch = (struct timespec){.tv_sec = (time_t)(left_us / 1000000),
+							 .tv_nsec = (long)(left_us % 1000000) * 1000};
 	}
-	if (due_ms && (!time->ends || left_ns)) {
+	if (due_ms && (!time->ends || left_us)) {
 		uint64_t now_ms = clock_coarse_ms();
-		uint64_t due_ns = (due_ms > now_ms ? due_ms - now_ms : 1) * 1000000;
+		uint64_t due_us = (due_ms > now_ms ? due_ms - now_ms : 1) * 1000;
 
-		if (!time->ends || due_ns < left_ns) {
+		if (!time->ends || due_us < left_us) {
 			*ret_is_cut = true;
-			left_ns = due_ns;
+			*ret_stretch = (struct timespec){.tv_sec = (time_t)(due_us / 1000000),
+							 .tv_nsec = (long)(due_us % 1000000) * 1000};
 		}
 	}
-	if (!time->ends && !*ret_is_cut)
-		return NULL;
-	*ret_stretch = (struct timespec){.tv_sec = (time_t)(left_ns / 1000000000),
-					 .tv_nsec = (long)(left_ns % 1000000000)};
-	return ret_stretch;
+	return time->ends || *ret_is_cut ? ret_stretch : NULL;
 }
 
 /* What is left of it, for select(2) to tell. */
@@ -103,11 +130,11 @@ static inline uint64_t wait_time_left_us(const struct wait_time *time)
 	return now_us < time->end_us ? time->end_us - now_us : 0;
 }
 
-/* A time that the kernel takes. */
+/* A time that the kernel takes, where it can be read: asked before the kernel has read it. */
 static inline bool wait_time_is_valid(const struct timespec *timeout)
 {
-	return !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 &&
-			    timeout->tv_nsec < 1000000000);
+	return !timeout || (readable(timeout, sizeof(*timeout)) && timeout->tv_sec >= 0 &&
+			    timeout->tv_nsec >= 0 && timeout->tv_nsec < 1000000000);
 }
 
 /* For calls that count in ms: rounded up, -1 for ever. */

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wait.h"
+
+#include "engine/engine.h"
+#include "new_filters.h"
+#include "pending.h"
+#include "revive.h"
+#include "wait_mask.h"
+
+/* So often all that was found may be dropped though nothing went on. More is no connection of ours, but what
+ * the kernel goes on telling of something else, and the program is to see that. */
+#define FRUITLESS_MOST 64u
+
+bool wait_is_filtered(void)
+{
+	return pending_watched() && !engine_is_own_thread();
+}
+
+static int stretches(const struct wait_kind *kind, const void *call, const struct wait_time *time,
+		     const sigset_t *mask, bool is_whole)
+{
+	unsigned fruitless = 0;
+
+	for (;; is_whole = false) {
+		const struct timespec *stretch;
+		struct timespec length;
+		bool acted = false;
+		bool is_cut;
+		int found;
+
+		stretch = wait_time_stretch(time, is_whole, revive_due(), &length, &is_cut);
+		wait_mask_cancel(mask);
+		found = kind->ask(call, stretch, mask);
+		if (found < 0 || (found == 0 && !is_cut))
+			return found;
+		if (found > 0 && fruitless < FRUITLESS_MOST) {
+			found = kind->sift(call, found, &acted);
+			fruitless = acted ? 0 : fruitless + 1;
+		}
+		if (found || (!is_cut && wait_time_is_over(time)))
+			return found;
+		if (kind->restore)
+			kind->restore(call);
+	}
+}
+
+/* It waits for nothing, so nothing can be missed between two stretches: there is one. */
+static int at_once(const struct wait_kind *kind, const void *call)
+{
+	const struct timespec none = {0, 0};
+	bool acted;
+	int found;
+
+	revive_due();
+	found = kind->ask(call, &none, NULL);
+	return found > 0 ? kind->sift(call, found, &acted) : found;
+}
+
+int wait_filtered(const struct wait_kind *kind, const void *call, struct wait_time *time,
+		  const sigset_t *mask)
+{
+	struct wait_mask own;
+	int found;
+
+	if (wait_time_is_none(time))
+		return at_once(kind, call);
+	if (new_filters_here())
+		return kind->ask(call, wait_time_whole(time), NULL);
+	wait_mask_begin(&own);
+	wait_time_begin(time);
+	found = stretches(kind, call, time, mask ? mask : &own.program, true);
+	wait_mask_end(&own);
+	return found;
+}
+
+int wait_goes_on(const struct wait_kind *kind, const void *call, struct wait_time *time,
+		 const sigset_t *mask, int found, const struct timespec *began)
+{
+	struct wait_mask own;
+	bool acted;
+
+	/* A handler that ran by now is one of the time when the kernel's wait was over: as if it had come
+	 * right after. It would have found the program with an event; so it waits for the next one,
+	 * no longer than the connection lasts. */
+	found = kind->sift(call, found, &acted);
+	if (found || wait_time_is_none(time))
+		return found;
+	wait_mask_begin(&own);
+	wait_time_began(time, began);
+	if (kind->restore)
+		kind->restore(call);
+	found = wait_time_is_over(time)
+			? 0
+			: stretches(kind, call, time, mask ? mask : &own.program, false);
+	wait_mask_end(&own);
+	return found;
+}
