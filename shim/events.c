@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "events.h"
 
-#include <linux/futex.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/atomic.h"
 #include "base/keep_errno.h"
-#include "base/raw_syscall.h"
 #include "engine/log_file.h"
-#include "engine/program_threads.h"
+#include "libc.h"
 #include "pending.h"
 #include "pick/pick.h"
 #include "process.h"
 #include "state.h"
-
-/* A thread that was joined is counted for some microseconds on, longer on a busy machine: curl joins the one
- * of its lookup right before it connects. 6 ms in all, once in the life of a program with threads. */
-#define FIRST_PAUSE_NS 50000
-#define LAST_PAUSE_NS  3200000
 
 static uint32_t is_off;
 
@@ -32,32 +24,8 @@ static const char *const words[EVENTS_SURPRISES] = {
 
 bool events_are_filtered(void)
 {
-	if (shim.config.attempts <= 1 || shim.config.events == EVENTS_OFF || peek_u32(&is_off))
-		return false;
-	return shim.config.events == EVENTS_ON || !peek_u32(&process_current()->had_threads);
-}
-
-bool events_may_act(void)
-{
-	KEEP_ERRNO();
-	struct process *process = process_current();
-	enum program_threads threads;
-	struct timespec pause = {.tv_nsec = FIRST_PAUSE_NS};
-
-	if (shim.config.events == EVENTS_ON)
-		return true;
-	if (peek_u32(&process->had_threads))
-		return false;
-	while ((threads = program_threads(engine_state_is_started(process))) != PROGRAM_HAS_ONE &&
-	       pause.tv_nsec <= LAST_PAUSE_NS) {
-		uint32_t never = 0;
-
-		raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
-		pause.tv_nsec *= 2;
-	}
-	if (threads == PROGRAM_HAS_MORE)
-		poke_u32(&process->had_threads, 1);
-	return threads == PROGRAM_HAS_ONE;
+	return shim.config.attempts > 1 && shim.config.events == EVENTS_ON && !peek_u32(&is_off) &&
+	       libc_waits_are_libcs();
 }
 
 /* noinline: the line takes stack that nothing else of a hook is to have beside it. */

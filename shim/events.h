@@ -19,18 +19,11 @@ enum events_surprise {
 };
 #define EVENTS_SURPRISES 4
 
-/* K8SLB_EVENTS, K8SLB_ATTEMPTS, no threads seen and no surprise so far. A few loads. Async-signal-safe. */
-bool events_are_filtered(void);
-
 /*
- * Whether this thread may do something to a socket right now: with K8SLB_EVENTS=auto while the program has
- * no other threads. Any of these could close the descriptor and have its number used again between our
- * look at the cookie and our call, which then would disconnect, or connect, what is not ours; the
- * kernel has no call that names the socket. A program whose only thread is in our hook begins none
- * before that returns. Where others were seen nothing is watched from then on; a forked child is
- * looked at anew. A system call; async-signal-safe, keeps errno.
+ * K8SLB_EVENTS, K8SLB_ATTEMPTS, libc's own calls behind our hooks that wait (libc.h), and no surprise so
+ * far. A few loads. Async-signal-safe.
  */
-bool events_may_act(void);
+bool events_are_filtered(void);
 
 /* A surprise: off, for the life of the process. Counted, and one line of the log. The first one
  * alone. Async-signal-safe, keeps errno. */

@@ -3,6 +3,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
+#include <link.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -60,6 +63,62 @@ void libc_bind_all(void)
 	(void)BOUND(pthread_exit);
 	(void)(BOUND(_pthread_cleanup_push) && BOUND(_pthread_cleanup_pop));
 	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+}
+
+/* --- whose they are -------------------------------------------------------------------------- */
+
+#define OF_WAIT(result, name, parameters, arguments, otherwise) &libc.name.object,
+
+static void *const *const waits[] = {LIBC_WAIT_CALLS(OF_WAIT)};
+#define WAITS (sizeof(waits) / sizeof(waits[0]))
+
+static bool waits_are_libcs;
+
+struct search {
+	uintptr_t libc; /* an address in it */
+	unsigned found; /* of waits */
+};
+
+static bool is_in(const struct dl_phdr_info *object, uintptr_t address)
+{
+	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+
+		if (part->p_type == PT_LOAD && address - object->dlpi_addr - part->p_vaddr < part->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static int count_own(struct dl_phdr_info *object, size_t size, void *ctx)
+{
+	struct search *search = ctx;
+
+	(void)size;
+	if (!is_in(object, search->libc) &&
+	    !(object->dlpi_name && strstr(object->dlpi_name, "san.so")))
+		return 0;
+	for (unsigned i = 0; i < WAITS; i++) {
+		if (*waits[i] && is_in(object, (uintptr_t)*waits[i]))
+			search->found++;
+	}
+	return 0;
+}
+
+void libc_find_own(void)
+{
+	struct search search = {.libc = (uintptr_t)dlsym(RTLD_DEFAULT, "__libc_start_main")};
+	unsigned all = 0;
+
+	for (unsigned i = 0; i < WAITS; i++)
+		all += *waits[i] != NULL;
+	dl_iterate_phdr(count_own, &search);
+	waits_are_libcs = all > 0 && search.found == all;
+}
+
+bool libc_waits_are_libcs(void)
+{
+	return waits_are_libcs;
 }
 
 bool libc_is_glibc(void)

@@ -52,7 +52,19 @@
 	CALL(int, setns, (int fd, int type), (fd, type), no_such_call(-1))                        \
 	CALL(int, unshare, (int flags), (flags), no_such_call(-1))                                \
 	LIBC_WAIT_CALLS(CALL)                                                                     \
+	LIBC_CLOSE_CALLS(CALL)                                                                    \
 	LIBC_ID_CALLS(CALL)
+
+/* Those that give a number away. glibc has the last two since 2.34, musl has none of them. */
+#define LIBC_CLOSE_CALLS(CALL)                                                                    \
+	CALL(int, close, (int fd), (fd), k8slb_raw_close(fd))                                     \
+	CALL(int, dup2, (int from, int to), (from, to), k8slb_raw_dup2(from, to))                 \
+	CALL(int, dup3, (int from, int to, int flags), (from, to, flags),                         \
+	     k8slb_raw_dup3(from, to, flags))                                                     \
+	CALL(int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags),  \
+	     k8slb_raw_close_range(first, last, flags))                                           \
+	CALL(void, closefrom, (int first), (first),                                               \
+	     (void)k8slb_raw_close_range(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0))
 
 /* Those that wait for events of descriptors. glibc has epoll_pwait2() since 2.35, musl none of
  * __poll_chk() and its kin: nobody calls there what libc has not. */
@@ -130,6 +142,16 @@ struct libc_cleanup {
 void libc_cleanup_push(struct libc_cleanup *cleanup, void (*routine)(void *argument),
 		       void *argument);
 void libc_cleanup_pop(struct libc_cleanup *cleanup);
+
+/*
+ * What stands behind our hooks that wait is libc's own, or a sanitizer's before it. A library of
+ * coroutines that has them goes on with another one in its poll(), on this thread or back on another:
+ * a mask that were set then, and a wait by another call than the program's, would be wrong. A load.
+ */
+bool libc_waits_are_libcs(void);
+
+/* Finds that out. Before the first hook acts. */
+void libc_find_own(void);
 
 /*
  * Looks all of them up. The constructor does this so that no dlsym() runs in a signal handler

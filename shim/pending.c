@@ -272,6 +272,15 @@ bool pending_has(int fd)
 	return false;
 }
 
+bool pending_is_open(int fd)
+{
+	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
+		if (peek_number(&slots[place].entry) == fd && peek_u32(&slots[place].is_open))
+			return true;
+	}
+	return false;
+}
+
 enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold)
 {
 	KEEP_ERRNO();
@@ -304,13 +313,14 @@ enum pending_claim pending_claim_wait(int fd, struct pending_hold *ret_hold)
 		return result;
 	end_ms = clock_monotonic_ms() + PENDING_AWAIT_MS;
 	do {
-		/* Not nanosleep(), a cancellation point. */
+		/* Not nanosleep(), a cancellation point. Once for a claim with signals open, which may be
+		 * this very thread's, below the handler that it is in. */
 		const struct timespec pause = {.tv_nsec = AWAIT_NS};
 		uint32_t never = 0;
 
 		raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
 		result = pending_claim(fd, ret_hold);
-	} while (result == PENDING_BUSY && clock_monotonic_ms() < end_ms);
+	} while (result == PENDING_BUSY && !pending_is_open(fd) && clock_monotonic_ms() < end_ms);
 	return result;
 }
 
@@ -407,8 +417,10 @@ static void fill(struct pending_hold *hold, const struct dial *dial, uint64_t co
 	mark(pending_bits.filled, place, true);
 	if (watched) {
 		mark(pending_bits.watched, place, true);
-		fence_before_look(); /* at the word: find_next_due() */
+		fence_before_look(); /* at the word: find_next_due(); and at what pending_unwatch_all() says */
 		due_no_later(entry->due_ms);
+		if (!events_are_filtered())
+			mark(pending_bits.watched, place, false);
 	}
 }
 

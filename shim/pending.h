@@ -132,6 +132,10 @@ enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold);
 /* The same, waiting PENDING_AWAIT_MS at most for the other thread. */
 enum pending_claim pending_claim_wait(int fd, struct pending_hold *ret_hold);
 
+/* Its claim is one with signals open: whoever has it does nothing to the socket (pending_look() and others
+ * that only look), and may be the calling thread, below a handler. */
+bool pending_is_open(int fd);
+
 /* Of a claimed one: it is void, and its place free. */
 void pending_clear(struct pending_hold *hold);
 

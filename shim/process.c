@@ -84,6 +84,11 @@ struct process *process_current(void)
 	return process;
 }
 
+uint32_t process_adopter(void)
+{
+	return peek_u32(&own_page->pid);
+}
+
 bool process_has_engine(void)
 {
 	return engine_state_is_started(own_page);

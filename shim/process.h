@@ -14,7 +14,6 @@ struct process {
 	uint32_t pid;  /* 0: nobody has adopted the page in this process */
 	uint64_t seed; /* of the picks; a forked child draws its own */
 	struct engine_state engine;
-	uint32_t had_threads; /* 1: of the program's own (events.h) */
 };
 
 /* Makes the page and adopts it. Once, before the first hook acts. */
@@ -22,6 +21,9 @@ void process_init(void);
 
 /* That of the calling process; a forked child adopts it here. Async-signal-safe, keeps errno. */
 struct process *process_current(void);
+
+/* Who has adopted the page, if anybody in this process; a child of vfork(2) finds its parent. */
+uint32_t process_adopter(void);
 
 /* This process's engine was started; false in a forked child until it started its own. One load,
  * no system call. */

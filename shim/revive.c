@@ -168,7 +168,7 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 	int error;
 
 	read_dial(&dial, entry);
-	if (!failover_may_go_on(&dial, &entry->way) || is_blocking(entry->fd) || !events_may_act()) {
+	if (!failover_may_go_on(&dial, &entry->way) || is_blocking(entry->fd) || !events_are_filtered()) {
 		if (!overdue && !entry->reported) {
 			pick_failed(&dial.state, &entry->picked.endpoint);
 			entry->reported = true;
@@ -254,7 +254,7 @@ static short shown_by(int fd, short asked)
 
 bool revive_may_act(void)
 {
-	return !new_filters_here() && events_may_act();
+	return !new_filters_here();
 }
 
 enum revive_shows revive_event(int fd, short asked, short *ret_now, bool *ret_acted)

@@ -57,8 +57,7 @@ enum revive_shows {
 	REVIVE_SHOWS, /* as *ret_now says; 0: it is none */
 };
 
-/* This thread may look at what it has fetched, and act: no new filter of system calls (new_filters.h), nor
- * other threads where these forbid it (events.h). */
+/* This thread may look at what it has fetched, and act: no new filter of system calls (new_filters.h). */
 bool revive_may_act(void);
 
 /*

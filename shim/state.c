@@ -73,6 +73,7 @@ bool shim_start(void)
 		log_messages(&shim.config, &messages);
 	}
 	if (active) {
+		libc_find_own();
 		resolver_init(&source);
 		process_init();
 		new_filters_init();

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/raw_calls.h"
 
+#include <fcntl.h>
+
 #include "base/raw_syscall.h"
 
 /* Of the kernel's sigset_t, which is shorter than libc's. */
 #define MASK_SIZE ((size_t)8)
 
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9; the same */
+#endif
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441 /* Linux 5.11; one number for all machines */
 #endif
@@ -100,4 +105,27 @@ int k8slb_raw_epoll_pwait2(int epoll, struct epoll_event *events, int most,
 int k8slb_raw_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
 {
 	return (int)raw_syscall(SYS_epoll_ctl, epoll, what, fd, event);
+}
+
+int k8slb_raw_close(int fd)
+{
+	return (int)raw_syscall(SYS_close, fd);
+}
+
+/* arm64 has none. */
+int k8slb_raw_dup2(int from, int to)
+{
+	if (from == to)
+		return raw_syscall(SYS_fcntl, from, F_GETFD) < 0 ? -1 : to;
+	return k8slb_raw_dup3(from, to, 0);
+}
+
+int k8slb_raw_dup3(int from, int to, int flags)
+{
+	return (int)raw_syscall(SYS_dup3, from, to, flags);
+}
+
+int k8slb_raw_close_range(unsigned first, unsigned last, int flags)
+{
+	return (int)raw_syscall(SYS_close_range, first, last, flags);
 }

@@ -16,9 +16,9 @@
  * table that it fills: the API server's address is a Service VIP (default/kubernetes). Those of
  * getaddrinfo() and its kin become names that are nowhere, so that no link has any. Their socket()
  * is not renamed: the hook notes nothing of our thread's; nor is setsockopt(), which they call for
- * options that the hook passes by, nor poll(), select() and getsockopt(), whose hooks leave our
- * thread alone.
- * Same contracts as the calls that they are named after. The waits are no cancellation points.
+ * options that the hook passes by, nor poll(), select(), getsockopt() and close(), whose hooks
+ * leave our thread alone.
+ * Same contracts as the calls that they are named after. The waits and close() are no cancellation points.
  */
 int k8slb_raw_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int k8slb_raw_socket(int domain, int type, int protocol);
@@ -36,6 +36,10 @@ int k8slb_raw_epoll_pwait(int epoll, struct epoll_event *events, int most, int t
 			  const sigset_t *mask);
 int k8slb_raw_epoll_pwait2(int epoll, struct epoll_event *events, int most,
 			   const struct timespec *timeout, const sigset_t *mask);
+int k8slb_raw_close(int fd);
+int k8slb_raw_dup2(int from, int to);
+int k8slb_raw_dup3(int from, int to, int flags);
+int k8slb_raw_close_range(unsigned first, unsigned last, int flags);
 int k8slb_raw_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event);
 
 #endif

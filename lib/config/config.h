@@ -42,8 +42,7 @@ enum fallback_mode {
 };
 
 enum events_mode {
-	EVENTS_AUTO, /* a failed non-blocking connection goes on before a program without threads sees it */
-	EVENTS_ON,   /* the same in all programs */
+	EVENTS_ON, /* a failed non-blocking connection goes on before the program sees it */
 	EVENTS_OFF,
 };
 

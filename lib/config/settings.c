@@ -44,7 +44,6 @@ static const char *const fallback_modes[] = {
 	NULL,
 };
 static const char *const events_modes[] = {
-	[EVENTS_AUTO] = "auto",
 	[EVENTS_ON] = "on",
 	[EVENTS_OFF] = "off",
 	NULL,
@@ -132,9 +131,9 @@ const struct config_setting config_settings[] = {
 	 "what follows when no endpoint takes a connection; `none`: nothing serves Services' "
 	 "addresses here",
 	 CHOICE(fallback, enum fallback_mode, fallback_modes)},
-	{"K8SLB_EVENTS", SETTING_OF_PROGRAM, "auto", NULL,
+	{"K8SLB_EVENTS", SETTING_OF_PROGRAM, "on", NULL,
 	 "whether a non-blocking connection that failed goes on to another endpoint before the program "
-	 "sees it; `auto`: in programs without threads",
+	 "sees it",
 	 CHOICE(events, enum events_mode, events_modes)},
 	{"K8SLB_LOG", SETTING_OF_PROGRAM, "off", NULL,
 	 "what is told, to standard error or to a file", .kind = SETTING_LOG, .choices = log_levels,

@@ -240,8 +240,3 @@ bool engine_is_own_thread(void)
 {
 	return own_thread;
 }
-
-uint32_t engine_number(void)
-{
-	return observe_u32(&engine_tid); /* in order with the system call around it: program_threads() */
-}

@@ -83,10 +83,6 @@ bool engine_has_same_rights(void);
 /* The calling thread is the engine's own. Async-signal-safe. */
 bool engine_is_own_thread(void);
 
-/* The thread id of the engine that engine_start() has started last, while it is there; 0: it has not begun
- * yet, or is about to end. In a forked child it is the parent's until then. Async-signal-safe. */
-uint32_t engine_number(void);
-
 /*
  * Attaches the pick memory, unless it is: by the engine's thread, where there is one, and not by
  * the hook that needs it first: a program may have put its threads behind a filter of system calls

@@ -128,14 +128,14 @@ void guest_thread_await_removal(pid_t tid, uint64_t deadline_ms)
 }
 
 /* After unshare(): the copies of the host's descriptors, which would keep its pipes from reaching
- * their end. A directory that changes while it is read is read again. */
+ * their end. Past the hook of close(), which knows the host's numbers. A directory that changes while it is read is read again. */
 static void close_copies(void)
 {
 	bool closed = true;
 
 	/* Room for the directory's own descriptor where the host has used up its limit. */
 	for (int fd = 0; fd <= 2; fd++)
-		close(fd);
+		raw_syscall(SYS_close, fd);
 	while (closed) {
 		DIR *directory = opendir("/proc/thread-self/fd");
 		const struct dirent *entry;
@@ -145,7 +145,7 @@ static void close_copies(void)
 			int fd = atoi(entry->d_name);
 
 			if (entry->d_name[0] != '.' && fd != dirfd(directory))
-				closed = close(fd) == 0 || closed;
+				closed = raw_syscall(SYS_close, fd) == 0 || closed;
 		}
 		if (directory)
 			closedir(directory);

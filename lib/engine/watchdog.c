@@ -2,9 +2,11 @@
 #include "engine/watchdog.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -12,7 +14,6 @@
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 #include "engine/engine.h"
-#include "engine/program_threads.h"
 #include "engine/same_rights.h"
 #include "engine/thread_setup.h"
 #include "engine/watchdog_slots.h"
@@ -43,10 +44,13 @@ static bool may_take_descriptors(void)
 	       errno == EINVAL && raw_syscall(SYS_pidfd_getfd, -1, -1, 0) < 0 && errno == EBADF;
 }
 
-/* Ours is one: the engine's. */
+/* Ours is one: the engine's. The links of this folder count the threads (proc_task_getattr()). */
 static bool program_has_threads(void)
 {
-	return process_threads() > 1 + 1;
+	struct stat task;
+
+	return raw_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &task, 0) == 0 &&
+	       task.st_nlink > 2 + 1 + 1;
 }
 
 /* It could neither sleep nor be woken. */
@@ -116,21 +120,6 @@ bool watchdog_is_there(void)
 	uint32_t state = dog ? observe_u32(&dog->state) : WATCHDOG_NONE;
 
 	return state == WATCHDOG_AWAKE || state == WATCHDOG_ASLEEP || state == WATCHDOG_STARTING;
-}
-
-uint32_t watchdog_number(void)
-{
-	struct watchdog *dog = watchdog();
-
-	return dog ? observe_u32(&dog->tid) : 0; /* as engine_number() */
-}
-
-bool watchdog_is_changing(void)
-{
-	struct watchdog *dog = watchdog();
-	uint32_t state = dog ? observe_u32(&dog->state) : WATCHDOG_NONE;
-
-	return state != WATCHDOG_NONE && state != WATCHDOG_AWAKE && state != WATCHDOG_ASLEEP;
 }
 
 bool watchdog_may_start(void)

@@ -46,12 +46,6 @@ bool watchdog_start(int fd, const uint32_t *phase, uint32_t running, uint32_t le
 /* watchdog_start() might start one by now: a few loads. */
 bool watchdog_may_start(void);
 
-/* The thread id of its thread while that is there; 0: it is not. Async-signal-safe. */
-uint32_t watchdog_number(void);
-
-/* It is being started, or ends: its thread may be there or not. Async-signal-safe. */
-bool watchdog_is_changing(void);
-
 /* Ends it within ENGINE_LEAVE_MS, usually in less than 1 ms. Tries that are armed end after 1 s. */
 void watchdog_stop(void);
 

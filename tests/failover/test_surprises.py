@@ -9,7 +9,7 @@ from typing import Dict, List
 import pytest
 
 from tests.failover.common import refuse
-from tests.failover.test_under_way import Connection, env_of, told, under_way
+from tests.failover.test_under_way import Connection, told, under_way
 from tests.harness import Build, Result, ShimRunner, expect
 from tests.kube.cluster import Cluster, Service
 from tests.preload.common import web
@@ -28,7 +28,7 @@ SURPRISES = {
 
 
 def run(run_shim: ShimRunner, build: Build, cluster: Cluster, way: str, service: Service, env: Dict[str, str]) -> Result:
-    settings = {**env_of(cluster, way), **env}
+    settings = {**cluster.env("web"), **env}
     preload = f"{build.preload()} {build.directory / 'tests/preload/surprising.so'}"
     return run_shim(under_way(build, way, service, COUNT), env={**settings, "LD_PRELOAD": preload})
 

@@ -28,7 +28,7 @@ def complaints(result: Result) -> List[str]:
         ("K8SLB_CONNECT_TIMEOUT", "-1", "50 to 600000"),
         ("K8SLB_ATTEMPTS", "0", "1 to 16"),
         ("K8SLB_FALLBACK", "pod", "vip or none"),
-        ("K8SLB_EVENTS", "1", "auto, on or off"),
+        ("K8SLB_EVENTS", "1", "on or off"),
         ("K8SLB_SYNC_INTERVAL", "1e3", "1 to 86400"),
         ("K8SLB_RETRY_DELAY", "4294967297", "1 to 3600"),
         ("K8SLB_NODE", "n 1", '1 to 253 of letters, digits, "-", "_" and "."'),

@@ -203,7 +203,7 @@ static void a_wrong_value_costs_only_itself(void **state)
 		{"K8SLB_CONNECT_TIMEOUT", "0", "K8SLB_CONNECT_TIMEOUT=\"0\": expected 50 to 600000"},
 		{"K8SLB_ATTEMPTS", "17", "K8SLB_ATTEMPTS=\"17\": expected 1 to 16"},
 		{"K8SLB_FALLBACK", "off", "K8SLB_FALLBACK=\"off\": expected vip or none"},
-		{"K8SLB_EVENTS", "no", "K8SLB_EVENTS=\"no\": expected auto, on or off"},
+		{"K8SLB_EVENTS", "no", "K8SLB_EVENTS=\"no\": expected on or off"},
 		{"K8SLB_SYNC_INTERVAL", " 5", "K8SLB_SYNC_INTERVAL=\" 5\": expected 1 to 86400"},
 		{"K8SLB_RETRY_DELAY", "99999999999999999999",
 		 "K8SLB_RETRY_DELAY=\"99999999999999999999\": expected 1 to 3600"},

@@ -5,7 +5,8 @@
  *   swap	another socket has taken its number meanwhile
  *   filter	connect(2) of a number above 1000 is answered by EFAULT where it comes from libk8slb.so
  *		itself; our thread has no such numbers
- * Once each; the filter for ever.
+ *	slow	the second connect() of each socket takes 80 ms
+ * Once each; the last two for ever.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -98,7 +99,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (what && seen == cookie_of(fd) && !__atomic_exchange_n(&done, 1, __ATOMIC_ACQ_REL)) {
 		struct timespec pause = {.tv_sec = 3};
 
-		if (strcmp(what, "sleep") == 0) {
+		if (strcmp(what, "slow") == 0) {
+			pause = (struct timespec){.tv_nsec = 80000000};
+			nanosleep(&pause, NULL);
+			done = 0;
+		} else if (strcmp(what, "sleep") == 0) {
 			while (nanosleep(&pause, &pause) < 0)
 				;
 		} else if (strcmp(what, "swap") == 0) {
