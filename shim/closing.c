@@ -19,7 +19,8 @@ void closing_watched(int fd)
 	KEEP_ERRNO();
 	struct pending_hold hold;
 
-	if (!pending_has(fd) || !may_act() || pending_claim_wait(fd, &hold) != PENDING_CLAIMED)
+	if (!pending_has(fd) || !may_act() ||
+	    pending_claim_wait(fd, PENDING_LONGEST_MS, &hold) != PENDING_CLAIMED)
 		return;
 	pending_clear(&hold);
 	pending_release(&hold);

@@ -9,8 +9,9 @@
  * What is done to a connection under way (revive.h) takes some system calls, and each names a number, not a
  * socket. A thread that closed it in between, and another socket that got the number right then,
  * would have that one disconnected, or connected to a pod. So whoever closes one that is watched waits
- * until nobody acts on it, PENDING_AWAIT_MS at most, and has it forgotten, before libc is called: no number is
- * given away while something is done to it, and what begins later finds nothing.
+ * until nobody acts on it, and has it forgotten, before libc is called: no number is given away while
+ * something is done to it, and what begins later finds nothing. That takes microseconds, unless the other
+ * thread is given no processor: PENDING_LONGEST_MS at most, and then that does nothing more.
  * What is closed past libc's names (fclose(3), bare system calls, io_uring) the cookie tells, but for the
  * moment between that question and the next call.
  *

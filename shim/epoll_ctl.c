@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * epoll_ctl(2) remembers what a socket that may be sent to an endpoint is registered for: the kernel
- * forgets that when it shows an event with EPOLLONESHOT (epoll_data.h).
+ * epoll_ctl(2) remembers what a socket that may be sent to an endpoint is registered for, and with which data
+ * (epoll_data.h); the kernel forgets the first when it shows an event with EPOLLONESHOT.
  */
 #include <sys/epoll.h>
 
@@ -30,8 +30,7 @@ __attribute__((visibility("default"))) int epoll_ctl(int epoll, int what, int fd
 	/* The kernel has read it. */
 	if (rc == 0 && what != EPOLL_CTL_DEL && may_be_ours(fd)) {
 		noted = *event;
-		if (noted.events & EPOLLONESHOT)
-			epoll_data_note(epoll, fd, &noted);
+		epoll_data_note(epoll, fd, &noted);
 	}
 	return rc;
 }

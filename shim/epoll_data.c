@@ -2,58 +2,180 @@
 #include "epoll_data.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 
-#define NOTES 256u /* a power of two; by descriptor */
+#define SETS 256u /* a power of two; by descriptor */
+#define WAYS 4u
 
 /* One is written by whoever registers a number, and read by whoever had its event: not at once, but
  * in a program that reuses it meanwhile; then either is right for one of the two. */
-static struct {
+struct note {
 	uint64_t whose; /* epoll, then descriptor; both and one, so that 0 is none */
+	uint64_t data;
 	uint32_t events;
-} notes[NOTES];
+	uint32_t is_alone; /* the list was seen to have no other one with these data */
+};
+
+static struct set {
+	struct note notes[WAYS];
+	uint32_t has_lost; /* one was overwritten */
+} sets[SETS];
+
+static uint32_t has_noted;
+
+/* The second, and the scans in it. */
+static uint64_t scans;
 
 static uint64_t whose(int epoll, int fd)
 {
 	return ((uint64_t)(uint32_t)epoll + 1) << 32 | ((uint64_t)(uint32_t)fd + 1);
 }
 
+static struct set *set_of(int fd)
+{
+	return &sets[(uint32_t)fd % SETS];
+}
+
+static struct note *find(int epoll, int fd)
+{
+	struct set *set = set_of(fd);
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (peek_u64(&set->notes[i].whose) == whose(epoll, fd))
+			return &set->notes[i];
+	}
+	return NULL;
+}
+
 void epoll_data_forget(int epoll, int fd)
 {
-	unsigned place = (uint32_t)fd % NOTES;
+	struct note *note = peek_u32(&has_noted) ? find(epoll, fd) : NULL;
 
-	if (peek_u64(&notes[place].whose) == whose(epoll, fd))
-		poke_u64(&notes[place].whose, 0);
+	if (note)
+		poke_u64(&note->whose, 0);
+}
+
+void epoll_data_fresh(int fd)
+{
+	struct set *set = set_of(fd);
+
+	if (!peek_u32(&has_noted))
+		return;
+	for (unsigned i = 0; i < WAYS; i++) {
+		uint64_t of = peek_u64(&set->notes[i].whose);
+
+		if ((uint32_t)of == (uint32_t)fd + 1 && of)
+			poke_u64(&set->notes[i].whose, 0);
+	}
 }
 
 void epoll_data_note(int epoll, int fd, const struct epoll_event *event)
 {
-	unsigned place = (uint32_t)fd % NOTES;
+	struct set *set = set_of(fd);
+	struct note *note = find(epoll, fd);
 
-	poke_u64(&notes[place].whose, 0);
-	poke_u32(&notes[place].events, event->events);
-	publish_u64(&notes[place].whose, whose(epoll, fd)); /* observed in epoll_data_events() */
+	for (unsigned i = 0; !note && i < WAYS; i++) {
+		if (!peek_u64(&set->notes[i].whose))
+			note = &set->notes[i];
+	}
+	if (!note) {
+		note = &set->notes[(uint32_t)(epoll + fd / (int)SETS) % WAYS];
+		poke_u32(&set->has_lost, 1);
+	}
+	poke_u64(&note->whose, 0);
+	fence_before_rewrite();
+	poke_u32(&note->events, event->events);
+	poke_u64(&note->data, event->data.u64);
+	poke_u32(&note->is_alone, 0);
+	publish_u64(&note->whose, whose(epoll, fd)); /* observed in read_note() */
+	poke_u32(&has_noted, 1);
 }
 
-uint32_t epoll_data_events(int epoll, int fd, uint32_t otherwise)
+static bool read_note(const struct note *note, uint64_t of, struct epoll_event *ret_event)
 {
-	unsigned place = (uint32_t)fd % NOTES;
-	uint64_t before = observe_u64(&notes[place].whose);
-	uint32_t events = peek_u32(&notes[place].events);
+	uint64_t before = observe_u64(&note->whose);
+	uint32_t events = peek_u32(&note->events);
+	uint64_t data = peek_u64(&note->data);
 
 	fence_before_recheck();
-	return before == whose(epoll, fd) && peek_u64(&notes[place].whose) == before ? events
-										     : otherwise;
+	if (before != of || peek_u64(&note->whose) != before)
+		return false;
+	ret_event->events = events;
+	ret_event->data.u64 = data;
+	return true;
 }
 
-/* --- /proc/thread-self/fdinfo: "tfd: %8d events: %8x data: %16llx  pos:..." ------------------------- */
+bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event)
+{
+	const struct note *note = find(epoll, fd);
 
-static const char *const names[] = {"tfd:", "events:", "data:"};
-#define FIELDS 3u
+	return note && read_note(note, whose(epoll, fd), ret_event);
+}
+
+static bool may_scan(void)
+{
+	uint64_t second = clock_coarse_ms() / 1000;
+	uint64_t before = peek_u64(&scans);
+	uint64_t done = before >> 8 == second ? before & 255 : 0;
+
+	return done < EPOLL_DATA_SCANS && claim_u64(&scans, before, second << 8 | (done + 1));
+}
+
+/* All registrations of this number are noted, as far as that is known here. */
+static bool is_known(int fd)
+{
+	struct set *set = set_of(fd);
+
+	if (peek_u32(&set->has_lost))
+		return false;
+	for (unsigned i = 0; i < WAYS; i++) {
+		if ((uint32_t)peek_u64(&set->notes[i].whose) == (uint32_t)fd + 1)
+			return true;
+	}
+	return false;
+}
+
+enum epoll_data_whose epoll_data_by_notes(int epoll, struct epoll_query *query, const int *fds,
+					  unsigned fd_count)
+{
+	bool all_known = true;
+	bool is_alone = true;
+	struct epoll_event event;
+
+	query->fd = -1;
+	query->count = 0;
+	query->inode = 0;
+	for (unsigned i = 0; i < fd_count; i++) {
+		struct note *note = find(epoll, fds[i]);
+
+		all_known = all_known && is_known(fds[i]);
+		if (!note || !read_note(note, whose(epoll, fds[i]), &event) ||
+		    event.data.u64 != query->data)
+			continue;
+		query->count++;
+		query->fd = fds[i];
+		query->events = event.events;
+		is_alone = peek_u32(&note->is_alone);
+	}
+	if (query->count == 0 && all_known)
+		return EPOLL_DATA_FOREIGN;
+	if (query->count == 1 && is_alone)
+		return EPOLL_DATA_OF;
+	if (may_scan())
+		return EPOLL_DATA_ASK;
+	return query->count ? EPOLL_DATA_OF : EPOLL_DATA_FOREIGN;
+}
+
+/* --- /proc/thread-self/fdinfo: "tfd: %8d events: %8x data: %16llx  pos:%lli ino:%lx sdev:..." ------- */
+
+enum { TFD, EVENTS, DATA, POS, INO, FIELDS };
+static const char *const names[FIELDS] = {"tfd:", "events:", "data:", "pos:", "ino:"};
+static const unsigned bases[FIELDS] = {10, 16, 16, 10, 16};
 
 /* A walk through the text. */
 struct walk {
@@ -76,12 +198,14 @@ static int digit_of(char c)
 static bool take(struct walk *walk, char c)
 {
 	if (c == '\n') {
-		bool is_whole = !walk->is_bad && walk->field == FIELDS - 1 && walk->is_begun;
+		/* Of a kernel before 4.13 nothing stands behind the data. */
+		unsigned done = walk->field + (walk->field < FIELDS && walk->is_begun);
 
-		is_whole = is_whole || (!walk->is_bad && walk->field == FIELDS);
+		if (done < FIELDS)
+			walk->values[INO] = 0;
 		walk->field = walk->length = 0;
 		walk->is_in = walk->is_begun = walk->is_bad = false;
-		return is_whole;
+		return done > DATA;
 	}
 	if (walk->is_bad || walk->field == FIELDS)
 		return false;
@@ -95,10 +219,9 @@ static bool take(struct walk *walk, char c)
 		return false;
 	}
 	if (digit_of(c) >= 0) {
-		unsigned base = walk->field == 0 ? 10 : 16;
-
 		walk->is_begun = true;
-		walk->values[walk->field] = walk->values[walk->field] * base + (unsigned)digit_of(c);
+		walk->values[walk->field] = walk->values[walk->field] * bases[walk->field] +
+					    (unsigned)digit_of(c);
 	} else if (walk->is_begun) {
 		walk->field++;
 		walk->length = 0;
@@ -113,16 +236,44 @@ static void answer(const struct walk *walk, struct epoll_query *queries, unsigne
 		   const int *fds, unsigned fd_count)
 {
 	for (unsigned i = 0; i < query_count; i++) {
-		if (queries[i].data != walk->values[2])
+		if (queries[i].data != walk->values[DATA])
 			continue;
 		queries[i].count++;
 		for (unsigned k = 0; k < fd_count; k++) {
-			if ((uint64_t)fds[k] != walk->values[0])
+			if ((uint64_t)fds[k] != walk->values[TFD])
 				continue;
 			queries[i].fd = fds[k];
-			queries[i].events = (uint32_t)walk->values[1];
+			queries[i].events = (uint32_t)walk->values[EVENTS];
+			queries[i].inode = walk->values[INO];
 		}
 	}
+}
+
+/* Not snprintf(): this may run in a handler. */
+static void write_path(char *text, int epoll)
+{
+	static const char folder[] = "/proc/thread-self/fdinfo/";
+	char digits[12];
+	unsigned count = 0;
+
+	memcpy(text, folder, sizeof(folder) - 1);
+	text += sizeof(folder) - 1;
+	do {
+		digits[count++] = (char)('0' + epoll % 10);
+		epoll /= 10;
+	} while (epoll);
+	while (count)
+		*text++ = digits[--count];
+	*text = '\0';
+}
+
+/* Data that one registration alone has are its for as long as that stands. */
+static void confirm(int epoll, const struct epoll_query *query)
+{
+	struct note *note = query->fd >= 0 && query->count == 1 ? find(epoll, query->fd) : NULL;
+
+	if (note && peek_u64(&note->data) == query->data)
+		poke_u32(&note->is_alone, 1);
 }
 
 bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_count, const int *fds,
@@ -137,8 +288,11 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 	for (unsigned i = 0; i < query_count; i++) {
 		queries[i].fd = -1;
 		queries[i].count = 0;
+		queries[i].inode = 0;
 	}
-	snprintf(text, sizeof(text), "/proc/thread-self/fdinfo/%d", epoll);
+	if (epoll < 0)
+		return false;
+	write_path(text, epoll);
 	file = (int)raw_syscall(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return false;
@@ -149,5 +303,7 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 		}
 	}
 	raw_syscall(SYS_close, file);
+	for (unsigned i = 0; got == 0 && i < query_count; i++)
+		confirm(epoll, &queries[i]);
 	return got == 0;
 }

@@ -8,38 +8,56 @@
 #include <sys/epoll.h>
 
 /*
- * An event carries what the program registered, and not the descriptor. The kernel tells all
- * registrations of an epoll in /proc/thread-self/fdinfo (Linux 3.17), at once and as they are: that is read
- * when a connection has failed, and never else. To remember what epoll_ctl() was given would need no
- * file, but could not know that nothing else carries the same data, nor what is registered past
- * libc. Remembered is one thing that the kernel does not tell: which events were asked for with
- * EPOLLONESHOT, once one was shown.
+ * An event carries what the program registered, and not the descriptor. Two sources tell whose it is:
+ * what epoll_ctl(2) was given for sockets that were just made or are watched (pending.h), noted here; and
+ * the kernel, which lists all registrations of an epoll in /proc/thread-self/fdinfo (Linux 3.17). The
+ * notes cost no file, but know neither what else carries the same data nor what was registered past libc. The
+ * list knows, and is long where the epoll is: some us for each ten registrations. So that is read where
+ * notes do not tell, and to see that data are unique, but no more than EPOLL_DATA_SCANS times a second;
+ * beyond that the notes are believed, and what they do not tell is as it came.
  */
+#define EPOLL_DATA_SCANS 4u
 
 /* What is asked for with each of some data. */
 struct epoll_query {
 	uint64_t data;
+	uint64_t inode;	 /* of what is registered; 0: not told */
 	uint32_t events; /* asked for, as the kernel has them */
 	int fd;		 /* of @fds, that carries them; -1: none does */
 	unsigned count;	 /* of all registrations that carry them */
 };
 
+enum epoll_data_whose {
+	EPOLL_DATA_OF,	    /* that of query->fd, by its note; query->events, too */
+	EPOLL_DATA_FOREIGN, /* of none of them */
+	EPOLL_DATA_ASK,	    /* epoll_data_find() may know, or has to confirm */
+};
+
+/*
+ * Whose the data of *@query are, of @fds, by the notes and the budget of the list. All that follows is
+ * async-signal-safe, no cancellation point, keeps errno.
+ */
+enum epoll_data_whose epoll_data_by_notes(int epoll, struct epoll_query *query, const int *fds,
+					  unsigned fd_count);
+
 /*
  * Fills the answers of @queries: which of @fds is registered in @epoll with their data. False: /proc
- * is not there, or not what it should be. Async-signal-safe, no cancellation point, keeps errno.
+ * is not there, or not what it should be. Notes that it finds alone are believed from then on.
  */
 bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_count, const int *fds,
 		     unsigned fd_count);
 
 /* The program is about to register @fd, or to change that: what was noted before is so no more, and an
- * event may be shown before the next note. A load, mostly. Async-signal-safe. */
+ * event may be shown before the next note. A load, mostly. */
 void epoll_data_forget(int epoll, int fd);
 
-/* It has done so. Of sockets that were just made or are watched (pending.h); lossy.
- * Async-signal-safe. */
+/* It has done so. Lossy. */
 void epoll_data_note(int epoll, int fd, const struct epoll_event *event);
 
-/* What was noted of them, as epoll_ctl() was given it, or @otherwise. */
-uint32_t epoll_data_events(int epoll, int fd, uint32_t otherwise);
+/* What was noted of them, as epoll_ctl() was given it; *@ret_event stays as it is where nothing was. */
+bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event);
+
+/* Another socket has this number. One load where nothing was ever noted. */
+void epoll_data_fresh(int fd);
 
 #endif

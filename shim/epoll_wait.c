@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "base/keep_errno.h"
+#include "base/libc_compat.h"
 #include "base/raw_calls.h"
 #include "epoll_data.h"
 #include "events.h"
@@ -53,76 +55,87 @@ __attribute__((noinline)) static bool next_suspects(unsigned *place, int *ret_fd
 	return true;
 }
 
-/* The event of a connection that goes on is dropped. One that is shown once is to be shown again. */
-static void arm_again(int epoll, const struct epoll_query *query, const struct epoll_event *event)
+/* The registration is of another file, whose number was closed and used again, and that lives on elsewhere. */
+static bool is_of_other(const struct epoll_query *query)
 {
-	uint32_t shown = (event->events & ~(uint32_t)BAD) | (query->events & PRIVATE_BITS);
-	struct epoll_event again = {
-		.events = epoll_data_events(epoll, query->fd, shown),
-		.data = event->data,
-	};
+	struct stat status;
 
-	if (query->events & EPOLLONESHOT)
-		k8slb_raw_epoll_ctl(epoll, EPOLL_CTL_MOD, query->fd, &again);
+	return query->inode && (k8slb_fstat(query->fd, &status) < 0 || status.st_ino != query->inode);
 }
 
-/* True: the event stays, perhaps with other bits. */
-static bool judge(int epoll, const struct epoll_query *query, struct epoll_event *event,
+/* An event that is kept from the program has no events then. */
+static void judge(int epoll, const struct epoll_query *query, struct epoll_event *event,
 		  bool *ret_acted)
 {
-	uint32_t asked = query->events & EPOLLONESHOT
-				 ? epoll_data_events(epoll, query->fd, event->events)
-				 : query->events;
+	struct epoll_event noted = {.events = query->events};
+	struct revive_arm arm = {.epoll = epoll, .data = event->data.u64};
+	uint32_t asked = query->events;
 	short now;
 
-	if (revive_event(query->fd, (short)(asked & SHOWN_BITS), &now, ret_acted) != REVIVE_SHOWS)
-		return true;
-	if (!now) {
-		arm_again(epoll, query, event);
-		return false;
-	}
+	/* What it shows has to do where the kernel has forgotten what was asked for. */
+	if (asked & EPOLLONESHOT && !epoll_data_noted(epoll, query->fd, &noted))
+		noted.events = (event->events & ~(uint32_t)BAD) | (asked & PRIVATE_BITS);
+	asked = noted.events;
+	arm.otherwise = asked;
+	arm.is_once = asked & EPOLLONESHOT;
+	if (is_of_other(query) ||
+	    revive_event(query->fd, (short)(asked & SHOWN_BITS),
+			 asked & (EPOLLONESHOT | EPOLLET) ? &arm : NULL, &now,
+			 ret_acted) != REVIVE_SHOWS)
+		return;
 	event->events = (uint32_t)(unsigned short)now;
+}
+
+/* Those of @queries that the notes do not tell; false: data that are not unique. */
+static bool ask_kernel(int epoll, struct epoll_event *events, struct epoll_query *queries,
+		       const int *places, unsigned count, const int *suspects,
+		       unsigned suspect_count, bool *ret_acted)
+{
+	if (!count || !epoll_data_find(epoll, queries, count, suspects, suspect_count))
+		return true;
+	for (unsigned i = 0; i < count; i++) {
+		if (queries[i].fd < 0)
+			continue;
+		if (queries[i].count != 1) {
+			events_off(EVENTS_DATA_NOT_UNIQUE);
+			return false;
+		}
+		judge(epoll, &queries[i], &events[places[i]], ret_acted);
+	}
 	return true;
 }
 
-/* Of the events from @from on, at most QUERIES bad ones; returns behind which event they end. */
-static int collect(const struct epoll_event *events, int from, int count,
-		   struct epoll_query *queries, int *places, unsigned *ret_count)
-{
-	*ret_count = 0;
-	for (; from < count && *ret_count < QUERIES; from++) {
-		if (!(events[from].events & BAD))
-			continue;
-		queries[*ret_count].data = events[from].data.u64;
-		places[(*ret_count)++] = from;
-	}
-	return from;
-}
-
-/* Judges the bad events by these suspects; a dropped one has events 0 then. */
+/* Judges the bad events by these suspects. */
 static void judge_all(int epoll, struct epoll_event *events, int count, const int *suspects,
 		      unsigned suspect_count, bool *ret_acted)
 {
-	for (int from = 0; from < count;) {
-		struct epoll_query queries[QUERIES];
-		int places[QUERIES];
-		unsigned query_count;
+	struct epoll_query queries[QUERIES];
+	int places[QUERIES];
+	unsigned query_count = 0;
 
-		from = collect(events, from, count, queries, places, &query_count);
-		if (!query_count ||
-		    !epoll_data_find(epoll, queries, query_count, suspects, suspect_count))
-			return;
-		for (unsigned i = 0; i < query_count; i++) {
-			if (queries[i].fd < 0)
-				continue;
-			if (queries[i].count != 1) {
-				events_off(EVENTS_DATA_NOT_UNIQUE);
-				return;
-			}
-			if (!judge(epoll, &queries[i], &events[places[i]], ret_acted))
-				events[places[i]].events = 0;
+	for (int i = 0; i < count; i++) {
+		struct epoll_query *query = &queries[query_count];
+
+		if (!(events[i].events & BAD))
+			continue;
+		query->data = events[i].data.u64;
+		switch (epoll_data_by_notes(epoll, query, suspects, suspect_count)) {
+		case EPOLL_DATA_OF:
+			judge(epoll, query, &events[i], ret_acted);
+			break;
+		case EPOLL_DATA_FOREIGN:
+			break;
+		case EPOLL_DATA_ASK:
+			places[query_count++] = i;
+			break;
 		}
+		if (query_count == QUERIES &&
+		    !ask_kernel(epoll, events, queries, places, query_count, suspects, suspect_count,
+				ret_acted))
+			return;
+		query_count %= QUERIES;
 	}
+	ask_kernel(epoll, events, queries, places, query_count, suspects, suspect_count, ret_acted);
 }
 
 static int drop_empty(struct epoll_event *events, int count)

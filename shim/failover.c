@@ -331,6 +331,9 @@ static void conclude(const struct walk *walk, int rc)
 	} else if (begun) {
 		if (rc == 0)
 			report_success(dial);
+		/* Nothing may send it elsewhere: TCP_FASTOPEN_CONNECT takes data before it dials. */
+		if (rc == 0 && dial->fresh == FRESH_NOT && pending_any())
+			pending_forget(peer_cookie(dial->fd));
 		remember_peer(dial);
 		if (rc < 0)
 			remember_pending(walk, kept_errno);

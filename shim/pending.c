@@ -24,7 +24,7 @@
 
 struct slot {
 	struct claim claim;
-	/* Claimed for a look or to be filled, with signals open, because these come with each non-blocking
+	/* own_token() of who has claimed it for a look or to be filled, with signals open, because these come with each non-blocking
 	 * connect() and are to cost no system call. Whoever has it may be gone for good, and has done
 	 * nothing to its socket. */
 	uint32_t is_open;
@@ -141,12 +141,20 @@ static void give_back(const struct pending_hold *hold)
 	claim_give_back(&slots[place_of(hold)].claim, hold->word);
 }
 
+/* Tells the calling thread from others that live; never 0. */
+static uint32_t own_token(void)
+{
+	static __thread char own;
+
+	return (uint32_t)((uintptr_t)&own >> 4) | 1;
+}
+
 static bool take_open(unsigned place, struct pending_hold *hold)
 {
 	hold->is_undisturbed = false;
 	if (!take(place, hold))
 		return false;
-	poke_u32(&slots[place].is_open, 1);
+	poke_u32(&slots[place].is_open, own_token());
 	return true;
 }
 
@@ -263,19 +271,26 @@ bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *re
 
 /* --- which one ------------------------------------------------------------------------------- */
 
-bool pending_has(int fd)
+uint64_t pending_cookie_of(int fd)
 {
 	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
 		if (peek_number(&slots[place].entry) == fd)
-			return true;
+			return peek_u64(&slots[place].entry.cookie);
 	}
-	return false;
+	return 0;
 }
 
-bool pending_is_open(int fd)
+bool pending_has(int fd)
+{
+	return pending_cookie_of(fd) != 0;
+}
+
+/* The claim with signals open that stands in the way is this very thread's, below the handler that it is in. */
+static bool is_own_open(int fd)
 {
 	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
-		if (peek_number(&slots[place].entry) == fd && peek_u32(&slots[place].is_open))
+		if (peek_number(&slots[place].entry) == fd &&
+		    peek_u32(&slots[place].is_open) == own_token())
 			return true;
 	}
 	return false;
@@ -303,25 +318,32 @@ enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold)
 	return PENDING_NONE;
 }
 
-enum pending_claim pending_claim_wait(int fd, struct pending_hold *ret_hold)
+enum pending_claim pending_claim_wait(int fd, uint32_t longest_ms, struct pending_hold *ret_hold)
 {
 	KEEP_ERRNO();
 	enum pending_claim result = pending_claim(fd, ret_hold);
-	uint64_t end_ms;
+	/* Not by the clock: under a limit of CPU time all threads stand still for most of it. */
+	uint32_t rounds = longest_ms * (1000000 / AWAIT_NS);
 
-	if (result != PENDING_BUSY)
+	if (result != PENDING_BUSY || is_own_open(fd))
 		return result;
-	end_ms = clock_monotonic_ms() + PENDING_AWAIT_MS;
 	do {
-		/* Not nanosleep(), a cancellation point. Once for a claim with signals open, which may be
-		 * this very thread's, below the handler that it is in. */
+		/* Not nanosleep(), a cancellation point. */
 		const struct timespec pause = {.tv_nsec = AWAIT_NS};
 		uint32_t never = 0;
 
 		raw_syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
 		result = pending_claim(fd, ret_hold);
-	} while (result == PENDING_BUSY && !pending_is_open(fd) && clock_monotonic_ms() < end_ms);
+	} while (result == PENDING_BUSY && --rounds);
 	return result;
+}
+
+bool pending_is_held(const struct pending_hold *hold)
+{
+	const struct claim *claim = &slots[place_of(hold)].claim;
+
+	return peek_u64(&claim->word) == hold->word &&
+	       clock_coarse_ms() + PENDING_AWAIT_MS < claim_end(hold->word);
 }
 
 unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned *ret_places, unsigned most)
@@ -514,8 +536,8 @@ static void look_at(struct pending_hold *hold, const struct pick_state *state, u
 	struct pending *entry = hold->entry;
 	enum outcome outcome;
 
-	/* What the program's own address came to is nobody's. */
-	if (!entry->cookie || entry->way.at_vip)
+	/* What the program's own address came to is nobody's; an errno that is owed is kept. */
+	if (!entry->cookie || entry->way.at_vip || entry->owed)
 		return;
 	outcome = outcome_of(entry);
 	/* Begun after @now_ms, perhaps, by another thread. */

@@ -123,18 +123,20 @@ enum pending_claim {
 	PENDING_BUSY,	 /* another thread is at it */
 };
 
+/* The cookie of the watched one with this number, claimed or not; 0: there is none. */
+uint64_t pending_cookie_of(int fd);
+
 /* There may be one for this number: a look at all of them, no system call. */
 bool pending_has(int fd);
 
 /* That of the socket at @fd. One with this number and another cookie is forgotten. */
 enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold);
 
-/* The same, waiting PENDING_AWAIT_MS at most for the other thread. */
-enum pending_claim pending_claim_wait(int fd, struct pending_hold *ret_hold);
+/* The same, waiting @longest_ms for the other thread; not for the calling one, below a handler. */
+enum pending_claim pending_claim_wait(int fd, uint32_t longest_ms, struct pending_hold *ret_hold);
 
-/* Its claim is one with signals open: whoever has it does nothing to the socket (pending_look() and others
- * that only look), and may be the calling thread, below a handler. */
-bool pending_is_open(int fd);
+/* Of a claimed one: the claim has not run out, and nobody else may have it. */
+bool pending_is_held(const struct pending_hold *hold);
 
 /* Of a claimed one: it is void, and its place free. */
 void pending_clear(struct pending_hold *hold);

@@ -53,7 +53,7 @@ static int sift(const void *of, int found, bool *ret_acted)
 			continue;
 		found--;
 		if (!(one->revents & (POLLERR | POLLHUP)) ||
-		    revive_event(one->fd, one->events, &now, ret_acted) != REVIVE_SHOWS)
+		    revive_event(one->fd, one->events, NULL, &now, ret_acted) != REVIVE_SHOWS)
 			continue;
 		one->revents = now;
 		if (!now)

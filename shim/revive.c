@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/address.h"
 #include "base/atomic.h"
@@ -12,8 +13,10 @@
 #include "base/keep_errno.h"
 #include "base/raw_calls.h"
 #include "base/tcp_socket.h"
+#include "epoll_data.h"
 #include "events.h"
 #include "failover.h"
+#include "libc.h"
 #include "new_filters.h"
 #include "peer_cache.h"
 #include "process.h"
@@ -39,18 +42,32 @@ static bool is_blocking(int fd)
 	return flags < 0 || !(flags & O_NONBLOCK);
 }
 
-/* Its number has become another socket's: another thread has closed it under the claim. What was done
- * by then may have been done to that one. */
+/* Asked right before and after what is done to the number. False: the claim has run out, and who wants to
+ * close the number may have waited long enough (closing.h); or another thread has closed it past our hooks,
+ * and what was done by then may have been done to what has the number now. */
 static bool is_still_there(struct pending_hold *hold)
 {
 	uint64_t cookie = peer_cookie(hold->entry->fd);
 
+	if (!pending_is_held(hold))
+		return false;
 	if (cookie == hold->entry->cookie)
 		return true;
 	if (cookie)
 		events_off(EVENTS_OTHER_SOCKET);
 	pending_clear(hold);
 	return false;
+}
+
+/* No MPTCP, and no SMC that the program knows as TCP: to connect these again is another matter. */
+static bool is_plain_tcp(const struct pending *entry)
+{
+	int domain = 0, protocol = 0;
+	socklen_t size = sizeof(domain), protocol_size = sizeof(protocol);
+
+	return libc_getsockopt(entry->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+	       libc_getsockopt(entry->fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_size) == 0 &&
+	       domain == entry->address.sin6_family && protocol == IPPROTO_TCP;
 }
 
 /*
@@ -108,6 +125,27 @@ static void read_dial(struct dial *dial, const struct pending *entry)
 	memcpy(&dial->address, &entry->address, entry->length);
 }
 
+/*
+ * All that followed failed within its connect(), which takes the failure from the socket: the program, which was
+ * told that it connects, would find one without an error, and write() says EPIPE there. So
+ * the endpoint whose refusal came later is dialled once more: false, and the kernel tells the program what
+ * comes of it. One that was silent would take as long as the kernel tries: it is dialled and
+ * disconnected. Then the socket has ECONNRESET for whoever does not ask, and an errno is owed to
+ * whoever does.
+ */
+static bool owe_to_kernel(const struct pending *entry, bool was_silent)
+{
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int rc = k8slb_raw_connect(entry->fd, (const struct sockaddr *)&entry->address,
+				   entry->length);
+
+	if (rc == 0 || errno != EINPROGRESS)
+		return true;
+	if (was_silent)
+		k8slb_raw_connect(entry->fd, &none, sizeof(none));
+	return was_silent;
+}
+
 /* The socket is as new: the next endpoint, or the caller's own address. */
 static enum result go_on(struct pending_hold *hold, struct dial *dial, int error, bool overdue)
 {
@@ -120,6 +158,7 @@ static enum result go_on(struct pending_hold *hold, struct dial *dial, int error
 	};
 	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 	struct sockaddr_storage own = dial->address;
+	bool under_way, is_again;
 	uint64_t now_ms;
 	int rc;
 
@@ -131,24 +170,29 @@ static enum result go_on(struct pending_hold *hold, struct dial *dial, int error
 	if (!is_still_there(hold)) {
 		/* What has the number now was not connecting, and would be connected to a pod that it
 		 * has nothing to do with. */
-		if (rc == 0 || error == EINPROGRESS)
+		if ((rc == 0 || error == EINPROGRESS) && peer_cookie(dial->fd) != end.cookie)
 			k8slb_raw_connect(dial->fd, &none, sizeof(none));
 		return RESULT_GONE;
 	}
 	now_ms = clock_coarse_ms();
-	entry->picked = dial->picked;
-	entry->reported = false;
-	entry->served = false;
+	under_way = rc == 0 || error == EINPROGRESS || error == EINTR;
+	is_again = !under_way && !owe_to_kernel(entry, overdue);
+	entry->reported = !under_way;
 	entry->began_ms = now_ms;
-	memcpy(&entry->address, &dial->address, entry->length);
+	if (under_way) {
+		entry->picked = dial->picked;
+		memcpy(&entry->address, &dial->address, entry->length);
+	}
 	poke_u64(&entry->revived_ms, now_ms);
-	if (rc < 0 && error != EINPROGRESS && error != EINTR) {
-		entry->reported = true;
+	if (!under_way && !is_again) {
 		entry->owed = error;
 		pending_set_due(hold, now_ms + PENDING_OWED_MS);
 		return RESULT_STANDS;
 	}
-	entry->is_last = !failover_may_go_on(dial, &entry->way);
+	/* TCP_FASTOPEN_CONNECT: connect() says 0 before it dials, and what the program writes is sent then.
+	 * Another try would lose that. */
+	entry->served = rc == 0;
+	entry->is_last = rc == 0 || is_again || !failover_may_go_on(dial, &entry->way);
 	pending_set_due(hold, now_ms + (entry->is_last ? PENDING_STALE_MS : entry->way.limit_ms));
 	return RESULT_REVIVED;
 }
@@ -160,6 +204,27 @@ static enum result leave(struct pending_hold *hold)
 	return RESULT_STANDS;
 }
 
+/* noinline: what the kernel tells is not on the stack beside what follows. */
+__attribute__((noinline)) static enum revive_step next_step(int fd, bool overdue)
+{
+	struct tcp_outcome outcome;
+
+	return tcp_outcome_read(fd, &outcome) ? revive_step_of(&outcome, overdue) : REVIVE_VOID;
+}
+
+static bool may_go_on(const struct pending *entry, const struct dial *dial)
+{
+	return failover_may_go_on(dial, &entry->way) && !is_blocking(entry->fd) &&
+	       is_plain_tcp(entry) && events_are_filtered();
+}
+
+static void report_failure(struct pending *entry, const struct pick_state *state)
+{
+	if (!entry->reported)
+		pick_failed(state, &entry->picked.endpoint);
+	entry->reported = true;
+}
+
 static enum result revive(struct pending_hold *hold, bool overdue)
 {
 	struct pending *entry = hold->entry;
@@ -168,16 +233,18 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 	int error;
 
 	read_dial(&dial, entry);
-	if (!failover_may_go_on(&dial, &entry->way) || is_blocking(entry->fd) || !events_are_filtered()) {
-		if (!overdue && !entry->reported) {
-			pick_failed(&dial.state, &entry->picked.endpoint);
-			entry->reported = true;
-		}
+	if (!may_go_on(entry, &dial)) {
+		if (!overdue)
+			report_failure(entry, &dial.state);
 		return leave(hold);
 	}
 	if (!is_still_there(hold)) /* right before what is done to the number */
 		return RESULT_GONE;
 	if (overdue) {
+		/* The answer may have come since the last look. What comes between this one and the next
+		 * call, some 100 ns later, is answered by a reset; the program has not seen it yet. */
+		if (next_step(entry->fd, true) != REVIVE_OVERDUE)
+			return RESULT_WAITS;
 		if (!give_up(entry, &error))
 			return leave(hold);
 		said = REVIVE_SAID_FAILURE;
@@ -187,6 +254,11 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 	if (!is_still_there(hold))
 		return RESULT_GONE;
 	switch (said) {
+	case REVIVE_SAID_DENIED:
+		/* By a sandbox, before the kernel came to the failure? Then that is still there. */
+		if (next_step(entry->fd, false) != REVIVE_VOID)
+			return leave(hold);
+		return go_on(hold, &dial, error, overdue);
 	case REVIVE_SAID_FAILURE:
 		return go_on(hold, &dial, error, overdue);
 	case REVIVE_SAID_WAITS:
@@ -212,14 +284,6 @@ static enum result conclude(struct pending_hold *hold)
 		pick_served(&state, &entry->picked);
 	pending_conclude(hold);
 	return RESULT_STANDS;
-}
-
-/* noinline: what the kernel tells is not on the stack beside what follows. */
-__attribute__((noinline)) static enum revive_step next_step(int fd, bool overdue)
-{
-	struct tcp_outcome outcome;
-
-	return tcp_outcome_read(fd, &outcome) ? revive_step_of(&outcome, overdue) : REVIVE_VOID;
 }
 
 /* Of one that is claimed, and whose number is its socket's. */
@@ -257,42 +321,82 @@ bool revive_may_act(void)
 	return !new_filters_here();
 }
 
-enum revive_shows revive_event(int fd, short asked, short *ret_now, bool *ret_acted)
+/* The kernel looks anew, and shows what there is. Twice where the program has changed the registration
+ * meanwhile: what it says is the last word. */
+static void arm_again(int fd, const struct revive_arm *arm)
 {
-	KEEP_ERRNO();
-	struct pending_hold hold;
+	for (int turn = 0; turn < 2; turn++) {
+		struct epoll_event event = {.data.u64 = arm->data, .events = arm->otherwise};
+		struct epoll_event after = event;
+
+		epoll_data_noted(arm->epoll, fd, &event);
+		k8slb_raw_epoll_ctl(arm->epoll, EPOLL_CTL_MOD, fd, &event);
+		epoll_data_noted(arm->epoll, fd, &after);
+		if (after.events == event.events && after.data.u64 == event.data.u64)
+			return;
+	}
+}
+
+/* Who has claimed it has left it as it was, perhaps, and nothing more comes of itself: an event that is shown
+ * once is to be shown again. Not by a claim: the cookie tells that the number is that socket's. */
+static void drop_of_busy(int fd, const struct revive_arm *arm)
+{
+	uint64_t cookie = pending_cookie_of(fd);
+
+	if (arm && cookie && peer_cookie(fd) == cookie)
+		arm_again(fd, arm);
+}
+
+static enum result look_until_clear(struct pending_hold *hold, short asked, short *ret_now,
+				    bool *ret_acted)
+{
+	int fd = hold->entry->fd;
 	enum result result = RESULT_WAITS;
 
-	if (!pending_has(fd) || !revive_may_act())
-		return REVIVE_AS_IT_CAME;
-	switch (pending_claim_wait(fd, &hold)) {
-	case PENDING_NONE:
-		return REVIVE_AS_IT_CAME;
-	case PENDING_BUSY:
-		*ret_now = 0;
-		return REVIVE_SHOWS;
-	case PENDING_CLAIMED:
-		break;
-	}
 	for (unsigned turn = 0; turn < TURNS; turn++) {
 		*ret_now = shown_by(fd, asked);
 		/* One that shows neither is connecting, or has connected. */
 		if (!(*ret_now & (POLLERR | POLLHUP)))
 			break;
-		result = look_at(&hold, false);
+		result = look_at(hold, false);
 		if (result == RESULT_GONE)
 			break;
 		if (result == RESULT_REVIVED)
 			*ret_acted = true;
 		if (result == RESULT_STANDS) {
 			*ret_now = shown_by(fd, asked);
-			if (hold.entry->owed)
+			if (hold->entry->owed)
 				*ret_now |= POLLERR;
 			break;
 		}
 	}
 	if (result != RESULT_GONE && *ret_now && !(*ret_now & (POLLERR | POLLHUP)))
-		look_at(&hold, false);
+		look_at(hold, false);
+	return result;
+}
+
+enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm, short *ret_now,
+			       bool *ret_acted)
+{
+	KEEP_ERRNO();
+	struct pending_hold hold;
+	enum result result;
+
+	if (!pending_has(fd) || !revive_may_act())
+		return REVIVE_AS_IT_CAME;
+	switch (pending_claim_wait(fd, PENDING_AWAIT_MS, &hold)) {
+	case PENDING_NONE:
+		return REVIVE_AS_IT_CAME;
+	case PENDING_BUSY:
+		*ret_now = 0;
+		drop_of_busy(fd, arm);
+		return REVIVE_SHOWS;
+	case PENDING_CLAIMED:
+		break;
+	}
+	result = look_until_clear(&hold, asked, ret_now, ret_acted);
+	if (arm && arm->is_once && result != RESULT_GONE && !*ret_now && is_still_there(&hold))
+		arm_again(fd, arm);
 	pending_release(&hold);
 	return result == RESULT_GONE ? REVIVE_AS_IT_CAME : REVIVE_SHOWS;
 }
@@ -345,16 +449,33 @@ int revive_before_error(int fd)
 {
 	KEEP_ERRNO();
 	struct pending_hold hold;
+	struct pick_state state;
 	int owed;
 
 	if (!pending_has(fd) || new_filters_here() ||
-	    pending_claim_wait(fd, &hold) != PENDING_CLAIMED)
+	    pending_claim_wait(fd, PENDING_AWAIT_MS, &hold) != PENDING_CLAIMED)
 		return 0;
-	for (unsigned turn = 0; turn < TURNS && look_at(&hold, false) == RESULT_REVIVED; turn++) {
-	}
 	owed = hold.entry->owed;
-	if (owed)
+	if (owed) {
 		pending_clear(&hold);
+	} else if (!hold.entry->is_last) {
+		switch (next_step(fd, false)) {
+		case REVIVE_WAIT:
+		case REVIVE_OVERDUE:
+			break;
+		case REVIVE_CONNECTED:
+			conclude(&hold);
+			break;
+		case REVIVE_FAILED:
+			process_pick_state(process_current(), &state);
+			report_failure(hold.entry, &state);
+			pending_unwatch(&hold);
+			break;
+		case REVIVE_VOID:
+			pending_clear(&hold);
+			break;
+		}
+	}
 	pending_release(&hold);
 	return owed;
 }
@@ -368,7 +489,7 @@ bool revive_second_connect(int fd, const struct sockaddr *address, int *ret_rc)
 	int owed;
 
 	if (!pending_has(fd) || new_filters_here() ||
-	    pending_claim_wait(fd, &hold) != PENDING_CLAIMED)
+	    pending_claim_wait(fd, PENDING_AWAIT_MS, &hold) != PENDING_CLAIMED)
 		return false;
 	memcpy(&family, address, sizeof(family));
 	if (family == AF_UNSPEC) {
@@ -379,8 +500,10 @@ bool revive_second_connect(int fd, const struct sockaddr *address, int *ret_rc)
 	}
 	result = look_at(&hold, false);
 	owed = hold.entry->owed;
-	if (owed)
+	if (owed) {
+		tcp_take_error(fd); /* owe_to_kernel() */
 		pending_clear(&hold);
+	}
 	pending_release(&hold);
 	if (!owed && result != RESULT_REVIVED) {
 		errno = entry_errno;

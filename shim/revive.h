@@ -20,7 +20,7 @@
  *                          \--> else it is the program's, as it came
  *   nothing for longer than K8SLB_CONNECT_TIMEOUT ------> disconnected ---> connect() there
  *
- * Only a thread of the program that is in one of the hooks that wait, or asks for SO_ERROR, does so:
+ * Only a thread of the program that is in one of the hooks that wait, or connects again, does so:
  * nobody else can keep from the others what the socket shows in between. Who had fetched an event of
  * that time already waits for the claim and then shows what the socket shows by then. It waits 100 ms
  * at most; then the event is dropped, and the kernel tells the end of the connection: whoever has
@@ -47,6 +47,7 @@ enum revive_said {
 	REVIVE_SAID_WAITS,   /* it is under way again: somebody else has done something */
 	REVIVE_SAID_THERE,   /* it is connected */
 	REVIVE_SAID_GONE,    /* no socket has the number */
+	REVIVE_SAID_DENIED,  /* the try's failure, or a sandbox does not let us ask */
 	REVIVE_SAID_UNKNOWN, /* what no failed try answers */
 };
 enum revive_said revive_said_by(int rc, int error);
@@ -60,20 +61,30 @@ enum revive_shows {
 /* This thread may look at what it has fetched, and act: no new filter of system calls (new_filters.h). */
 bool revive_may_act(void);
 
+/* Where an event of an epoll is shown once, by EPOLLET or EPOLLONESHOT: how it is shown again. */
+struct revive_arm {
+	int epoll;
+	uint32_t otherwise; /* the events of the registration, where they are not noted (epoll_data.h) */
+	uint64_t data;
+	bool is_once; /* EPOLLONESHOT: in any case, when it is dropped */
+};
+
 /*
- * An event of @fd was fetched. @asked: the events (poll(2)) that its caller waits for; *@ret_now:
+ * An event of @fd was fetched. @arm: see there, or NULL. @asked: the events (poll(2)) that its caller waits for; *@ret_now:
  * those of them that the socket shows now, with ERR and HUP. *@ret_acted becomes true where it went on
  * by this call. Waits PENDING_AWAIT_MS at most. Keeps errno, async-signal-safe, as all that follows.
  */
-enum revive_shows revive_event(int fd, short asked, short *ret_now, bool *ret_acted);
+enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm, short *ret_now,
+			       bool *ret_acted);
 
 /* Looks at the connections that are due, if any is: one reading of the clock. For each hook that
  * waits, before it does. False: something is due, and this thread may not look (new_filters.h). */
 bool revive_due(void);
 
 /*
- * SO_ERROR of @fd is about to be asked for: a failure that another endpoint may follow is dealt with
- * before. Returns the errno that the program is to get in place of the kernel's 0, or 0.
+ * SO_ERROR of @fd is about to be asked for. What the kernel says is the program's, who asks without having
+ * waited in a hook as well: nothing is done to the socket, and what was failed and is told now is
+ * not watched any more. Returns the errno that the program is to get in place of the kernel's, or 0.
  */
 int revive_before_error(int fd);
 

@@ -33,6 +33,9 @@ enum revive_said revive_said_by(int rc, int error)
 	case EBADF:
 	case ENOTSOCK:
 		return REVIVE_SAID_GONE;
+	case EACCES:
+	case EPERM:
+		return REVIVE_SAID_DENIED;
 	case EAFNOSUPPORT:
 	case EINVAL:
 	case EFAULT:

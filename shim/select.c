@@ -56,7 +56,7 @@ static int sift(const void *of, int found, bool *ret_acted)
 			short now;
 
 			if ((!has_readable && !has_writable) ||
-			    revive_event(fds[i], POLLIN | POLLOUT, &now, ret_acted) != REVIVE_SHOWS)
+			    revive_event(fds[i], POLLIN | POLLOUT, NULL, &now, ret_acted) != REVIVE_SHOWS)
 				continue;
 			/* What a set is: POLLIN_SET and POLLOUT_SET of the kernel's fs/select.c. */
 			if (has_readable && !(now & (POLLIN | POLLHUP | POLLERR))) {

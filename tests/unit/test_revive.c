@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -65,7 +67,8 @@ static void test_what_a_failed_try_may_say(void **state)
 		{-1, ETIMEDOUT, REVIVE_SAID_FAILURE},
 		{-1, EHOSTUNREACH, REVIVE_SAID_FAILURE},
 		{-1, ENETUNREACH, REVIVE_SAID_FAILURE},
-		{-1, EACCES, REVIVE_SAID_FAILURE},
+		{-1, EACCES, REVIVE_SAID_DENIED},
+		{-1, EPERM, REVIVE_SAID_DENIED},
 		{-1, EALREADY, REVIVE_SAID_WAITS},
 		{-1, EINPROGRESS, REVIVE_SAID_WAITS},
 		{-1, EISCONN, REVIVE_SAID_THERE},
@@ -151,21 +154,88 @@ static void test_what_is_no_epoll_has_no_data(void **state)
 	assert_false(epoll_data_find(fd, &query, 1, &fd, 1));
 }
 
+static uint32_t noted(int epoll, int fd)
+{
+	struct epoll_event event = {.events = 1};
+
+	epoll_data_noted(epoll, fd, &event);
+	return event.events;
+}
+
 static void test_what_was_asked_for_is_remembered(void **state)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
 
 	(void)state;
 	epoll_data_note(3, 7, &event);
-	assert_int_equal(epoll_data_events(3, 7, 1), EPOLLIN | EPOLLONESHOT);
-	assert_int_equal(epoll_data_events(4, 7, 1), 1);
-	assert_int_equal(epoll_data_events(3, 8, 1), 1);
+	assert_int_equal(noted(3, 7), EPOLLIN | EPOLLONESHOT);
+	assert_int_equal(noted(4, 7), 1);
+	assert_int_equal(noted(3, 8), 1);
 	epoll_data_forget(4, 7);
-	assert_int_equal(epoll_data_events(3, 7, 1), EPOLLIN | EPOLLONESHOT);
+	assert_int_equal(noted(3, 7), EPOLLIN | EPOLLONESHOT);
 	epoll_data_forget(3, 7);
-	assert_int_equal(epoll_data_events(3, 7, 1), 1);
+	assert_int_equal(noted(3, 7), 1);
+	epoll_data_note(3, 7, &event);
+	epoll_data_note(4, 7, &event);
 	epoll_data_note(3, 7 + 256, &event);
-	assert_int_equal(epoll_data_events(3, 7, 1), 1);
+	epoll_data_fresh(7);
+	assert_int_equal(noted(3, 7), 1);
+	assert_int_equal(noted(4, 7), 1);
+	assert_int_equal(noted(3, 7 + 256), EPOLLIN | EPOLLONESHOT);
+	epoll_data_fresh(7 + 256);
+}
+
+/* The list of an epoll is read for what is not noted, and to confirm what is, some times a second. */
+static void test_a_list_is_read_a_few_times(void **state)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int fds[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 11};
+	struct epoll_query query = {.data = 11}, other = {.data = 12};
+	unsigned asked = 0;
+
+	(void)state;
+	add(epoll, fds[0], EPOLLIN, 11);
+	epoll_data_note(epoll, fds[0], &event);
+	assert_int_equal(epoll_data_by_notes(epoll, &query, fds, 1), EPOLL_DATA_ASK);
+	assert_true(epoll_data_find(epoll, &query, 1, fds, 1));
+	assert_int_equal(epoll_data_by_notes(epoll, &query, fds, 1), EPOLL_DATA_OF);
+	assert_int_equal(query.fd, fds[0]);
+	/* All that may have it is noted: whose it is need not be known. */
+	assert_int_equal(epoll_data_by_notes(epoll, &other, fds, 1), EPOLL_DATA_FOREIGN);
+	for (int i = 0; i < 100; i++)
+		asked += epoll_data_by_notes(epoll, &other, fds, 2) == EPOLL_DATA_ASK;
+	assert_op(asked, >=, 1u);
+	assert_op(asked, <=, 2 * EPOLL_DATA_SCANS);
+	close(fds[0]);
+	close(fds[1]);
+	close(epoll);
+}
+
+/* A number that was closed while a duplicate keeps its registration, and is another's by now. */
+static void test_the_list_tells_which_file_it_is(void **state)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int sockets[2] = {socket(AF_INET, SOCK_STREAM, 0), -1};
+	struct epoll_query query = {.data = 21};
+	struct stat status;
+	int kept;
+
+	(void)state;
+	add(epoll, sockets[0], EPOLLIN, 21);
+	kept = dup(sockets[0]);
+	close(sockets[0]);
+	sockets[1] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(sockets[1], sockets[0]);
+	assert_true(epoll_data_find(epoll, &query, 1, &sockets[1], 1));
+	assert_int_equal(query.fd, sockets[1]);
+	assert_int_equal(fstat(kept, &status), 0);
+	assert_int_equal(query.inode, status.st_ino);
+	assert_int_equal(fstat(sockets[1], &status), 0);
+	assert_int_not_equal(query.inode, status.st_ino);
+	close(kept);
+	close(sockets[1]);
+	close(epoll);
 }
 
 /* --- the caller's memory --------------------------------------------------------------------- */
@@ -259,6 +329,8 @@ int main(void)
 		cmocka_unit_test(test_data_of_two_are_counted_twice),
 		cmocka_unit_test(test_what_is_no_epoll_has_no_data),
 		cmocka_unit_test(test_what_was_asked_for_is_remembered),
+		cmocka_unit_test(test_a_list_is_read_a_few_times),
+		cmocka_unit_test(test_the_list_tells_which_file_it_is),
 		cmocka_unit_test(test_what_cannot_be_read_is_told),
 		cmocka_unit_test(test_sets_are_put_back),
 		cmocka_unit_test(test_sets_are_no_longer_than_the_table),
