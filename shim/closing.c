@@ -30,12 +30,11 @@ void closing_watched_range(unsigned first, unsigned last)
 {
 	unsigned place = 0;
 	unsigned count;
-	unsigned places[16];
 	int fds[16];
 
 	if (!may_act())
 		return;
-	while ((count = pending_numbers(&place, fds, places, 16))) {
+	while ((count = pending_numbers(&place, fds, 16))) {
 		for (unsigned i = 0; i < count; i++) {
 			if ((unsigned)fds[i] >= first && (unsigned)fds[i] <= last)
 				closing_watched(fds[i]);

@@ -117,7 +117,7 @@ bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event)
 	return note && read_note(note, whose(epoll, fd), ret_event);
 }
 
-static bool may_scan(void)
+bool epoll_data_may_find(void)
 {
 	uint64_t second = clock_coarse_ms() / 1000;
 	uint64_t before = peek_u64(&scans);
@@ -140,35 +140,17 @@ static bool is_known(int fd)
 	return false;
 }
 
-enum epoll_data_whose epoll_data_by_notes(int epoll, struct epoll_query *query, const int *fds,
-					  unsigned fd_count)
+enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events)
 {
-	bool all_known = true;
-	bool is_alone = true;
+	const struct note *note = find(epoll, fd);
 	struct epoll_event event;
 
-	query->fd = -1;
-	query->count = 0;
-	query->inode = 0;
-	for (unsigned i = 0; i < fd_count; i++) {
-		struct note *note = find(epoll, fds[i]);
-
-		all_known = all_known && is_known(fds[i]);
-		if (!note || !read_note(note, whose(epoll, fds[i]), &event) ||
-		    event.data.u64 != query->data)
-			continue;
-		query->count++;
-		query->fd = fds[i];
-		query->events = event.events;
-		is_alone = peek_u32(&note->is_alone);
-	}
-	if (query->count == 0 && all_known)
-		return EPOLL_DATA_FOREIGN;
-	if (query->count == 1 && is_alone)
-		return EPOLL_DATA_OF;
-	if (may_scan())
-		return EPOLL_DATA_ASK;
-	return query->count ? EPOLL_DATA_OF : EPOLL_DATA_FOREIGN;
+	if (!note || !read_note(note, whose(epoll, fd), &event))
+		return is_known(fd) ? EPOLL_DATA_OTHERS : EPOLL_DATA_NOTHING;
+	if (event.data.u64 != data)
+		return EPOLL_DATA_OTHERS;
+	*ret_events = event.events;
+	return peek_u32(&note->is_alone) ? EPOLL_DATA_ALONE : EPOLL_DATA_ITS;
 }
 
 /* --- /proc/thread-self/fdinfo: "tfd: %8d events: %8x data: %16llx  pos:%lli ino:%lx sdev:..." ------- */

@@ -27,18 +27,20 @@ struct epoll_query {
 	unsigned count;	 /* of all registrations that carry them */
 };
 
-enum epoll_data_whose {
-	EPOLL_DATA_OF,	    /* that of query->fd, by its note; query->events, too */
-	EPOLL_DATA_FOREIGN, /* of none of them */
-	EPOLL_DATA_ASK,	    /* epoll_data_find() may know, or has to confirm */
+/* What the notes say of a socket and of data that an event of an epoll carries. */
+enum epoll_data_says {
+	EPOLL_DATA_OTHERS, /* they are not its own: all that it is registered with there is noted */
+	EPOLL_DATA_ITS,	   /* they are, and may be somebody else's as well */
+	EPOLL_DATA_ALONE,  /* they are, and the list has shown nobody else who has them */
+	EPOLL_DATA_NOTHING,
 };
 
-/*
- * Whose the data of *@query are, of @fds, by the notes and the budget of the list. All that follows is
- * async-signal-safe, no cancellation point, keeps errno.
- */
-enum epoll_data_whose epoll_data_by_notes(int epoll, struct epoll_query *query, const int *fds,
-					  unsigned fd_count);
+/* *@ret_events: what it is registered for, where they are its own. All that follows is async-signal-safe, no
+ * cancellation point, keeps errno. */
+enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events);
+
+/* The list may be read once more in this second: counts as done. */
+bool epoll_data_may_find(void);
 
 /*
  * Fills the answers of @queries: which of @fds is registered in @epoll with their data. False: /proc

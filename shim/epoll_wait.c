@@ -19,8 +19,7 @@
 #include "revive.h"
 #include "wait.h"
 
-#define SUSPECTS 16u
-#define QUERIES	 4u
+#define CANDIDATES 16u
 
 #define BAD	     (EPOLLERR | EPOLLHUP)
 #define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
@@ -31,29 +30,6 @@
 _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &&
 		       EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP,
 	       "the bits of poll(2)");
-
-/* The next ones of our descriptors whose event this may be: they show a failure, or did so lately.
- * False: all were looked at. noinline: what it needs of the stack is not beside what a revival does. */
-__attribute__((noinline)) static bool next_suspects(unsigned *place, int *ret_fds, unsigned *ret_count)
-{
-	struct pollfd look[SUSPECTS];
-	unsigned places[SUSPECTS];
-	unsigned count = pending_numbers(place, ret_fds, places, SUSPECTS);
-
-	*ret_count = 0;
-	if (!count)
-		return false;
-	for (unsigned i = 0; i < count; i++)
-		look[i] = (struct pollfd){.fd = ret_fds[i]};
-	if (k8slb_raw_poll(look, count, 0) < 0)
-		return false;
-	/* Behind the look: another thread that revived it before the look is seen here. */
-	for (unsigned i = 0; i < count; i++) {
-		if (look[i].revents & (POLLERR | POLLHUP) || pending_is_recent(places[i]))
-			ret_fds[(*ret_count)++] = look[i].fd;
-	}
-	return true;
-}
 
 /* The registration is of another file, whose number was closed and used again, and that lives on elsewhere. */
 static bool is_of_other(const struct epoll_query *query)
@@ -86,56 +62,75 @@ static void judge(int epoll, const struct epoll_query *query, struct epoll_event
 	event->events = (uint32_t)(unsigned short)now;
 }
 
-/* Those of @queries that the notes do not tell; false: data that are not unique. */
-static bool ask_kernel(int epoll, struct epoll_event *events, struct epoll_query *queries,
-		       const int *places, unsigned count, const int *suspects,
-		       unsigned suspect_count, bool *ret_acted)
+/* Of those that are watched: whose data @query has, or may have. */
+struct candidates {
+	int fds[CANDIDATES];
+	unsigned count;
+	unsigned its; /* how many have the data by their notes; the last of them is in the query */
+	bool is_alone;
+};
+
+static void find_candidates(int epoll, struct epoll_query *query, struct candidates *ret)
 {
-	if (!count || !epoll_data_find(epoll, queries, count, suspects, suspect_count))
-		return true;
-	for (unsigned i = 0; i < count; i++) {
-		if (queries[i].fd < 0)
-			continue;
-		if (queries[i].count != 1) {
-			events_off(EVENTS_DATA_NOT_UNIQUE);
-			return false;
+	unsigned place = 0;
+	unsigned count;
+	int fds[CANDIDATES];
+
+	*ret = (struct candidates){.count = 0};
+	*query = (struct epoll_query){.data = query->data, .fd = -1};
+	while ((count = pending_numbers(&place, fds, CANDIDATES))) {
+		for (unsigned i = 0; i < count; i++) {
+			enum epoll_data_says says =
+				epoll_data_says(epoll, fds[i], query->data, &query->events);
+
+			if (says == EPOLL_DATA_OTHERS)
+				continue;
+			if (says != EPOLL_DATA_NOTHING) {
+				query->fd = fds[i];
+				ret->its++;
+				ret->is_alone = says == EPOLL_DATA_ALONE;
+			}
+			if (ret->count < CANDIDATES)
+				ret->fds[ret->count++] = fds[i];
 		}
-		judge(epoll, &queries[i], &events[places[i]], ret_acted);
 	}
-	return true;
 }
 
-/* Judges the bad events by these suspects. */
-static void judge_all(int epoll, struct epoll_event *events, int count, const int *suspects,
-		      unsigned suspect_count, bool *ret_acted)
+/*
+ * Whose event it is: one that is watched, or nobody who is (query->fd < 0). The notes tell, and the list of the
+ * epoll where they do not, or have not been confirmed; but that is read a few times a second only.
+ * False: two have the same data. noinline: what it needs of the stack is not beside what a revival does.
+ */
+__attribute__((noinline)) static bool find_whose(int epoll, struct epoll_query *query)
 {
-	struct epoll_query queries[QUERIES];
-	int places[QUERIES];
-	unsigned query_count = 0;
+	struct candidates candidates;
+	struct epoll_query listed = {.data = query->data};
 
+	find_candidates(epoll, query, &candidates);
+	if (candidates.its > 1)
+		return false;
+	if (!candidates.count || (candidates.its && candidates.is_alone) || !epoll_data_may_find() ||
+	    !epoll_data_find(epoll, &listed, 1, candidates.fds, candidates.count))
+		return true;
+	*query = listed;
+	return query->fd < 0 || query->count == 1;
+}
+
+/* Judges the bad events. */
+static void judge_all(int epoll, struct epoll_event *events, int count, bool *ret_acted)
+{
 	for (int i = 0; i < count; i++) {
-		struct epoll_query *query = &queries[query_count];
+		struct epoll_query query = {.data = events[i].data.u64};
 
 		if (!(events[i].events & BAD))
 			continue;
-		query->data = events[i].data.u64;
-		switch (epoll_data_by_notes(epoll, query, suspects, suspect_count)) {
-		case EPOLL_DATA_OF:
-			judge(epoll, query, &events[i], ret_acted);
-			break;
-		case EPOLL_DATA_FOREIGN:
-			break;
-		case EPOLL_DATA_ASK:
-			places[query_count++] = i;
-			break;
-		}
-		if (query_count == QUERIES &&
-		    !ask_kernel(epoll, events, queries, places, query_count, suspects, suspect_count,
-				ret_acted))
+		if (!find_whose(epoll, &query)) {
+			events_off(EVENTS_DATA_NOT_UNIQUE);
 			return;
-		query_count %= QUERIES;
+		}
+		if (query.fd >= 0)
+			judge(epoll, &query, &events[i], ret_acted);
 	}
-	ask_kernel(epoll, events, queries, places, query_count, suspects, suspect_count, ret_acted);
 }
 
 static int drop_empty(struct epoll_event *events, int count)
@@ -166,20 +161,11 @@ __attribute__((noinline)) static int sift(int epoll, struct epoll_event *events,
 					  bool *ret_acted)
 {
 	KEEP_ERRNO();
-	unsigned place = 0;
-	int suspects[SUSPECTS];
-	unsigned count;
-	bool any = false;
 
 	if (!has_bad(events, found) || !revive_may_act())
 		return found;
-	while (next_suspects(&place, suspects, &count)) {
-		if (!count)
-			continue;
-		any = true;
-		judge_all(epoll, events, found, suspects, count, ret_acted);
-	}
-	return any ? drop_empty(events, found) : found;
+	judge_all(epoll, events, found, ret_acted);
+	return drop_empty(events, found);
 }
 
 /* Which call of libc's it is. */

@@ -371,7 +371,8 @@ bool failover_may_go_on(const struct dial *dial, const struct way_on *way)
 		return false;
 	if (way->vip_follows && pick_may_leave(&dial->state, picked))
 		return true;
-	return result == PICK_ENDPOINT && found.port.endpoint_count > 1 && way->tries + 1 < way->most;
+	return result == PICK_ENDPOINT && way->tries + 1 < way->most &&
+	       pick_finds_untried(&found, &picked->endpoint, way->tried, way->tries);
 }
 
 int failover_go_on(struct dial *dial, struct way_on *way, const struct way_end *end)

@@ -57,16 +57,14 @@ uint32_t patience_limit_ms(void)
 	return wanted < KERNEL_MS ? wanted : KERNEL_MS;
 }
 
-/* A connection is there. One whose SYN was lost says nothing of the others. */
-static void learn(const struct patience *patience)
+void patience_learn(uint32_t took_ms)
 {
 	uint64_t now_ms = clock_coarse_ms();
-	uint64_t took_ms = now_ms - patience->try_began_ms;
 
 	if (took_ms <= shim.config.connect_timeout_ms / 2 || took_ms >= KERNEL_MS ||
 	    (took_ms <= peek_u32(&slowest_ms) && now_ms - peek_u64(&slowest_at_ms) < SLOWEST_MS))
 		return;
-	poke_u32(&slowest_ms, (uint32_t)took_ms);
+	poke_u32(&slowest_ms, took_ms);
 	poke_u64(&slowest_at_ms, now_ms);
 }
 
@@ -164,7 +162,7 @@ int patience_connect(struct patience *patience, const struct sockaddr *address, 
 	if (is_watched)
 		end = watchdog_disarm(&try, &note);
 	if (rc == 0)
-		learn(patience);
+		patience_learn((uint32_t)(clock_coarse_ms() - patience->try_began_ms));
 	if (end == WATCHDOG_QUIET)
 		return rc;
 	patience->was_left = end == WATCHDOG_LEFT;

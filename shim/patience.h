@@ -69,6 +69,9 @@ bool patience_was_short(const struct patience *patience);
 /* As long as a bounded try was waited already. */
 bool patience_is_spent(const struct patience *patience);
 
+/* A connection came about in so long, ms. One whose SYN was lost says nothing of the others. */
+void patience_learn(uint32_t took_ms);
+
 /* What a try has while something follows it, ms: K8SLB_CONNECT_TIMEOUT, or more, as above. */
 uint32_t patience_limit_ms(void);
 

@@ -21,13 +21,14 @@
 #define WORDS	      PENDING_WORDS
 #define LOOKS_AT_ONCE 4u
 #define AWAIT_NS      200000
+#define HOLDER_OPEN   1u
 
 struct slot {
 	struct claim claim;
-	/* own_token() of who has claimed it for a look or to be filled, with signals open, because these come with each non-blocking
-	 * connect() and are to cost no system call. Whoever has it may be gone for good, and has done
-	 * nothing to its socket. */
-	uint32_t is_open;
+	/* own_token() of who has claimed it. With HOLDER_OPEN: for a look or to be filled, with signals open,
+	 * because these come with each non-blocking connect() and are to cost no system call. Whoever has it
+	 * so may be gone for good, and has done nothing to its socket. */
+	uint32_t holder;
 	struct pending entry;
 };
 
@@ -124,7 +125,7 @@ static bool take(unsigned place, struct pending_hold *hold)
 	if (claim_stands(before, pid, now_ms, PENDING_LONGEST_MS))
 		return false;
 	if (before && claim_pid(before) == pid && events_are_filtered() &&
-	    !peek_u32(&slots[place].is_open)) {
+	    !(peek_u32(&slots[place].holder) & HOLDER_OPEN)) {
 		events_off(EVENTS_CLAIM_IS_LATE);
 		return false;
 	}
@@ -141,12 +142,12 @@ static void give_back(const struct pending_hold *hold)
 	claim_give_back(&slots[place_of(hold)].claim, hold->word);
 }
 
-/* Tells the calling thread from others that live; never 0. */
+/* Tells the calling thread from others that live. */
 static uint32_t own_token(void)
 {
 	static __thread char own;
 
-	return (uint32_t)((uintptr_t)&own >> 4) | 1;
+	return (uint32_t)((uintptr_t)&own >> 3) & ~HOLDER_OPEN;
 }
 
 static bool take_open(unsigned place, struct pending_hold *hold)
@@ -154,7 +155,7 @@ static bool take_open(unsigned place, struct pending_hold *hold)
 	hold->is_undisturbed = false;
 	if (!take(place, hold))
 		return false;
-	poke_u32(&slots[place].is_open, own_token());
+	poke_u32(&slots[place].holder, own_token() | HOLDER_OPEN);
 	return true;
 }
 
@@ -163,7 +164,7 @@ static bool take_undisturbed(unsigned place, struct pending_hold *hold)
 	undisturbed_begin(&hold->before);
 	hold->is_undisturbed = true;
 	if (take(place, hold)) {
-		poke_u32(&slots[place].is_open, 0); /* of one that was left for good */
+		poke_u32(&slots[place].holder, own_token());
 		return true;
 	}
 	undisturbed_end(&hold->before);
@@ -174,8 +175,7 @@ void pending_release(struct pending_hold *hold)
 {
 	KEEP_ERRNO();
 
-	if (!hold->is_undisturbed)
-		poke_u32(&slots[place_of(hold)].is_open, 0);
+	poke_u32(&slots[place_of(hold)].holder, 0);
 	give_back(hold);
 	if (hold->is_undisturbed)
 		undisturbed_end(&hold->before);
@@ -285,12 +285,15 @@ bool pending_has(int fd)
 	return pending_cookie_of(fd) != 0;
 }
 
-/* The claim with signals open that stands in the way is this very thread's, below the handler that it is in. */
-static bool is_own_open(int fd)
+/* The claim that stands in the way is this very thread's: below a handler, or a library behind us closes
+ * numbers in its connect(). */
+static bool is_own_claim(int fd)
 {
 	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
-		if (peek_number(&slots[place].entry) == fd &&
-		    peek_u32(&slots[place].is_open) == own_token())
+		uint32_t holder = peek_u32(&slots[place].holder);
+
+		if (holder && peek_number(&slots[place].entry) == fd &&
+		    (holder & ~HOLDER_OPEN) == own_token())
 			return true;
 	}
 	return false;
@@ -325,7 +328,7 @@ enum pending_claim pending_claim_wait(int fd, uint32_t longest_ms, struct pendin
 	/* Not by the clock: under a limit of CPU time all threads stand still for most of it. */
 	uint32_t rounds = longest_ms * (1000000 / AWAIT_NS);
 
-	if (result != PENDING_BUSY || is_own_open(fd))
+	if (result != PENDING_BUSY || is_own_claim(fd))
 		return result;
 	do {
 		/* Not nanosleep(), a cancellation point. */
@@ -346,7 +349,7 @@ bool pending_is_held(const struct pending_hold *hold)
 	       clock_coarse_ms() + PENDING_AWAIT_MS < claim_end(hold->word);
 }
 
-unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned *ret_places, unsigned most)
+unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned most)
 {
 	uint32_t pid = own_pid();
 	unsigned count = 0;
@@ -356,22 +359,9 @@ unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned *ret_places, un
 
 		if (peek_u32(&entry->pid) != pid)
 			continue;
-		ret_fds[count] = peek_number(entry);
-		ret_places[count++] = *place;
+		ret_fds[count++] = peek_number(entry);
 	}
 	return count;
-}
-
-bool pending_is_recent(unsigned place)
-{
-	const struct slot *slot = &slots[place];
-	uint64_t now_ms = clock_coarse_ms();
-	/* In this order: who gives it back has told the time before. */
-	uint64_t word = observe_u64(&slot->claim.word);
-	uint64_t revived_ms = peek_u64(&slot->entry.revived_ms);
-
-	return claim_stands(word, own_pid(), now_ms, PENDING_LONGEST_MS) ||
-	       (revived_ms && (revived_ms > now_ms || now_ms - revived_ms < PENDING_STALE_MS));
 }
 
 /* The place of this socket's entry, claimed, or SLOTS. */
@@ -522,6 +512,9 @@ static enum outcome outcome_of(const struct pending *entry)
 		return OUTCOME_NONE;
 	case TCP_LISTEN:
 		return OUTCOME_UNKNOWN;
+	case TCP_ESTABLISHED:
+		patience_learn(info.rtt_us / 1000);
+		return OUTCOME_CONNECTED;
 	case TCP_CLOSE:
 		if (info.segs_out == 0)
 			return OUTCOME_UNKNOWN;

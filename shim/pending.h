@@ -132,7 +132,7 @@ bool pending_has(int fd);
 /* That of the socket at @fd. One with this number and another cookie is forgotten. */
 enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold);
 
-/* The same, waiting @longest_ms for the other thread; not for the calling one, below a handler. */
+/* The same, waiting @longest_ms for the other thread, if it is another one. */
 enum pending_claim pending_claim_wait(int fd, uint32_t longest_ms, struct pending_hold *ret_hold);
 
 /* Of a claimed one: the claim has not run out, and nobody else may have it. */
@@ -162,13 +162,10 @@ uint64_t pending_next_due(void);
  */
 bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *ret_hold);
 
-/* The numbers and the places of watched entries from *@place on, at most @most; returns how many.
- * *@place is 0 at first, and moves on. */
-unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned *ret_places, unsigned most);
-
-/* A thread is at this one right now, or it was revived lately: what its socket was seen to show, before
- * this call, says nothing of an event that was fetched still earlier. */
-bool pending_is_recent(unsigned place);
+/* The numbers of watched entries from place *@place on, at most @most; returns how many. *@place is 0 at
+ * first, and moves on. Nothing is asked of their sockets without a claim: a system call that is under way
+ * holds the file, and keeps it in an epoll when its number is closed right then. */
+unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned most);
 
 /* Nothing is watched any more, and nothing will be. */
 void pending_unwatch_all(void);

@@ -18,6 +18,7 @@
 #include "failover.h"
 #include "libc.h"
 #include "new_filters.h"
+#include "patience.h"
 #include "peer_cache.h"
 #include "process.h"
 #include "provider.h"
@@ -209,7 +210,12 @@ __attribute__((noinline)) static enum revive_step next_step(int fd, bool overdue
 {
 	struct tcp_outcome outcome;
 
-	return tcp_outcome_read(fd, &outcome) ? revive_step_of(&outcome, overdue) : REVIVE_VOID;
+	if (!tcp_outcome_read(fd, &outcome))
+		return REVIVE_VOID;
+	/* Whenever that was: the kernel tells how long it took. */
+	if (outcome.state == TCP_ESTABLISHED)
+		patience_learn(outcome.rtt_us / 1000);
+	return revive_step_of(&outcome, overdue);
 }
 
 static bool may_go_on(const struct pending *entry, const struct dial *dial)

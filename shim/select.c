@@ -45,8 +45,7 @@ static int sift(const void *of, int found, bool *ret_acted)
 
 	for (;;) {
 		int fds[16];
-		unsigned places[16];
-		unsigned count = pending_numbers(&place, fds, places, 16);
+		unsigned count = pending_numbers(&place, fds, 16);
 
 		if (!count)
 			return found;

@@ -16,7 +16,9 @@ struct tcp_outcome {
 	uint8_t state;
 	uint8_t unused1[59];
 	uint32_t pmtu; /* 0: was never connected. What a failed connect() leaves of itself */
-	uint8_t unused2[56];
+	uint32_t unused2;
+	uint32_t rtt_us; /* of a connection; first of its handshake */
+	uint8_t unused3[48];
 	uint64_t bytes_acked; /* a SYN counts as one */
 	uint64_t bytes_received;
 	uint32_t segs_out; /* since the socket was last connected or disconnected; 0: none, or the

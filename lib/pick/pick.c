@@ -145,6 +145,21 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
 	return PICK_NO_TABLE;
 }
 
+/* No endpoint is twice in a list: of one more than may be known, one is new. */
+bool pick_finds_untried(const struct found_port *found, const struct table_endpoint *current,
+			const struct table_endpoint *tried, unsigned tried_count)
+{
+	for (uint32_t i = 0; i < found->port.endpoint_count && i < tried_count + 2; i++) {
+		struct table_endpoint endpoint;
+
+		if (table_port_endpoint(&found->read, &found->port, i, &endpoint) == 0 &&
+		    table_read_valid(&found->read) && !avoid_was_tried(current, 1, &endpoint) &&
+		    !avoid_was_tried(tried, tried_count, &endpoint))
+			return true;
+	}
+	return false;
+}
+
 void pick_failed(const struct pick_state *state, const struct table_endpoint *endpoint)
 {
 	if (health_failure(&state->memory->health, &state->rules, health_key(endpoint),

@@ -118,6 +118,13 @@ enum pick_result pick_other(const struct table_view *view, const struct pick_sta
 			    struct picked *ret_picked);
 
 /*
+ * What was found has an endpoint that is neither @current nor one of the @tried_count ones in @tried (at
+ * most PICK_TRIED): pick_other() would find one, as the list is now. Takes no turn.
+ */
+bool pick_finds_untried(const struct found_port *found, const struct table_endpoint *current,
+			const struct table_endpoint *tried, unsigned tried_count);
+
+/*
  * Reports for all processes what became of a connection to @endpoint (address, port and uid_hash as
  * picked). Failed: refused, unreachable or timed out, and nothing that the caller's own socket or
  * limits brought about (EADDRNOTAVAIL, EACCES, EINTR). Both keep errno; pick_succeeded() is one

@@ -129,6 +129,11 @@ static void test_the_bound_grows_with_what_was_seen(void **state)
 	} while (took_ms > 700 && tries++ < 20); /* it may be no more than 1 s */
 	assert_op(limit_ms(), >=, (200 - TICK_MS) * 5 / 4);
 	assert_op(limit_ms(), <=, (took_ms + TICK_MS) * 5 / 4);
+	/* One that did not block, as the kernel tells it. */
+	patience_learn(700);
+	assert_op(limit_ms(), >=, 875u);
+	patience_learn(1000);
+	assert_op(limit_ms(), <, 1000u);
 	/* A faster one takes nothing back. */
 	connects(OURS_MS / 2 + 2 * TICK_MS, 0);
 	assert_op(limit_ms(), >=, (200 - TICK_MS) * 5 / 4);

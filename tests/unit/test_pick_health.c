@@ -445,11 +445,31 @@ static void test_counters(void **state)
 	assert_int_equal(counted(PICK_COUNT_ALL_FAILED), 1);
 }
 
+/* A list may shrink while one is tried. */
+static void test_what_is_untried_is_so_in_the_list_as_it_is(void **state)
+{
+	struct table_endpoint all[4] = {pick_world_endpoint(0), pick_world_endpoint(1),
+					pick_world_endpoint(2), pick_world_endpoint(7)};
+	struct ip_address vip = ip_of(WORLD_VIP);
+	struct found_port found;
+
+	(void)state;
+	assert_int_equal(pick_find(table_writer_view(world.writer), &vip, 80, PROTOCOL_TCP, &found),
+			 PICK_ENDPOINT);
+	assert_true(pick_finds_untried(&found, &all[0], NULL, 0));
+	assert_true(pick_finds_untried(&found, &all[0], &all[1], 1));
+	assert_false(pick_finds_untried(&found, &all[0], &all[1], 2));
+	/* Those that were tried have gone, as has the one that is under way. */
+	assert_false(pick_finds_untried(&found, &all[3], &all[0], 3));
+	assert_true(pick_finds_untried(&found, &all[2], &all[3], 1));
+}
+
 #define case_of(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		case_of(test_what_is_untried_is_so_in_the_list_as_it_is),
 		case_of(test_a_dead_endpoint_is_passed_over),
 		case_of(test_a_long_run_of_dead_ones),
 		case_of(test_never_more_than_half),
