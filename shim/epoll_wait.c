@@ -7,11 +7,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 
 #include "base/keep_errno.h"
-#include "base/libc_compat.h"
-#include "base/raw_calls.h"
 #include "epoll_data.h"
 #include "events.h"
 #include "libc.h"
@@ -31,20 +28,12 @@ _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &
 		       EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP,
 	       "the bits of poll(2)");
 
-/* The registration is of another file, whose number was closed and used again, and that lives on elsewhere. */
-static bool is_of_other(const struct epoll_query *query)
-{
-	struct stat status;
-
-	return query->inode && (k8slb_fstat(query->fd, &status) < 0 || status.st_ino != query->inode);
-}
-
 /* An event that is kept from the program has no events then. */
 static void judge(int epoll, const struct epoll_query *query, struct epoll_event *event,
 		  bool *ret_acted)
 {
 	struct epoll_event noted = {.events = query->events};
-	struct revive_arm arm = {.epoll = epoll, .data = event->data.u64};
+	struct revive_arm arm = {.epoll = epoll, .data = event->data.u64, .inode = query->inode};
 	uint32_t asked = query->events;
 	short now;
 
@@ -53,13 +42,9 @@ static void judge(int epoll, const struct epoll_query *query, struct epoll_event
 		noted.events = (event->events & ~(uint32_t)BAD) | (asked & PRIVATE_BITS);
 	asked = noted.events;
 	arm.otherwise = asked;
-	arm.is_once = asked & EPOLLONESHOT;
-	if (is_of_other(query) ||
-	    revive_event(query->fd, (short)(asked & SHOWN_BITS),
-			 asked & (EPOLLONESHOT | EPOLLET) ? &arm : NULL, &now,
-			 ret_acted) != REVIVE_SHOWS)
-		return;
-	event->events = (uint32_t)(unsigned short)now;
+	if (revive_event(query->fd, (short)(asked & SHOWN_BITS), &arm, &now, ret_acted) ==
+	    REVIVE_SHOWS)
+		event->events = (uint32_t)(unsigned short)now;
 }
 
 /* Of those that are watched: whose data @query has, or may have. */

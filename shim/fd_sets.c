@@ -69,10 +69,10 @@ static bool are_readable(const struct fd_sets *sets)
 	return true;
 }
 
-static bool find_room(struct fd_sets *sets)
+static bool find_room(struct fd_sets *sets, unsigned long *room)
 {
 	for (unsigned i = 0; i < 3; i++)
-		sets->kept[i] = sets->small[i];
+		sets->kept[i] = room + (size_t)i * sets->words;
 	if (sets->words <= FD_SETS_SMALL)
 		return true;
 	if (sets->words > LONG_WORDS || !claim_u32(&longer.claimed, 0, 1))
@@ -83,8 +83,8 @@ static bool find_room(struct fd_sets *sets)
 	return true;
 }
 
-bool fd_sets_keep(struct fd_sets *ret_sets, int count, fd_set *readable_set, fd_set *writable_set,
-		  fd_set *exceptional_set)
+bool fd_sets_keep(struct fd_sets *ret_sets, unsigned long *room, int count, fd_set *readable_set,
+		  fd_set *writable_set, fd_set *exceptional_set)
 {
 	KEEP_ERRNO();
 	fd_set *const sets[3] = {readable_set, writable_set, exceptional_set};
@@ -104,7 +104,7 @@ bool fd_sets_keep(struct fd_sets *ret_sets, int count, fd_set *readable_set, fd_
 	ret_sets->claimed = 0;
 	for (unsigned i = 0; i < 3; i++)
 		ret_sets->sets[i] = (unsigned long *)(void *)sets[i];
-	if (!are_readable(ret_sets) || !find_room(ret_sets))
+	if (!are_readable(ret_sets) || !find_room(ret_sets, room))
 		return false;
 	for (unsigned i = 0; i < 3; i++) {
 		if (sets[i])

@@ -6,11 +6,13 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "base/address.h"
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/keep_errno.h"
+#include "base/libc_compat.h"
 #include "base/raw_calls.h"
 #include "base/tcp_socket.h"
 #include "epoll_data.h"
@@ -61,7 +63,7 @@ static bool is_still_there(struct pending_hold *hold)
 }
 
 /* No MPTCP, and no SMC that the program knows as TCP: to connect these again is another matter. */
-static bool is_plain_tcp(const struct pending *entry)
+__attribute__((noinline)) static bool is_plain_tcp(const struct pending *entry)
 {
 	int domain = 0, protocol = 0;
 	socklen_t size = sizeof(domain), protocol_size = sizeof(protocol);
@@ -95,7 +97,7 @@ static void make_nowhere(struct sockaddr_in6 *ret_address, const struct pending 
 }
 
 /* Takes the failure of the try. Returns what the socket said; *@ret_error is the failure. */
-static enum revive_said take_failure(const struct pending *entry, int *ret_error)
+__attribute__((noinline)) static enum revive_said take_failure(const struct pending *entry, int *ret_error)
 {
 	struct sockaddr_in6 nowhere;
 	int rc;
@@ -147,6 +149,15 @@ static bool owe_to_kernel(const struct pending *entry, bool was_silent)
 	return was_silent;
 }
 
+/* The address that the caller gave, of which nothing is kept but what it was. */
+__attribute__((noinline)) static void make_own(struct sockaddr_in6 *ret_own, const struct dial *dial)
+{
+	struct sockaddr_storage own = dial->address;
+
+	sockaddr_rewrite(&own, &dial->picked.vip, dial->picked.vip_port);
+	memcpy(ret_own, &own, sizeof(*ret_own));
+}
+
 /* The socket is as new: the next endpoint, or the caller's own address. */
 static enum result go_on(struct pending_hold *hold, struct dial *dial, int error, bool overdue)
 {
@@ -158,12 +169,12 @@ static enum result go_on(struct pending_hold *hold, struct dial *dial, int error
 		.was_reported = entry->reported,
 	};
 	const struct sockaddr none = {.sa_family = AF_UNSPEC};
-	struct sockaddr_storage own = dial->address;
+	struct sockaddr_in6 own;
 	bool under_way, is_again;
 	uint64_t now_ms;
 	int rc;
 
-	sockaddr_rewrite(&own, &entry->picked.vip, entry->picked.vip_port);
+	make_own(&own, dial);
 	dial->own = (const struct sockaddr *)&own;
 	dial->own_length = dial->length;
 	rc = failover_go_on(dial, &entry->way, &end);
@@ -329,7 +340,7 @@ bool revive_may_act(void)
 
 /* The kernel looks anew, and shows what there is. Twice where the program has changed the registration
  * meanwhile: what it says is the last word. */
-static void arm_again(int fd, const struct revive_arm *arm)
+__attribute__((noinline)) static void arm_again(int fd, const struct revive_arm *arm)
 {
 	for (int turn = 0; turn < 2; turn++) {
 		struct epoll_event event = {.data.u64 = arm->data, .events = arm->otherwise};
@@ -344,13 +355,23 @@ static void arm_again(int fd, const struct revive_arm *arm)
 }
 
 /* Who has claimed it has left it as it was, perhaps, and nothing more comes of itself: an event that is shown
- * once is to be shown again. Not by a claim: the cookie tells that the number is that socket's. */
+ * once is to be shown again. Not by a claim, but whoever closes the number waits for the one that stands;
+ * and the cookie tells that it is that socket's. */
 static void drop_of_busy(int fd, const struct revive_arm *arm)
 {
 	uint64_t cookie = pending_cookie_of(fd);
 
-	if (arm && cookie && peer_cookie(fd) == cookie)
+	if (arm && arm->otherwise & (EPOLLONESHOT | EPOLLET) && cookie && peer_cookie(fd) == cookie)
 		arm_again(fd, arm);
+}
+
+/* The registration is of another file, whose number was closed and used again, and that lives on elsewhere.
+ * Of one that is claimed, as all that holds the file: pending_numbers(). */
+__attribute__((noinline)) static bool is_of_other(int fd, const struct revive_arm *arm)
+{
+	struct stat status;
+
+	return arm->inode && (k8slb_fstat(fd, &status) < 0 || status.st_ino != arm->inode);
 }
 
 static enum result look_until_clear(struct pending_hold *hold, short asked, short *ret_now,
@@ -400,8 +421,12 @@ enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm
 	case PENDING_CLAIMED:
 		break;
 	}
+	if (arm && is_of_other(fd, arm)) {
+		pending_release(&hold);
+		return REVIVE_AS_IT_CAME;
+	}
 	result = look_until_clear(&hold, asked, ret_now, ret_acted);
-	if (arm && arm->is_once && result != RESULT_GONE && !*ret_now && is_still_there(&hold))
+	if (arm && arm->otherwise & EPOLLONESHOT && result != RESULT_GONE && !*ret_now && is_still_there(&hold))
 		arm_again(fd, arm);
 	pending_release(&hold);
 	return result == RESULT_GONE ? REVIVE_AS_IT_CAME : REVIVE_SHOWS;

@@ -61,12 +61,12 @@ enum revive_shows {
 /* This thread may look at what it has fetched, and act: no new filter of system calls (new_filters.h). */
 bool revive_may_act(void);
 
-/* Where an event of an epoll is shown once, by EPOLLET or EPOLLONESHOT: how it is shown again. */
+/* The registration that an event is of. With EPOLLET or EPOLLONESHOT it is shown once: how it is shown again. */
 struct revive_arm {
 	int epoll;
-	uint32_t otherwise; /* the events of the registration, where they are not noted (epoll_data.h) */
+	uint32_t otherwise; /* its events, where they are not noted (epoll_data.h) */
 	uint64_t data;
-	bool is_once; /* EPOLLONESHOT: in any case, when it is dropped */
+	uint64_t inode; /* of its file; 0: not known */
 };
 
 /*

@@ -3,6 +3,7 @@
  * select(2) and pselect(2): as poll() (poll.c). The sets are put back where a wait goes on, and
  * select() leaves the time that is left.
  */
+#include <alloca.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/select.h>
@@ -86,7 +87,8 @@ static int shim_pselect(int count, fd_set *readable_set, fd_set *writable_set,
 	int result;
 
 	if (new_filters_here() || !wait_time_is_valid(timeout) ||
-	    !fd_sets_keep(&call.sets, count, readable_set, writable_set, exceptional_set))
+	    !fd_sets_keep(&call.sets, alloca(fd_sets_room(count)), count, readable_set,
+			  writable_set, exceptional_set))
 		return libc_pselect(count, readable_set, writable_set, exceptional_set, timeout,
 				    mask);
 	call.count = count;
@@ -121,7 +123,8 @@ static int shim_select(int count, fd_set *readable_set, fd_set *writable_set,
 	if (new_filters_here() ||
 	    (timeout && (!readable(timeout, sizeof(*timeout)) || timeout->tv_sec < 0 ||
 			 timeout->tv_sec > WAIT_TIME_MOST_S || timeout->tv_usec < 0)) ||
-	    !fd_sets_keep(&call.sets, count, readable_set, writable_set, exceptional_set))
+	    !fd_sets_keep(&call.sets, alloca(fd_sets_room(count)), count, readable_set,
+			  writable_set, exceptional_set))
 		return libc_select(count, readable_set, writable_set, exceptional_set, timeout);
 	if (timeout)
 		length = (struct timespec){

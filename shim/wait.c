@@ -16,6 +16,17 @@ bool wait_is_filtered(void)
 	return pending_watched() && !engine_is_own_thread();
 }
 
+/* noinline: what is closed is not on the stack beside the waits. */
+__attribute__((noinline)) static void begin(struct wait_mask *ret_mask)
+{
+	wait_mask_begin(ret_mask);
+}
+
+__attribute__((noinline)) static void cancel(const sigset_t *mask)
+{
+	wait_mask_cancel(mask);
+}
+
 static int stretches(const struct wait_kind *kind, const void *call, const struct wait_time *time,
 		     const sigset_t *mask, bool is_whole)
 {
@@ -29,7 +40,7 @@ static int stretches(const struct wait_kind *kind, const void *call, const struc
 		int found;
 
 		stretch = wait_time_stretch(time, is_whole, revive_due(), &length, &is_cut);
-		wait_mask_cancel(mask);
+		cancel(mask);
 		found = kind->ask(call, stretch, mask);
 		if (found < 0 || (found == 0 && !is_cut))
 			return found;
@@ -66,7 +77,7 @@ int wait_filtered(const struct wait_kind *kind, const void *call, struct wait_ti
 		return at_once(kind, call);
 	if (new_filters_here())
 		return kind->ask(call, wait_time_whole(time), NULL);
-	wait_mask_begin(&own);
+	begin(&own);
 	wait_time_begin(time);
 	found = stretches(kind, call, time, mask ? mask : &own.program, true);
 	wait_mask_end(&own);
@@ -85,7 +96,7 @@ int wait_goes_on(const struct wait_kind *kind, const void *call, struct wait_tim
 	found = kind->sift(call, found, &acted);
 	if (found || wait_time_is_none(time))
 		return found;
-	wait_mask_begin(&own);
+	begin(&own);
 	wait_time_began(time, began);
 	if (kind->restore)
 		kind->restore(call);

@@ -4,10 +4,13 @@
 A naive shim formats, reads files into large arrays or parses in its hook, and runs over the guard page. Ours takes no more in
 connect() than fits there, the first call that starts the engine included, and in a lookup no more than libc's own takes.
 """
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from tests.e2e.common import hold_table
+from tests.failover.common import Firewall
 from tests.harness import Build, ShimRunner, expect
 from tests.hazards.isolation import Target, expect_clean, target
 from tests.kube.cluster import Cluster
@@ -16,6 +19,7 @@ pytestmark = pytest.mark.clusters("double")
 
 LOOKUPS = ["getaddrinfo", "gethostbyname_r"]
 CALLS = ["connect", "elsewhere", "getpeername", *LOOKUPS]
+MOST_OF_A_WAIT = 2048
 KIB = 16  # PTHREAD_STACK_MIN of x86-64
 
 
@@ -48,6 +52,22 @@ def test_how_much_it_takes(cluster: Cluster, run_shim: ShimRunner, build: Build,
             told.append(f"{call} of {name}: {ours}")
             assert ours <= (lookup if call in LOOKUPS else lookup // 2), "\n".join(told)
     print("\n" + "\n".join(told))
+
+
+@pytest.mark.unsanitized("its frames are larger")
+@pytest.mark.parametrize("call", ["poll", "select", "epoll_wait"])
+def test_how_much_a_wait_takes_that_sends_a_connection_on(cluster: Cluster, run_shim: ShimRunner, build: Build, call: str) -> None:
+    """Pods are silent: the wait gives each up in turn. Beyond what libc's own takes."""
+    web = target(cluster)
+    hold_table(run_shim, cluster)
+    bind_now = {"LD_BIND_NOW": "1"}
+    with closing(Firewall()) as firewall:
+        firewall.drop(*web.pods)
+        bare = measure(run_shim, build, web, call, "-", env=bind_now, preload=False)
+        ours = measure(run_shim, build, web, call, "-", env={**cluster.env("web", K8SLB_CONNECT_TIMEOUT="50"), **bind_now})
+
+    print(f"{call}: {ours} bytes, without {bare}")
+    assert ours - bare <= MOST_OF_A_WAIT, f"{call}: {ours}, without {bare}"
 
 
 @pytest.mark.parametrize("turn", ["", "again-"], ids=["first", "again"])

@@ -269,13 +269,14 @@ static void test_sets_are_put_back(void **state)
 {
 	fd_set in, out;
 	struct fd_sets sets;
+	unsigned long room[3 * FD_SETS_SMALL];
 
 	(void)state;
 	FD_ZERO(&in);
 	FD_ZERO(&out);
 	FD_SET(3, &in);
 	FD_SET(1000, &out);
-	assert_true(fd_sets_keep(&sets, 1001, &in, &out, NULL));
+	assert_true(fd_sets_keep(&sets, room, 1001, &in, &out, NULL));
 	assert_true(fd_sets_has(&sets, 0, 3));
 	assert_true(fd_sets_has(&sets, 1, 1000));
 	assert_false(fd_sets_has(&sets, 2, 3));
@@ -286,8 +287,8 @@ static void test_sets_are_put_back(void **state)
 	assert_true(FD_ISSET(3, &in));
 	assert_true(FD_ISSET(1000, &out));
 	fd_sets_release(&sets);
-	assert_false(fd_sets_keep(&sets, -1, &in, NULL, NULL));
-	assert_false(fd_sets_keep(&sets, 64, (fd_set *)(uintptr_t)8, NULL, NULL));
+	assert_false(fd_sets_keep(&sets, room, -1, &in, NULL, NULL));
+	assert_false(fd_sets_keep(&sets, room, 64, (fd_set *)(uintptr_t)8, NULL, NULL));
 }
 
 /* getdtablesize() and an fd_set: the kernel looks no further than its table is long. */
@@ -297,21 +298,22 @@ static void test_sets_are_no_longer_than_the_table(void **state)
 	char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			    0);
 	struct fd_sets first, second;
+	unsigned long room[3 * FD_SETS_SMALL];
 	fd_set *set;
 
 	(void)state;
 	assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
 	set = (fd_set *)(void *)(memory + page - sizeof(fd_set));
-	assert_true(fd_sets_keep(&first, 1 << 20, set, NULL, NULL));
+	assert_true(fd_sets_keep(&first, room, 1 << 20, set, NULL, NULL));
 	assert_op(first.count, <=, FD_SETSIZE);
 	/* A table of that many: each set has as many bits, and one thread at a time may keep them. */
 	assert_int_equal(dup2(0, 2000), 2000);
 	set = (fd_set *)(void *)memory;
-	assert_true(fd_sets_keep(&first, 1 << 20, set, NULL, NULL));
+	assert_true(fd_sets_keep(&first, room, 1 << 20, set, NULL, NULL));
 	assert_op(first.count, >, 2000);
-	assert_false(fd_sets_keep(&second, 1 << 20, set, NULL, NULL));
+	assert_false(fd_sets_keep(&second, room, 1 << 20, set, NULL, NULL));
 	fd_sets_release(&first);
-	assert_true(fd_sets_keep(&second, 1 << 20, set, NULL, NULL));
+	assert_true(fd_sets_keep(&second, room, 1 << 20, set, NULL, NULL));
 	fd_sets_release(&second);
 	close(2000);
 	munmap(memory, 2 * page);

@@ -2,17 +2,21 @@
 /*
  * stack_depth VIP PORT NAME CALL [SIZE]: how many bytes of stack a call takes at its deepest, with
  * signals as they come. connect ADDRESS of the Service, elsewhere (127.0.0.1), getpeername of such
- * a connection, getaddrinfo NAME, gethostbyname_r NAME; again-CALL: the second one, when everything
+ * a connection, getaddrinfo NAME, gethostbyname_r NAME; poll, select, epoll_wait: for a connection without
+ * blocking that began before, until it is there or a second is over; again-CALL: the second one, when everything
  * is bound and read; nothing: what a thread costs. The call is made by a thread on a stack that was
  * painted before. Prints "CALL BYTES", and an answer for each call: "address A.B.C.D" or "pod
  * NAME". With SIZE the stack is so large instead, unpainted, with a guard page below it, as
  * pthread_attr_setstacksize() makes it, and only the answer is printed.
  */
 #include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 
 #include "dial.h"
 
@@ -97,6 +101,44 @@ static void by_gethostbyname_r(void)
 		say("address", "none");
 }
 
+static int under_way = -1;
+
+static void by_poll(void)
+{
+	struct pollfd one = {.fd = under_way, .events = POLLOUT};
+
+	poll(&one, 1, 1000);
+	say("pod", "none");
+}
+
+static void by_select(void)
+{
+	struct timeval time = {.tv_sec = 1};
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(under_way, &set);
+	select(under_way + 1, NULL, &set, NULL, &time);
+	say("pod", "none");
+}
+
+static void by_epoll_wait(void)
+{
+	struct epoll_event event = {.events = EPOLLOUT};
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	epoll_ctl(epoll, EPOLL_CTL_ADD, under_way, &event);
+	epoll_wait(epoll, &event, 1, 1000);
+	say("pod", "none");
+}
+
+static void begin(void)
+{
+	under_way = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (connect(under_way, (struct sockaddr *)&vip, sizeof(vip)) == 0 || errno != EINPROGRESS)
+		exit(4);
+}
+
 static void nothing(void)
 {
 	say("pod", "none");
@@ -110,6 +152,9 @@ static const struct {
 	{"connect", by_connect},
 	{"elsewhere", by_elsewhere},
 	{"getpeername", by_getpeername},
+	{"poll", by_poll},
+	{"select", by_select},
+	{"epoll_wait", by_epoll_wait},
 	{"getaddrinfo", by_getaddrinfo},
 	{"gethostbyname_r", by_gethostbyname_r},
 };
@@ -174,6 +219,8 @@ int main(int argc, char **argv)
 	call = argv[4];
 	if (strncmp(call, "again-", 6) == 0)
 		run(NULL);
+	if (strstr("poll select epoll_wait", call))
+		begin();
 	if (argc > 5) {
 		long least = sysconf(_SC_THREAD_STACK_MIN);
 		long size = atol(argv[5]) * 1024;
