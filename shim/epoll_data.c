@@ -28,8 +28,9 @@ static struct set {
 
 static uint32_t has_noted;
 
-/* The second, and the scans in it. */
-static uint64_t scans;
+/* Reading lists is paid for until then: each adds EPOLL_DATA_SHARE times what it took. Two threads at once may
+ * lose one of the two. */
+static uint64_t paid_us;
 
 static uint64_t whose(int epoll, int fd)
 {
@@ -119,11 +120,18 @@ bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event)
 
 bool epoll_data_may_find(void)
 {
-	uint64_t second = clock_coarse_ms() / 1000;
-	uint64_t before = peek_u64(&scans);
-	uint64_t done = before >> 8 == second ? before & 255 : 0;
+	return peek_u64(&paid_us) <= clock_monotonic_us();
+}
 
-	return done < EPOLL_DATA_SCANS && claim_u64(&scans, before, second << 8 | (done + 1));
+static void pay(uint64_t began_us)
+{
+	uint64_t now_us = clock_monotonic_us();
+	uint64_t most_us = EPOLL_DATA_CREDIT_MS * EPOLL_DATA_SHARE * UINT64_C(1000);
+	uint64_t first_us = now_us > most_us ? now_us - most_us : 0;
+	uint64_t before_us = peek_u64(&paid_us);
+
+	poke_u64(&paid_us, (before_us > first_us ? before_us : first_us) +
+				   EPOLL_DATA_SHARE * (now_us - began_us));
 }
 
 /* All registrations of this number are noted, as far as that is known here. */
@@ -263,6 +271,7 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 {
 	KEEP_ERRNO();
 	struct walk walk = {.field = 0};
+	uint64_t began_us = clock_monotonic_us();
 	char text[512];
 	long got;
 	int file;
@@ -285,6 +294,7 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 		}
 	}
 	raw_syscall(SYS_close, file);
+	pay(began_us);
 	for (unsigned i = 0; got == 0 && i < query_count; i++)
 		confirm(epoll, &queries[i]);
 	return got == 0;

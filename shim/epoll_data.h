@@ -12,11 +12,13 @@
  * what epoll_ctl(2) was given for sockets that were just made or are watched (pending.h), noted here; and
  * the kernel, which lists all registrations of an epoll in /proc/thread-self/fdinfo (Linux 3.17). The
  * notes cost no file, but know neither what else carries the same data nor what was registered past libc. The
- * list knows, and is long where the epoll is: some us for each ten registrations. So that is read where
- * notes do not tell, and to see that data are unique, but no more than EPOLL_DATA_SCANS times a second;
- * beyond that the notes are believed, and what they do not tell is as it came.
+ * list knows, and is long where the epoll is: about half a us for each registration. So that is read where
+ * notes do not tell (libuv registers by io_uring), and to see that data are unique, but for no more than a
+ * tenth of the time, or EPOLL_DATA_CREDIT_MS at once; beyond that the notes are believed, and what they do
+ * not tell is as it came.
  */
-#define EPOLL_DATA_SCANS 4u
+#define EPOLL_DATA_CREDIT_MS 20u
+#define EPOLL_DATA_SHARE     10u
 
 /* What is asked for with each of some data. */
 struct epoll_query {
@@ -39,7 +41,7 @@ enum epoll_data_says {
  * cancellation point, keeps errno. */
 enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events);
 
-/* The list may be read once more in this second: counts as done. */
+/* The list may be read. */
 bool epoll_data_may_find(void);
 
 /*

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* These are many lines, because all that knows the slots is here: claims, bits, and when they are due. */
 #include "pending.h"
 
 #include <linux/futex.h>

@@ -37,6 +37,15 @@ static inline bool readable(const void *memory, size_t size)
 	return true;
 }
 
+/* What a caller has on its stack is mostly in the page of our own frame: no question is needed there. */
+static inline bool is_on_stack_page(const void *memory, size_t size)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+
+	return !(((uintptr_t)memory ^ frame) & ~(uintptr_t)(READABLE_PAGE - 1)) &&
+	       ((uintptr_t)memory & (READABLE_PAGE - 1)) + size <= READABLE_PAGE;
+}
+
 /* The same of two of them, which are often of one page. */
 static inline bool is_same_page(const void *one, const void *other, size_t size)
 {

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/raw_calls.h"
 #include "base/read_file.h"
 
 static const char *process_getenv(void *ctx, const char *name)
@@ -29,7 +30,7 @@ static int process_read_file(void *ctx, const char *path, char *text, size_t siz
 	if (fd < 0)
 		return fd;
 	length = file_fill(fd, text, size - 1);
-	close(fd);
+	k8slb_raw_close(fd);
 	if (length < 0)
 		return (int)length;
 	while (length > 0 && strchr(" \t\r\n", text[length - 1]))

@@ -14,7 +14,7 @@
 static void close_end(int *fd)
 {
 	if (*fd >= 0)
-		close(*fd);
+		k8slb_raw_close(*fd);
 	*fd = -1;
 }
 

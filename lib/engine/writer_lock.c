@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/libc_compat.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
 #define FOLDER_FORMAT "/dev/shm/k8slb-%u"
@@ -53,7 +54,7 @@ static int open_folder(void)
 		return -errno;
 	rc = check_owner(fd, S_IFDIR, 0700);
 	if (rc < 0) {
-		close(fd);
+		k8slb_raw_close(fd);
 		return rc;
 	}
 	return fd;
@@ -100,7 +101,7 @@ int writer_lock_open(uint64_t identity, struct writer_lock *ret_lock)
 	if (rc == 0)
 		rc = identify_table(lock.fd, identity, &lock.table);
 	if (rc < 0) {
-		close(folder);
+		k8slb_raw_close(folder);
 		writer_lock_close(&lock);
 		return rc;
 	}
@@ -237,7 +238,7 @@ int writer_lock_remove(const struct writer_lock *lock)
 void writer_lock_close(struct writer_lock *lock)
 {
 	if (lock->fd >= 0)
-		close(lock->fd);
+		k8slb_raw_close(lock->fd);
 	lock->fd = -1;
 	/* After: who is told of it finds the lock free. */
 	lifeline_close(&lock->line);

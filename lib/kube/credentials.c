@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/raw_calls.h"
 #include "base/read_file.h"
 #include "kube/conceal.h"
 
@@ -80,7 +81,7 @@ static int read_secret(const char *path, char **ret_text, size_t *ret_size)
 		text = grown;
 		capacity *= 2;
 	}
-	close(fd);
+	k8slb_raw_close(fd);
 	if (rc < 0) {
 		wipe_and_free(text, size);
 		return rc;

@@ -70,7 +70,7 @@ int file_read(const char *path, struct buffer *content)
 		rc = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
 	if (rc == 0)
 		rc = file_append(fd, content);
-	close(fd);
+	k8slb_raw_close(fd);
 	return rc;
 }
 
@@ -274,9 +274,9 @@ void file_watch_free(struct file_watch *watch)
 		return;
 	forget_names(watch);
 	if (watch->inotify_fd >= 0)
-		close(watch->inotify_fd);
+		k8slb_raw_close(watch->inotify_fd);
 	if (watch->wakeup_fd >= 0)
-		close(watch->wakeup_fd);
+		k8slb_raw_close(watch->wakeup_fd);
 	free(watch->path);
 	free(watch);
 }

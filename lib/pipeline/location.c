@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/raw_calls.h"
 #include "base/read_file.h"
 #include "kube/file.h"
 
@@ -74,7 +75,7 @@ static void read_pod_uid(struct location *location)
 	if (fd >= 0 && file_append(fd, &mounts) == 0 && mounts.data)
 		end = strstr(mounts.data, file);
 	if (fd >= 0)
-		close(fd);
+		k8slb_raw_close(fd);
 	start = end;
 	while (start && start > mounts.data && start[-1] != '/')
 		start--;
@@ -98,7 +99,7 @@ static void read_hosts_header(struct location *location)
 		return;
 	location->host_network = file_fill(fd, text, strlen(header)) == (ssize_t)strlen(header) &&
 				 memcmp(text, header, strlen(header)) == 0;
-	close(fd);
+	k8slb_raw_close(fd);
 }
 
 void location_init(struct location *location, const struct select_location *given)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 #include "table/handover.h"
 
@@ -57,7 +58,7 @@ int handover_region_new(size_t arena_size, struct region *ret_region, int *ret_f
 	rc = seal(fd);
 	if (rc == 0)
 		rc = reopen_read_only(fd);
-	close(fd);
+	k8slb_raw_close(fd);
 	if (rc < 0) {
 		region_free(&region);
 		return rc;

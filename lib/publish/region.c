@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/raw_calls.h"
 #include "base/raw_syscall.h"
 
 /* linux/memfd.h: younger than the oldest headers that we build with, as libc's wrapper is. */
@@ -44,7 +45,7 @@ static int new_memfd(size_t size)
 	if (ftruncate(fd, (off_t)size) < 0) {
 		int rc = -errno;
 
-		close(fd);
+		k8slb_raw_close(fd);
 		return rc;
 	}
 	return fd;
@@ -84,7 +85,7 @@ int region_new_file(size_t arena_size, struct region *ret_region)
 		return fd;
 	rc = map_file(fd, arena_size, ret_region);
 	if (rc < 0) {
-		close(fd);
+		k8slb_raw_close(fd);
 		return rc;
 	}
 	region_start(ret_region, 0);
@@ -113,7 +114,7 @@ int region_new(size_t arena_size, struct region *ret_region)
 
 	if (fd < 0)
 		return new_anonymous(arena_size, ret_region);
-	close(fd);
+	k8slb_raw_close(fd);
 	return 0;
 }
 
