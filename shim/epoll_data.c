@@ -123,7 +123,8 @@ bool epoll_data_may_find(void)
 	return peek_u64(&paid_us) <= clock_monotonic_us();
 }
 
-static void pay(uint64_t began_us)
+/* By the thread's own time: it may be given no processor meanwhile. */
+static void pay(uint64_t took_us)
 {
 	uint64_t now_us = clock_monotonic_us();
 	uint64_t most_us = EPOLL_DATA_CREDIT_MS * EPOLL_DATA_SHARE * UINT64_C(1000);
@@ -131,7 +132,7 @@ static void pay(uint64_t began_us)
 	uint64_t before_us = peek_u64(&paid_us);
 
 	poke_u64(&paid_us, (before_us > first_us ? before_us : first_us) +
-				   EPOLL_DATA_SHARE * (now_us - began_us));
+				   EPOLL_DATA_SHARE * took_us);
 }
 
 /* All registrations of this number are noted, as far as that is known here. */
@@ -271,7 +272,7 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 {
 	KEEP_ERRNO();
 	struct walk walk = {.field = 0};
-	uint64_t began_us = clock_monotonic_us();
+	uint64_t began_us = clock_thread_us();
 	char text[512];
 	long got;
 	int file;
@@ -294,7 +295,7 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 		}
 	}
 	raw_syscall(SYS_close, file);
-	pay(began_us);
+	pay(clock_thread_us() - began_us);
 	for (unsigned i = 0; got == 0 && i < query_count; i++)
 		confirm(epoll, &queries[i]);
 	return got == 0;

@@ -28,6 +28,13 @@ uint64_t clock_coarse_us(void)
 	return us_of(CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t clock_thread_us(void)
+{
+	KEEP_ERRNO();
+
+	return us_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t clock_monotonic_ms(void)
 {
 	return clock_monotonic_us() / 1000;

@@ -15,6 +15,9 @@ uint64_t clock_coarse_ms(void);
 uint64_t clock_monotonic_us(void);
 uint64_t clock_coarse_us(void);
 
+/* What the calling thread has had of a processor, in microseconds. A system call; keeps errno. */
+uint64_t clock_thread_us(void);
+
 /* Seconds since the epoch. Async-signal-safe, keeps errno. */
 uint64_t clock_realtime_s(void);
 

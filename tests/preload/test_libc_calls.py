@@ -63,6 +63,12 @@ for name in ("epoll_wait", "epoll_pwait"):
     tell(name, queue, buffer, 1, 0, *([None] if name == "epoll_pwait" else []))
 tell("epoll_pwait2", queue, buffer, 1, ctypes.byref((ctypes.c_long * 2)(0, 1)), None)
 tell("epoll_ctl", queue, 1, -1, buffer)
+tell("close", -1)
+tell("dup2", -1, 900)
+tell("dup2", queue, queue, more=lambda: (queue,))
+tell("dup3", queue, queue, 0)
+tell("close_range", 2, 1, 0)
+tell("closefrom", 900)
 with socket.socket() as s:
     tell("connect", s.fileno(), struct.pack("=HHI8x", socket.AF_INET, socket.htons(1), socket.htonl(0x7f000001)), 16)
 with socket.socket() as s:
@@ -106,6 +112,12 @@ epoll_wait 0 0
 epoll_pwait 0 0
 epoll_pwait2 0 0
 epoll_ctl -1 EBADF
+close -1 EBADF
+dup2 -1 EBADF
+dup2 3 0 3
+dup3 -1 EINVAL
+close_range -1 EINVAL
+closefrom 0 0
 connect -1 ECONNREFUSED
 getpeername -1 ENOTCONN
 pthread_exit

@@ -194,7 +194,7 @@ static void test_a_list_is_read_for_a_part_of_the_time(void **state)
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 11};
 	struct epoll_query query = {.data = 11};
 	int full = epoll_create1(EPOLL_CLOEXEC);
-	uint64_t began_us, ended_us;
+	uint64_t began_us;
 	uint32_t events = 0;
 
 	(void)state;
@@ -212,17 +212,16 @@ static void test_a_list_is_read_for_a_part_of_the_time(void **state)
 	epoll_data_note(epoll, fds[0], &event);
 	assert_int_equal(epoll_data_says(epoll, fds[0], 11, &events), EPOLL_DATA_ITS);
 	/* So often, one after the other, until it has taken too much of the time. */
-	assert_true(epoll_data_may_find());
-	for (int i = 0; i < 900; i++)
-		add(full, eventfd(0, EFD_CLOEXEC), EPOLLIN, 1000 + (uint64_t)i);
-	began_us = clock_monotonic_us();
-	while (epoll_data_may_find())
-		assert_true(epoll_data_find(full, &query, 1, fds, 1));
-	ended_us = clock_monotonic_us();
-	assert_op(ended_us - began_us, >=, EPOLL_DATA_CREDIT_MS * UINT64_C(500));
 	while (!epoll_data_may_find())
 		poll(NULL, 0, 5);
-	assert_op(clock_monotonic_us() - ended_us, <, UINT64_C(60000000));
+	for (int i = 0; i < 900; i++)
+		add(full, eventfd(0, EFD_CLOEXEC), EPOLLIN, 1000 + (uint64_t)i);
+	began_us = clock_thread_us();
+	while (epoll_data_may_find())
+		assert_true(epoll_data_find(full, &query, 1, fds, 1));
+	assert_op(clock_thread_us() - began_us, >=, EPOLL_DATA_CREDIT_MS * UINT64_C(500));
+	while (!epoll_data_may_find())
+		poll(NULL, 0, 5);
 	close(full);
 	close(fds[0]);
 	close(fds[1]);
