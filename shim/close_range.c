@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * close_range(2) and closefrom(3): as close() (close.c), for many. With CLOSE_RANGE_UNSHARE the numbers of the other
- * threads stay, with CLOSE_RANGE_CLOEXEC all do.
+ * close_range(2) and closefrom(3): as close() (close.c), for many. With CLOSE_RANGE_UNSHARE the
+ * numbers of the other threads stay, with CLOSE_RANGE_CLOEXEC all do.
  */
 #include <limits.h>
 #include <unistd.h>

@@ -7,7 +7,8 @@
 #include "new_filters.h"
 #include "process.h"
 
-/* Of a thread that has the program's descriptors, and may make more calls than the one it is about to. */
+/* Of a thread that has the program's descriptors, and may make more calls than the one it is about
+ * to. */
 static bool may_act(void)
 {
 	return !engine_is_own_thread() && !new_filters_here() &&

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * dup2(2) and dup3(2) close what has the number, if they can put something there: as close() (close.c).
+ * dup2(2) and dup3(2) close what has the number, if they can put something there: as close()
+ * (close.c).
  */
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * epoll_ctl(2) remembers what a socket that may be sent to an endpoint is registered for, and with which data
- * (epoll_data.h); the kernel forgets the first when it shows an event with EPOLLONESHOT.
+ * epoll_ctl(2) remembers what a socket that may be sent to an endpoint is registered for, and with
+ * which data (epoll_data.h); the kernel forgets the first when it shows an event with EPOLLONESHOT.
  */
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,8 +18,8 @@ static bool may_be_ours(int fd)
 	return fresh_is_new(fd) || (pending_watched() && pending_has(fd));
 }
 
-/* A wait in another thread may have the event before libc's call has returned, so the note comes first. False:
- * there is none, and what was noted of this number before is so no more. */
+/* A wait in another thread may have the event before libc's call has returned, so the note comes
+ * first. False: there is none, and what was noted of this number before is so no more. */
 static bool note(int epoll, int fd, const struct epoll_event *event)
 {
 	struct epoll_event copy;

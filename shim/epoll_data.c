@@ -28,8 +28,8 @@ static struct set {
 
 static uint32_t has_noted;
 
-/* Reading lists is paid for until then: each adds EPOLL_DATA_SHARE times what it took. Two threads at once may
- * lose one of the two. */
+/* Reading lists is paid for until then: each adds EPOLL_DATA_SHARE times what it took. Two threads
+ * at once may lose one of the two. */
 static uint64_t paid_us;
 
 static uint64_t whose(int epoll, int fd)
@@ -162,7 +162,8 @@ enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t 
 	return peek_u32(&note->is_alone) ? EPOLL_DATA_ALONE : EPOLL_DATA_ITS;
 }
 
-/* --- /proc/thread-self/fdinfo: "tfd: %8d events: %8x data: %16llx  pos:%lli ino:%lx sdev:..." ------- */
+/* --- /proc/thread-self/fdinfo: "tfd: %8d events: %8x data: %16llx  pos:%lli ino:%lx sdev:..."
+ * ------- */
 
 enum { TFD, EVENTS, DATA, POS, INO, FIELDS };
 static const char *const names[FIELDS] = {"tfd:", "events:", "data:", "pos:", "ino:"};

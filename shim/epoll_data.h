@@ -8,14 +8,14 @@
 #include <sys/epoll.h>
 
 /*
- * An event carries what the program registered, and not the descriptor. Two sources tell whose it is:
- * what epoll_ctl(2) was given for sockets that were just made or are watched (pending.h), noted here; and
- * the kernel, which lists all registrations of an epoll in /proc/thread-self/fdinfo (Linux 3.17). The
- * notes cost no file, but know neither what else carries the same data nor what was registered past libc. The
- * list knows, and is long where the epoll is: about half a us for each registration. So that is read where
- * notes do not tell (libuv registers by io_uring), and to see that data are unique, but for no more than a
- * tenth of the time, or EPOLL_DATA_CREDIT_MS at once; beyond that the notes are believed, and what they do
- * not tell is as it came.
+ * An event carries what the program registered, and not the descriptor. Two sources tell whose it
+ * is: what epoll_ctl(2) was given for sockets that were just made or are watched (pending.h), noted
+ * here; and the kernel, which lists all registrations of an epoll in /proc/thread-self/fdinfo
+ * (Linux 3.17). The notes cost no file, but know neither what else carries the same data nor what
+ * was registered past libc. The list knows, and is long where the epoll is: about half a us for
+ * each registration. So that is read where notes do not tell (libuv registers by io_uring), and to
+ * see that data are unique, but for no more than a tenth of the time, or EPOLL_DATA_CREDIT_MS at
+ * once; beyond that the notes are believed, and what they do not tell is as it came.
  */
 #define EPOLL_DATA_CREDIT_MS 20u
 #define EPOLL_DATA_SHARE     10u
@@ -37,28 +37,30 @@ enum epoll_data_says {
 	EPOLL_DATA_NOTHING,
 };
 
-/* *@ret_events: what it is registered for, where they are its own. All that follows is async-signal-safe, no
- * cancellation point, keeps errno. */
+/* *@ret_events: what it is registered for, where they are its own. All that follows is
+ * async-signal-safe, no cancellation point, keeps errno. */
 enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events);
 
 /* The list may be read. */
 bool epoll_data_may_find(void);
 
 /*
- * Fills the answers of @queries: which of @fds is registered in @epoll with their data. False: /proc
- * is not there, or not what it should be. Notes that it finds alone are believed from then on.
+ * Fills the answers of @queries: which of @fds is registered in @epoll with their data. False:
+ * /proc is not there, or not what it should be. Notes that it finds alone are believed from then
+ * on.
  */
 bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_count, const int *fds,
 		     unsigned fd_count);
 
-/* The program is about to register @fd, or to change that: what was noted before is so no more, and an
- * event may be shown before the next note. A load, mostly. */
+/* The program is about to register @fd, or to change that: what was noted before is so no more, and
+ * an event may be shown before the next note. A load, mostly. */
 void epoll_data_forget(int epoll, int fd);
 
 /* It has done so. Lossy. */
 void epoll_data_note(int epoll, int fd, const struct epoll_event *event);
 
-/* What was noted of them, as epoll_ctl() was given it; *@ret_event stays as it is where nothing was. */
+/* What was noted of them, as epoll_ctl() was given it; *@ret_event stays as it is where nothing
+ * was. */
 bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event);
 
 /* Another socket has this number. One load where nothing was ever noted. */

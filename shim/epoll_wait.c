@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * epoll_wait(2), epoll_pwait(2) and epoll_pwait2(2): as poll() (wait.h). Whose an event is epoll_data.h
- * knows.
+ * epoll_wait(2), epoll_pwait(2) and epoll_pwait2(2): as poll() (wait.h). Whose an event is
+ * epoll_data.h knows.
  */
 #include <poll.h>
 #include <signal.h>
@@ -82,9 +82,10 @@ static void find_candidates(int epoll, struct epoll_query *query, struct candida
 }
 
 /*
- * Whose event it is: one that is watched, or nobody who is (query->fd < 0). The notes tell, and the list of the
- * epoll where they do not, or have not been confirmed; but that is read a few times a second only.
- * False: two have the same data. noinline: what it needs of the stack is not beside what a revival does.
+ * Whose event it is: one that is watched, or nobody who is (query->fd < 0). The notes tell, and the
+ * list of the epoll where they do not, or have not been confirmed; but that is read a few times a
+ * second only. False: two have the same data. noinline: what it needs of the stack is not beside
+ * what a revival does.
  */
 __attribute__((noinline)) static bool find_whose(int epoll, struct epoll_query *query)
 {
@@ -94,7 +95,8 @@ __attribute__((noinline)) static bool find_whose(int epoll, struct epoll_query *
 	find_candidates(epoll, query, &candidates);
 	if (candidates.its > 1)
 		return false;
-	if (!candidates.count || (candidates.its && candidates.is_alone) || !epoll_data_may_find() ||
+	if (!candidates.count || (candidates.its && candidates.is_alone) ||
+	    !epoll_data_may_find() ||
 	    !epoll_data_find(epoll, &listed, 1, candidates.fds, candidates.count))
 		return true;
 	*query = listed;
@@ -170,7 +172,8 @@ static int ask(const void *of, const struct timespec *stretch, const sigset_t *m
 		return libc_epoll_pwait2(call->epoll, call->events, call->most, stretch,
 					 mask ? mask : call->mask);
 	if (call->kind == WAIT && !mask)
-		return libc_epoll_wait(call->epoll, call->events, call->most, wait_time_ms(stretch));
+		return libc_epoll_wait(call->epoll, call->events, call->most,
+				       wait_time_ms(stretch));
 	return libc_epoll_pwait(call->epoll, call->events, call->most, wait_time_ms(stretch),
 				mask ? mask : call->mask);
 }

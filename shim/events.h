@@ -6,9 +6,9 @@
 #include <stdbool.h>
 
 /*
- * The filter (revive.h) acts behind the program's back, so it believes what it knows or is off. What
- * cannot be, by all that we know of the kernel and of ourselves, is a surprise: from then on this
- * process, and each that it forks, has no filter. Connections that are under way then, and all
+ * The filter (revive.h) acts behind the program's back, so it believes what it knows or is off.
+ * What cannot be, by all that we know of the kernel and of ourselves, is a surprise: from then on
+ * this process, and each that it forks, has no filter. Connections that are under way then, and all
  * later ones, are told as they are; other processes go on.
  */
 enum events_surprise {
@@ -20,8 +20,8 @@ enum events_surprise {
 #define EVENTS_SURPRISES 4
 
 /*
- * K8SLB_EVENTS, K8SLB_ATTEMPTS, libc's own calls behind our hooks that wait (libc.h), and no surprise so
- * far. A few loads. Async-signal-safe.
+ * K8SLB_EVENTS, K8SLB_ATTEMPTS, libc's own calls behind our hooks that wait (libc.h), and no
+ * surprise so far. A few loads. Async-signal-safe.
  */
 bool events_are_filtered(void);
 

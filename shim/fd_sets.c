@@ -14,8 +14,8 @@
 #define LONG_COUNT  65536u /* descriptors */
 #define LONG_WORDS  (LONG_COUNT / LONG_BITS)
 
-/* Who waits with it may leave for good, by a handler or cancelled: then longer sets are libc's alone
- * from then on. */
+/* Who waits with it may leave for good, by a handler or cancelled: then longer sets are libc's
+ * alone from then on. */
 static struct {
 	uint32_t claimed;
 	unsigned long words[3][LONG_WORDS];

@@ -12,8 +12,8 @@
 /*
  * A set is as long as the caller's nfds says, in whole longs; the kernel looks no further than the
  * program's table of descriptors is long, and many say getdtablesize() and have an fd_set of 1024.
- * So above that the kernel is asked for the length of the table, and no more is read or written.
- * Up to 1024 the copy is in the room of the caller of this; longer ones are one thread's at a time, in
+ * So above that the kernel is asked for the length of the table, and no more is read or written. Up
+ * to 1024 the copy is in the room of the caller of this; longer ones are one thread's at a time, in
  * memory that nothing else touches. What cannot be copied is libc's call as it came.
  */
 #define FD_SETS_BITS  (sizeof(long) * CHAR_BIT)
@@ -36,8 +36,8 @@ static inline size_t fd_sets_room(int count)
 }
 
 /*
- * Copies them, into @room (fd_sets_room()). False: bad pointers, too long, or the longer memory is another thread's; then nothing
- * is to be put back. Async-signal-safe, keeps errno.
+ * Copies them, into @room (fd_sets_room()). False: bad pointers, too long, or the longer memory is
+ * another thread's; then nothing is to be put back. Async-signal-safe, keeps errno.
  */
 bool fd_sets_keep(struct fd_sets *ret_sets, unsigned long *room, int count, fd_set *readable,
 		  fd_set *writable, fd_set *exceptional);

@@ -131,9 +131,9 @@ LIBC_CALLS(LIBC_DECLARE)
 __attribute__((noreturn)) void libc_pthread_exit(void *result);
 
 /*
- * What is called where the thread ends by cancellation between push and pop, on whichever libc: the way of old, a
- * list that glibc and musl have both. Nothing where there is none. Not where a handler of the
- * program can run: musl keeps the buffer of a frame that siglongjmp(3) left.
+ * What is called where the thread ends by cancellation between push and pop, on whichever libc: the
+ * way of old, a list that glibc and musl have both. Nothing where there is none. Not where a
+ * handler of the program can run: musl keeps the buffer of a frame that siglongjmp(3) left.
  */
 struct libc_cleanup {
 	void *words[4]; /* as _pthread_cleanup_push() of either wants it */
@@ -145,8 +145,9 @@ void libc_cleanup_pop(struct libc_cleanup *cleanup);
 
 /*
  * What stands behind our hooks that wait is libc's own, or a sanitizer's before it. A library of
- * coroutines that has them goes on with another one in its poll(), on this thread or back on another:
- * a mask that were set then, and a wait by another call than the program's, would be wrong. A load.
+ * coroutines that has them goes on with another one in its poll(), on this thread or back on
+ * another: a mask that were set then, and a wait by another call than the program's, would be
+ * wrong. A load.
  */
 bool libc_waits_are_libcs(void);
 

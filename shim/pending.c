@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* These are many lines, because all that knows the slots is here: claims, bits, and when they are due. */
+/* These are many lines, because all that knows the slots is here: claims, bits, and when they are
+ * due. */
 #include "pending.h"
 
 #include <linux/futex.h>
@@ -27,9 +28,9 @@
 
 struct slot {
 	struct claim claim;
-	/* own_token() of who has claimed it. With HOLDER_OPEN: for a look or to be filled, with signals open,
-	 * because these come with each non-blocking connect() and are to cost no system call. Whoever has it
-	 * so may be gone for good, and has done nothing to its socket. */
+	/* own_token() of who has claimed it. With HOLDER_OPEN: for a look or to be filled, with
+	 * signals open, because these come with each non-blocking connect() and are to cost no
+	 * system call. Whoever has it so may be gone for good, and has done nothing to its socket. */
 	uint32_t holder;
 	struct pending entry;
 };
@@ -161,8 +162,8 @@ static bool take_open(unsigned place, struct pending_hold *hold)
 	return true;
 }
 
-/* The kernel has 64 signals; what else is in libc's set is room. noinline: nothing else has such a set beside
- * it. */
+/* The kernel has 64 signals; what else is in libc's set is room. noinline: nothing else has such a
+ * set beside it. */
 __attribute__((noinline)) static void disturb_not(struct pending_hold *hold)
 {
 	struct undisturbed before;
@@ -306,8 +307,8 @@ bool pending_has(int fd)
 	return pending_cookie_of(fd) != 0;
 }
 
-/* The claim that stands in the way is this very thread's: below a handler, or a library behind us closes
- * numbers in its connect(). */
+/* The claim that stands in the way is this very thread's: below a handler, or a library behind us
+ * closes numbers in its connect(). */
 static bool is_own_claim(int fd)
 {
 	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
@@ -402,8 +403,8 @@ static unsigned take_by_cookie(uint64_t cookie, struct pending_hold *hold)
 
 /* --- what becomes of them -------------------------------------------------------------------- */
 
-/* A free place, claimed, or one whose entry has done most of its work. Young ones stay: they are the
- * ones that may turn out to be dead. */
+/* A free place, claimed, or one whose entry has done most of its work. Young ones stay: they are
+ * the ones that may turn out to be dead. */
 static bool take_room(struct pending_hold *hold)
 {
 	for (unsigned place = 0; place < SLOTS; place++) {
@@ -450,7 +451,7 @@ static void fill(struct pending_hold *hold, const struct dial *dial, uint64_t co
 	mark(pending_bits.filled, place, true);
 	if (watched) {
 		mark(pending_bits.watched, place, true);
-		fence_before_look(); /* at the word: find_next_due(); and at what pending_unwatch_all() says */
+		fence_before_look(); /* at the word: find_next_due(); and at what events_off() said */
 		due_no_later(entry->due_ms);
 		if (!events_are_filtered())
 			mark(pending_bits.watched, place, false);

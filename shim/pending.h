@@ -12,18 +12,18 @@
 #include "pick/pick.h"
 
 /*
- * Each has an entry. What became of it is learned from the state of the socket, whenever the library
- * is called anyway: nothing is read that the program could miss, never SO_ERROR, which a read
- * clears.
- * A watched one may be sent to another endpoint (revive.h), while the program waits for its events.
+ * Each has an entry. What became of it is learned from the state of the socket, whenever the
+ * library is called anyway: nothing is read that the program could miss, never SO_ERROR, which a
+ * read clears. A watched one may be sent to another endpoint (revive.h), while the program waits
+ * for its events.
  *
  * An entry is found by the number, and is the socket's whose cookie it has (SO_COOKIE): so a closed
- * descriptor and a new socket on its number are told apart, and close() needs no hook.
- * Who changes an entry, or acts on its socket, has claimed it. Who acts does so with signals blocked and
- * cancellation disabled: no handler finds the claim of its own thread, and nothing leaves with one. A forked child has copies: they tell it outcomes, and none of them is watched there,
- * because the parent has the same sockets. A claim that stands after PENDING_LONGEST_MS is a
- * surprise (events.h).
- * Fixed size: what finds no room is as without an entry.
+ * descriptor and a new socket on its number are told apart, and close() needs no hook. Who changes
+ * an entry, or acts on its socket, has claimed it. Who acts does so with signals blocked and
+ * cancellation disabled: no handler finds the claim of its own thread, and nothing leaves with one.
+ * A forked child has copies: they tell it outcomes, and none of them is watched there, because the
+ * parent has the same sockets. A claim that stands after PENDING_LONGEST_MS is a surprise
+ * (events.h). Fixed size: what finds no room is as without an entry.
  */
 #define PENDING_LONGEST_MS 2000u
 /* Others wait for a claim no longer than that. */
@@ -77,14 +77,15 @@ struct pending_hold {
 	struct pending *entry;
 	uint64_t word;
 	bool is_undisturbed;
-	/* Of the thread, before: struct undisturbed in 16 bytes, because a claim is deep in somebody's stack. */
+	/* Of the thread, before: struct undisturbed in 16 bytes, because a claim is deep in
+	 * somebody's stack. */
 	int cancellation;
 	uint64_t signals;
 };
 
 /*
- * The socket @cookie at dial->fd began to connect to dial->picked. @way: what may follow, then it is
- * watched if there is room for that; NULL: nothing.
+ * The socket @cookie at dial->fd began to connect to dial->picked. @way: what may follow, then it
+ * is watched if there is room for that; NULL: nothing.
  */
 void pending_add(const struct dial *dial, uint64_t cookie, const struct way_on *way);
 
@@ -142,8 +143,8 @@ bool pending_is_held(const struct pending_hold *hold);
 /* Of a claimed one: it is void, and its place free. */
 void pending_clear(struct pending_hold *hold);
 
-/* Of a claimed one: it came about, and that is known to all processes. Its place is free, or kept for a
- * while where events of the time before a revival may still be on their way. */
+/* Of a claimed one: it came about, and that is known to all processes. Its place is free, or kept
+ * for a while where events of the time before a revival may still be on their way. */
 void pending_conclude(struct pending_hold *hold);
 
 /* Of a claimed one: nothing may follow it any more; its outcome is still to be learned. */
@@ -163,9 +164,9 @@ uint64_t pending_next_due(void);
  */
 bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *ret_hold);
 
-/* The numbers of watched entries from place *@place on, at most @most; returns how many. *@place is 0 at
- * first, and moves on. Nothing is asked of their sockets without a claim: a system call that is under way
- * holds the file, and keeps it in an epoll when its number is closed right then. */
+/* The numbers of watched entries from place *@place on, at most @most; returns how many. *@place is
+ * 0 at first, and moves on. Nothing is asked of their sockets without a claim: a system call that
+ * is under way holds the file, and keeps it in an epoll when its number is closed right then. */
 unsigned pending_numbers(unsigned *place, int *ret_fds, unsigned most);
 
 /* Nothing is watched any more, and nothing will be. */

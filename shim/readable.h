@@ -13,9 +13,9 @@
 #define READABLE_PAGE 4096u /* of no machine is one smaller */
 
 /*
- * rt_sigprocmask(2) copies the mask in before it finds that it does not know what to do with it: EFAULT
- * where nothing can be read, and else EINVAL (Abseil's AddressIsReadable() asks so, too). One call
- * for each page.
+ * rt_sigprocmask(2) copies the mask in before it finds that it does not know what to do with it:
+ * EFAULT where nothing can be read, and else EINVAL (Abseil's AddressIsReadable() asks so, too).
+ * One call for each page.
  */
 static inline bool readable(const void *memory, size_t size)
 {
@@ -37,7 +37,8 @@ static inline bool readable(const void *memory, size_t size)
 	return true;
 }
 
-/* What a caller has on its stack is mostly in the page of our own frame: no question is needed there. */
+/* What a caller has on its stack is mostly in the page of our own frame: no question is needed
+ * there. */
 static inline bool is_on_stack_page(const void *memory, size_t size)
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);

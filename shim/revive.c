@@ -45,9 +45,9 @@ static bool is_blocking(int fd)
 	return flags < 0 || !(flags & O_NONBLOCK);
 }
 
-/* Asked right before and after what is done to the number. False: the claim has run out, and who wants to
- * close the number may have waited long enough (closing.h); or another thread has closed it past our hooks,
- * and what was done by then may have been done to what has the number now. */
+/* Asked right before and after what is done to the number. False: the claim has run out, and who
+ * wants to close the number may have waited long enough (closing.h); or another thread has closed
+ * it past our hooks, and what was done by then may have been done to what has the number now. */
 static bool is_still_there(struct pending_hold *hold)
 {
 	uint64_t cookie = peer_cookie(hold->entry->fd);
@@ -74,10 +74,10 @@ __attribute__((noinline)) static bool is_plain_tcp(const struct pending *entry)
 }
 
 /*
- * An address of the socket's family that no socket connects to: a failed try answers with its failure
- * before it looks at the address, and what has got the number meanwhile answers ENETUNREACH
- * (tcp_v4_connect(), tcp_v6_connect()). Of the family and the port of the endpoint, because security
- * modules look at these.
+ * An address of the socket's family that no socket connects to: a failed try answers with its
+ * failure before it looks at the address, and what has got the number meanwhile answers ENETUNREACH
+ * (tcp_v4_connect(), tcp_v6_connect()). Of the family and the port of the endpoint, because
+ * security modules look at these.
  */
 static void make_nowhere(struct sockaddr_in6 *ret_address, const struct pending *entry)
 {
@@ -97,7 +97,8 @@ static void make_nowhere(struct sockaddr_in6 *ret_address, const struct pending 
 }
 
 /* Takes the failure of the try. Returns what the socket said; *@ret_error is the failure. */
-__attribute__((noinline)) static enum revive_said take_failure(const struct pending *entry, int *ret_error)
+__attribute__((noinline)) static enum revive_said take_failure(const struct pending *entry,
+							       int *ret_error)
 {
 	struct sockaddr_in6 nowhere;
 	int rc;
@@ -129,12 +130,12 @@ static void read_dial(struct dial *dial, const struct pending *entry)
 }
 
 /*
- * All that followed failed within its connect(), which takes the failure from the socket: the program, which was
- * told that it connects, would find one without an error, and write() says EPIPE there. So
- * the endpoint whose refusal came later is dialled once more: false, and the kernel tells the program what
- * comes of it. One that was silent would take as long as the kernel tries: it is dialled and
- * disconnected. Then the socket has ECONNRESET for whoever does not ask, and an errno is owed to
- * whoever does.
+ * All that followed failed within its connect(), which takes the failure from the socket: the
+ * program, which was told that it connects, would find one without an error, and write() says EPIPE
+ * there. So the endpoint whose refusal came later is dialled once more: false, and the kernel tells
+ * the program what comes of it. One that was silent would take as long as the kernel tries: it is
+ * dialled and disconnected. Then the socket has ECONNRESET for whoever does not ask, and an errno
+ * is owed to whoever does.
  */
 static bool owe_to_kernel(const struct pending *entry, bool was_silent)
 {
@@ -142,11 +143,12 @@ static bool owe_to_kernel(const struct pending *entry, bool was_silent)
 	int rc = k8slb_raw_connect(entry->fd, (const struct sockaddr *)&entry->address,
 				   entry->length);
 
-	if (rc == 0 || errno != EINPROGRESS)
+	if (rc < 0 && errno != EINPROGRESS)
 		return true;
-	if (was_silent)
+	/* 0: TCP_FASTOPEN_CONNECT, which would wait for data. */
+	if (rc == 0 || was_silent)
 		k8slb_raw_connect(entry->fd, &none, sizeof(none));
-	return was_silent;
+	return rc == 0 || was_silent;
 }
 
 /* The address that the caller gave, of which nothing is kept but what it was. */
@@ -180,8 +182,8 @@ static enum result go_on(struct pending_hold *hold, struct dial *dial, int error
 	rc = failover_go_on(dial, &entry->way, &end);
 	error = errno;
 	if (!is_still_there(hold)) {
-		/* What has the number now was not connecting, and would be connected to a pod that it
-		 * has nothing to do with. */
+		/* What has the number now was not connecting, and would be connected to a pod that
+		 * it has nothing to do with. */
 		if ((rc == 0 || error == EINPROGRESS) && peer_cookie(dial->fd) != end.cookie)
 			k8slb_raw_connect(dial->fd, &none, sizeof(none));
 		return RESULT_GONE;
@@ -201,8 +203,8 @@ static enum result go_on(struct pending_hold *hold, struct dial *dial, int error
 		pending_set_due(hold, now_ms + PENDING_OWED_MS);
 		return RESULT_STANDS;
 	}
-	/* TCP_FASTOPEN_CONNECT: connect() says 0 before it dials, and what the program writes is sent then.
-	 * Another try would lose that. */
+	/* TCP_FASTOPEN_CONNECT: connect() says 0 before it dials, and what the program writes is
+	 * sent then. Another try would lose that. */
 	entry->served = rc == 0;
 	entry->is_last = rc == 0 || is_again || !failover_may_go_on(dial, &entry->way);
 	pending_set_due(hold, now_ms + (entry->is_last ? PENDING_STALE_MS : entry->way.limit_ms));
@@ -258,8 +260,9 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 	if (!is_still_there(hold)) /* right before what is done to the number */
 		return RESULT_GONE;
 	if (overdue) {
-		/* The answer may have come since the last look. What comes between this one and the next
-		 * call, some 100 ns later, is answered by a reset; the program has not seen it yet. */
+		/* The answer may have come since the last look. What comes between this one and the
+		 * next call, some 100 ns later, is answered by a reset; the program has not seen it
+		 * yet. */
 		if (next_step(entry->fd, true) != REVIVE_OVERDUE)
 			return RESULT_WAITS;
 		if (!give_up(entry, &error))
@@ -338,8 +341,8 @@ bool revive_may_act(void)
 	return !new_filters_here();
 }
 
-/* The kernel looks anew, and shows what there is. Twice where the program has changed the registration
- * meanwhile: what it says is the last word. */
+/* The kernel looks anew, and shows what there is. Twice where the program has changed the
+ * registration meanwhile: what it says is the last word. */
 __attribute__((noinline)) static void arm_again(int fd, const struct revive_arm *arm)
 {
 	for (int turn = 0; turn < 2; turn++) {
@@ -354,9 +357,9 @@ __attribute__((noinline)) static void arm_again(int fd, const struct revive_arm 
 	}
 }
 
-/* Who has claimed it has left it as it was, perhaps, and nothing more comes of itself: an event that is shown
- * once is to be shown again. Not by a claim, but whoever closes the number waits for the one that stands;
- * and the cookie tells that it is that socket's. */
+/* Who has claimed it has left it as it was, perhaps, and nothing more comes of itself: an event
+ * that is shown once is to be shown again. Not by a claim, but whoever closes the number waits for
+ * the one that stands; and the cookie tells that it is that socket's. */
 static void drop_of_busy(int fd, const struct revive_arm *arm)
 {
 	uint64_t cookie = pending_cookie_of(fd);
@@ -365,8 +368,8 @@ static void drop_of_busy(int fd, const struct revive_arm *arm)
 		arm_again(fd, arm);
 }
 
-/* The registration is of another file, whose number was closed and used again, and that lives on elsewhere.
- * Of one that is claimed, as all that holds the file: pending_numbers(). */
+/* The registration is of another file, whose number was closed and used again, and that lives on
+ * elsewhere. Of one that is claimed, as all that holds the file: pending_numbers(). */
 __attribute__((noinline)) static bool is_of_other(int fd, const struct revive_arm *arm)
 {
 	struct stat status;
@@ -426,7 +429,8 @@ enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm
 		return REVIVE_AS_IT_CAME;
 	}
 	result = look_until_clear(&hold, asked, ret_now, ret_acted);
-	if (arm && arm->otherwise & EPOLLONESHOT && result != RESULT_GONE && !*ret_now && is_still_there(&hold))
+	if (arm && arm->otherwise & EPOLLONESHOT && result != RESULT_GONE && !*ret_now &&
+	    is_still_there(&hold))
 		arm_again(fd, arm);
 	pending_release(&hold);
 	return result == RESULT_GONE ? REVIVE_AS_IT_CAME : REVIVE_SHOWS;

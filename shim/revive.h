@@ -11,9 +11,9 @@
 #include "tcp_outcome.h"
 
 /*
- * Linux lets a socket connect again: after the RST poll(2) shows IN OUT ERR HUP RDHUP; connect() then
- * answers with that failure, whatever the address, and leaves a socket as new (OUT HUP); the next
- * connect() begins, and shows nothing until its end. Descriptor, options, flags and the
+ * Linux lets a socket connect again: after the RST poll(2) shows IN OUT ERR HUP RDHUP; connect()
+ * then answers with that failure, whatever the address, and leaves a socket as new (OUT HUP); the
+ * next connect() begins, and shows nothing until its end. Descriptor, options, flags and the
  * registrations in epolls stay.
  *
  *   event with ERR or HUP ----> failed, and another endpoint follows ----> connect() there: no event
@@ -21,12 +21,12 @@
  *   nothing for longer than K8SLB_CONNECT_TIMEOUT ------> disconnected ---> connect() there
  *
  * Only a thread of the program that is in one of the hooks that wait, or connects again, does so:
- * nobody else can keep from the others what the socket shows in between. Who had fetched an event of
- * that time already waits for the claim and then shows what the socket shows by then. It waits 100 ms
- * at most; then the event is dropped, and the kernel tells the end of the connection: whoever has
- * claimed it leaves the socket connecting, or wakes all who wait for it (a disconnect does).
- * No duplicate is made of the program's descriptor: it would keep its registration in an epoll alive
- * after the program's close(), and bring an event whose data point to what was freed.
+ * nobody else can keep from the others what the socket shows in between. Who had fetched an event
+ * of that time already waits for the claim and then shows what the socket shows by then. It waits
+ * 100 ms at most; then the event is dropped, and the kernel tells the end of the connection:
+ * whoever has claimed it leaves the socket connecting, or wakes all who wait for it (a disconnect
+ * does). No duplicate is made of the program's descriptor: it would keep its registration in an
+ * epoll alive after the program's close(), and bring an event whose data point to what was freed.
  */
 
 /* What is to be done with a connection under way, by what the kernel tells of it. */
@@ -58,10 +58,12 @@ enum revive_shows {
 	REVIVE_SHOWS, /* as *ret_now says; 0: it is none */
 };
 
-/* This thread may look at what it has fetched, and act: no new filter of system calls (new_filters.h). */
+/* This thread may look at what it has fetched, and act: no new filter of system calls
+ * (new_filters.h). */
 bool revive_may_act(void);
 
-/* The registration that an event is of. With EPOLLET or EPOLLONESHOT it is shown once: how it is shown again. */
+/* The registration that an event is of. With EPOLLET or EPOLLONESHOT it is shown once: how it is
+ * shown again. */
 struct revive_arm {
 	int epoll;
 	uint32_t otherwise; /* its events, where they are not noted (epoll_data.h) */
@@ -70,9 +72,10 @@ struct revive_arm {
 };
 
 /*
- * An event of @fd was fetched. @arm: see there, or NULL. @asked: the events (poll(2)) that its caller waits for; *@ret_now:
- * those of them that the socket shows now, with ERR and HUP. *@ret_acted becomes true where it went on
- * by this call. Waits PENDING_AWAIT_MS at most. Keeps errno, async-signal-safe, as all that follows.
+ * An event of @fd was fetched. @arm: see there, or NULL. @asked: the events (poll(2)) that its
+ * caller waits for; *@ret_now: those of them that the socket shows now, with ERR and HUP.
+ * *@ret_acted becomes true where it went on by this call. Waits PENDING_AWAIT_MS at most. Keeps
+ * errno, async-signal-safe, as all that follows.
  */
 enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm, short *ret_now,
 			       bool *ret_acted);
@@ -82,9 +85,10 @@ enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm
 bool revive_due(void);
 
 /*
- * SO_ERROR of @fd is about to be asked for. What the kernel says is the program's, who asks without having
- * waited in a hook as well: nothing is done to the socket, and what was failed and is told now is
- * not watched any more. Returns the errno that the program is to get in place of the kernel's, or 0.
+ * SO_ERROR of @fd is about to be asked for. What the kernel says is the program's, who asks without
+ * having waited in a hook as well: nothing is done to the socket, and what was failed and is told
+ * now is not watched any more. Returns the errno that the program is to get in place of the
+ * kernel's, or 0.
  */
 int revive_before_error(int fd);
 

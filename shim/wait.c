@@ -7,8 +7,8 @@
 #include "revive.h"
 #include "wait_mask.h"
 
-/* So often all that was found may be dropped though nothing went on. More is no connection of ours, but what
- * the kernel goes on telling of something else, and the program is to see that. */
+/* So often all that was found may be dropped though nothing went on. More is no connection of ours,
+ * but what the kernel goes on telling of something else, and the program is to see that. */
 #define FRUITLESS_MOST 64u
 
 bool wait_is_filtered(void)
@@ -59,7 +59,7 @@ static int stretches(const struct wait_kind *kind, const void *call, const struc
 static int at_once(const struct wait_kind *kind, const void *call)
 {
 	const struct timespec none = {0, 0};
-	bool acted;
+	bool acted = false;
 	int found;
 
 	revive_due();
@@ -88,11 +88,11 @@ int wait_goes_on(const struct wait_kind *kind, const void *call, struct wait_tim
 		 const sigset_t *mask, int found, const struct timespec *began)
 {
 	struct wait_mask own;
-	bool acted;
+	bool acted = false;
 
-	/* A handler that ran by now is one of the time when the kernel's wait was over: as if it had come
-	 * right after. It would have found the program with an event; so it waits for the next one,
-	 * no longer than the connection lasts. */
+	/* A handler that ran by now is one of the time when the kernel's wait was over: as if it
+	 * had come right after. It would have found the program with an event; so it waits for the
+	 * next one, no longer than the connection lasts. */
 	found = kind->sift(call, found, &acted);
 	if (found || wait_time_is_none(time))
 		return found;

@@ -1,5 +1,5 @@
-/* A wait of the program beside connections under way: it is cut where one is due, and goes on where all that it
- * found is kept from the program. */
+/* A wait of the program beside connections under way: it is cut where one is due, and goes on where
+ * all that it found is kept from the program. */
 // SPDX-License-Identifier: Apache-2.0
 #ifndef K8SLB_SHIM_WAIT_H
 #define K8SLB_SHIM_WAIT_H
@@ -14,8 +14,8 @@
 /* One of libc's calls that wait, with the caller's arguments at @call. */
 struct wait_kind {
 	/*
-	 * Calls libc's. @mask NULL: the call that the program made, with its own mask if it has one;
-	 * else its kin that opens this mask for the time of the wait.
+	 * Calls libc's. @mask NULL: the call that the program made, with its own mask if it has
+	 * one; else its kin that opens this mask for the time of the wait.
 	 */
 	int (*ask)(const void *call, const struct timespec *stretch, const sigset_t *mask);
 	/* Takes out of @found results what is none for the program; returns how many are left.
@@ -29,9 +29,9 @@ struct wait_kind {
 bool wait_is_filtered(void);
 
 /*
- * Waits, for a call that found wait_is_filtered() true. @mask: the caller's own, or NULL. The result is
- * libc's, and errno is not touched here: a coroutine may come back from libc's call on another
- * thread, where errno is at another address than the compiler has it. A cancellation point.
+ * Waits, for a call that found wait_is_filtered() true. @mask: the caller's own, or NULL. The
+ * result is libc's, and errno is not touched here: a coroutine may come back from libc's call on
+ * another thread, where errno is at another address than the compiler has it. A cancellation point.
  */
 int wait_filtered(const struct wait_kind *kind, const void *call, struct wait_time *time,
 		  const sigset_t *mask);

@@ -10,12 +10,12 @@
 #include "libc.h"
 
 /*
- * A handler that runs between two stretches would be one that the program's wait never hears of: poll(-1)
- * went on where it had to say EINTR. So signals are closed from before the first stretch until the end,
- * and open within the kernel's waits alone, by the mask of ppoll(2) and its kin: as in a wait
- * that is not cut, a handler ends it, has the program's mask, and may leave by siglongjmp(3).
- * Left open are libc's own (setuid(2) in another thread waits for them) and those of a fault: the
- * kernel ends a process that has such a one closed, be there a handler or not.
+ * A handler that runs between two stretches would be one that the program's wait never hears of:
+ * poll(-1) went on where it had to say EINTR. So signals are closed from before the first stretch
+ * until the end, and open within the kernel's waits alone, by the mask of ppoll(2) and its kin: as
+ * in a wait that is not cut, a handler ends it, has the program's mask, and may leave by
+ * siglongjmp(3). Left open are libc's own (setuid(2) in another thread waits for them) and those of
+ * a fault: the kernel ends a process that has such a one closed, be there a handler or not.
  */
 struct wait_mask {
 	sigset_t program;
@@ -53,10 +53,10 @@ static inline void wait_mask_set(void *mask)
 }
 
 /*
- * Before each stretch: a thread that was cancelled meanwhile ends here, and its cleanup handlers have
- * the mask that they have in a wait, @mask. libc's wait finds one that is cancelled right then as well,
- * but with signals closed. No handler and nothing else of the program runs between push and pop, so
- * nobody can leave the buffer behind.
+ * Before each stretch: a thread that was cancelled meanwhile ends here, and its cleanup handlers
+ * have the mask that they have in a wait, @mask. libc's wait finds one that is cancelled right then
+ * as well, but with signals closed. No handler and nothing else of the program runs between push
+ * and pop, so nobody can leave the buffer behind.
  */
 static inline void wait_mask_cancel(const sigset_t *mask)
 {

@@ -25,10 +25,12 @@ struct wait_time {
 
 static inline struct wait_time wait_time_of_ms(int timeout_ms)
 {
-	return (struct wait_time){.ends = timeout_ms >= 0,
-				  .whole = {.tv_sec = timeout_ms > 0 ? timeout_ms / 1000 : 0,
-					    .tv_nsec = timeout_ms > 0 ? (long)(timeout_ms % 1000) * 1000000
-								      : 0}};
+	unsigned ms = timeout_ms > 0 ? (unsigned)timeout_ms : 0;
+
+	return (struct wait_time){
+		.ends = timeout_ms >= 0,
+		.whole = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000},
+	};
 }
 
 /* NULL: for ever. */
@@ -55,9 +57,9 @@ static inline uint64_t wait_time_us(const struct timespec *time)
 	return (uint64_t)time->tv_sec * 1000000 + ((uint64_t)time->tv_nsec + 999) / 1000;
 }
 
-/* When a wait begins that nothing is under way for; tv_sec 0: not told. A program that has connected to no
- * Service reads no clock; when another thread begins the first connection of all during the wait,
- * and it fails, then that has its time once more. */
+/* When a wait begins that nothing is under way for; tv_sec 0: not told. A program that has
+ * connected to no Service reads no clock; when another thread begins the first connection of all
+ * during the wait, and it fails, then that has its time once more. */
 static inline void wait_time_now(struct timespec *ret_now)
 {
 	ret_now->tv_sec = 0;

@@ -17,8 +17,8 @@
  * getaddrinfo() and its kin become names that are nowhere, so that no link has any. Their socket()
  * is not renamed: the hook notes nothing of our thread's; nor is setsockopt(), which they call for
  * options that the hook passes by, nor poll(), select(), getsockopt() and close(), whose hooks
- * leave our thread alone.
- * Same contracts as the calls that they are named after. The waits and close() are no cancellation points.
+ * leave our thread alone. Same contracts as the calls that they are named after. The waits and
+ * close() are no cancellation points.
  */
 int k8slb_raw_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int k8slb_raw_socket(int domain, int type, int protocol);

@@ -128,7 +128,8 @@ void guest_thread_await_removal(pid_t tid, uint64_t deadline_ms)
 }
 
 /* After unshare(): the copies of the host's descriptors, which would keep its pipes from reaching
- * their end. Past the hook of close(), which knows the host's numbers. A directory that changes while it is read is read again. */
+ * their end. Past the hook of close(), which knows the host's numbers. A directory that changes
+ * while it is read is read again. */
 static void close_copies(void)
 {
 	bool closed = true;
