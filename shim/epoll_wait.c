@@ -188,52 +188,63 @@ static int sift_call(const void *of, int found, bool *ret_acted)
 static const struct wait_kind epolls = {.ask = ask, .sift = sift_call};
 
 /* noinline: a call that has nothing to do with us is not to build what these need. */
-__attribute__((noinline)) static int wait_ms(const struct call *call, int timeout)
+__attribute__((noinline)) static int wait_ms(int epoll, struct epoll_event *events, int most,
+					     int timeout, const sigset_t *mask, bool has_mask)
 {
+	const struct call call = {epoll, events, most, has_mask ? PWAIT : WAIT, mask};
 	struct wait_time time = wait_time_of_ms(timeout);
 
-	return wait_filtered(&epolls, call, &time, call->mask);
+	return wait_filtered(&epolls, &call, &time, mask);
 }
 
-__attribute__((noinline)) static int goes_on_ms(const struct call *call, int timeout, int found,
-						const struct timespec *began)
+/* @call: as libc was called, which has found @found. */
+__attribute__((noinline)) static int goes_on(const struct call *call, const struct wait_time *whole,
+					     int found, const struct timespec *began)
 {
-	struct wait_time time = wait_time_of_ms(timeout);
+	struct wait_time time = *whole;
 
 	return wait_goes_on(&epolls, call, &time, call->mask, found, began);
+}
+
+__attribute__((noinline)) static int goes_on_ms(int epoll, struct epoll_event *events, int most,
+						int timeout, const sigset_t *mask, bool has_mask,
+						int found, const struct timespec *began)
+{
+	const struct call call = {epoll, events, most, has_mask ? PWAIT : WAIT, mask};
+	struct wait_time time = wait_time_of_ms(timeout);
+
+	return goes_on(&call, &time, found, began);
 }
 
 __attribute__((visibility("default"))) int epoll_wait(int epoll, struct epoll_event *events,
 						      int most, int timeout)
 {
-	const struct call call = {epoll, events, most, WAIT, NULL};
 	struct timespec began;
 	int found;
 
 	if (wait_is_filtered())
-		return wait_ms(&call, timeout);
+		return wait_ms(epoll, events, most, timeout, NULL, false);
 	if (timeout > 0)
 		wait_time_now(&began);
 	found = libc_epoll_wait(epoll, events, most, timeout);
 	if (found > 0 && wait_is_filtered())
-		return goes_on_ms(&call, timeout, found, &began);
+		return goes_on_ms(epoll, events, most, timeout, NULL, false, found, &began);
 	return found;
 }
 
 __attribute__((visibility("default"))) int epoll_pwait(int epoll, struct epoll_event *events,
 						       int most, int timeout, const sigset_t *mask)
 {
-	const struct call call = {epoll, events, most, PWAIT, mask};
 	struct timespec began;
 	int found;
 
 	if (wait_is_filtered())
-		return wait_ms(&call, timeout);
+		return wait_ms(epoll, events, most, timeout, mask, true);
 	if (timeout > 0)
 		wait_time_now(&began);
 	found = libc_epoll_pwait(epoll, events, most, timeout, mask);
 	if (found > 0 && wait_is_filtered())
-		return goes_on_ms(&call, timeout, found, &began);
+		return goes_on_ms(epoll, events, most, timeout, mask, true, found, &began);
 	return found;
 }
 
@@ -255,7 +266,7 @@ __attribute__((visibility("default"))) int epoll_pwait2(int epoll, struct epoll_
 	found = libc_epoll_pwait2(epoll, events, most, timeout, mask);
 	if (found > 0 && wait_is_filtered()) {
 		time = wait_time_of(timeout);
-		return wait_goes_on(&epolls, &call, &time, mask, found, &began);
+		return goes_on(&call, &time, found, &began);
 	}
 	return found;
 }

@@ -38,7 +38,7 @@ static __thread bool binding;
  * it. pthread_once would deadlock when dlsym() calls malloc() and that of the program one of our
  * hooks. RTLD_NEXT and not libc by name: other preloaded libraries after us keep their hooks.
  */
-static bool bind_symbol(void **slot, const char *name)
+__attribute__((noinline, cold)) static bool bind_symbol(void **slot, const char *name)
 {
 	KEEP_ERRNO();
 	void *object = NULL;

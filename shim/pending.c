@@ -450,6 +450,7 @@ static void fill(struct pending_hold *hold, const struct dial *dial, uint64_t co
 	poke_u64(&entry->cookie, cookie);
 	mark(pending_bits.filled, place, true);
 	if (watched) {
+		poke_u32(&pending_bits.ever, 1);
 		mark(pending_bits.watched, place, true);
 		fence_before_look(); /* at the word: find_next_due(); and at what events_off() said */
 		due_no_later(entry->due_ms);

@@ -61,12 +61,14 @@ struct pending {
 extern struct pending_bits {
 	uint64_t watched[PENDING_WORDS];
 	uint64_t filled[PENDING_WORDS];
+	uint32_t ever; /* 1: something was watched before */
 } pending_bits;
 
 static inline bool pending_bits_any(const uint64_t words[PENDING_WORDS])
 {
 	uint64_t all = 0;
 
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < PENDING_WORDS; i++)
 		all |= peek_u64(&words[i]);
 	return all != 0;
@@ -93,6 +95,12 @@ void pending_add(const struct dial *dial, uint64_t cookie, const struct way_on *
 static inline bool pending_any(void)
 {
 	return pending_bits_any(pending_bits.filled);
+}
+
+/* Something is or was watched: other threads may begin more. */
+static inline bool pending_ever_watched(void)
+{
+	return peek_u32(&pending_bits.ever);
 }
 
 /* Something is watched: the question of each hook that waits. */

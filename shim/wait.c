@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wait.h"
 
-#include "engine/engine.h"
 #include "new_filters.h"
-#include "pending.h"
 #include "revive.h"
 #include "wait_mask.h"
 
 /* So often all that was found may be dropped though nothing went on. More is no connection of ours,
  * but what the kernel goes on telling of something else, and the program is to see that. */
 #define FRUITLESS_MOST 64u
-
-bool wait_is_filtered(void)
-{
-	return pending_watched() && !engine_is_own_thread();
-}
 
 /* noinline: what is closed is not on the stack beside the waits. */
 __attribute__((noinline)) static void begin(struct wait_mask *ret_mask)

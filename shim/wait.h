@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "engine/engine.h"
+#include "pending.h"
 #include "wait_time.h"
 
 /* One of libc's calls that wait, with the caller's arguments at @call. */
@@ -26,7 +28,10 @@ struct wait_kind {
 };
 
 /* Something is under way, and this is no thread of ours: the question of each hook that waits. */
-bool wait_is_filtered(void);
+static inline bool wait_is_filtered(void)
+{
+	return pending_watched() && !engine_is_own_thread();
+}
 
 /*
  * Waits, for a call that found wait_is_filtered() true. @mask: the caller's own, or NULL. The

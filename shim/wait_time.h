@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "peer_cache.h"
 #include "pending.h"
 #include "readable.h"
 
@@ -57,13 +56,13 @@ static inline uint64_t wait_time_us(const struct timespec *time)
 	return (uint64_t)time->tv_sec * 1000000 + ((uint64_t)time->tv_nsec + 999) / 1000;
 }
 
-/* When a wait begins that nothing is under way for; tv_sec 0: not told. A program that has
- * connected to no Service reads no clock; when another thread begins the first connection of all
- * during the wait, and it fails, then that has its time once more. */
+/* When a wait begins that nothing is under way for; tv_sec 0: not told. A program that has begun no
+ * connection of ours without blocking reads no clock; when another thread begins the first one of all
+ * during the wait, and it fails, then the wait has its time once more. */
 static inline void wait_time_now(struct timespec *ret_now)
 {
 	ret_now->tv_sec = 0;
-	if (!peer_cache_unused())
+	if (pending_ever_watched())
 		clock_gettime(CLOCK_MONOTONIC_COARSE, ret_now);
 }
 
