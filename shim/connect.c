@@ -158,7 +158,7 @@ static int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	dial.fresh = fresh_take(fd); /* whatever becomes of this call */
 	/* What was just made has the number of one that is closed, if of any. */
 	if (dial.fresh == FRESH_NOT && pending_watched() && !is_impossible_pointer(addr) &&
-	    len >= sizeof(addr->sa_family) && revive_second_connect(fd, addr, &rc))
+	    len >= sizeof(addr->sa_family) && revive_second_connect(fd, addr, len, &rc))
 		return rc;
 	if (is_impossible_pointer(addr) || len > sizeof(dial.address) ||
 	    sockaddr_read(addr, len, &ip, &port) < 0)

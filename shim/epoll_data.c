@@ -32,6 +32,11 @@ static uint32_t has_noted;
  * at once may lose one of the two. */
 static uint64_t paid_us;
 
+#define LARGE 64u
+
+/* Epolls, and one, whose list is long. */
+static uint32_t large[LARGE];
+
 static uint64_t whose(int epoll, int fd)
 {
 	return ((uint64_t)(uint32_t)epoll + 1) << 32 | ((uint64_t)(uint32_t)fd + 1);
@@ -118,9 +123,10 @@ bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event)
 	return note && read_note(note, whose(epoll, fd), ret_event);
 }
 
-bool epoll_data_may_find(void)
+bool epoll_data_may_find(int epoll)
 {
-	return peek_u64(&paid_us) <= clock_monotonic_us();
+	return peek_u32(&large[(uint32_t)epoll % LARGE]) != (uint32_t)epoll + 1 &&
+	       peek_u64(&paid_us) <= clock_monotonic_us();
 }
 
 /* By the thread's own time: it may be given no processor meanwhile. */
@@ -274,6 +280,7 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 	KEEP_ERRNO();
 	struct walk walk = {.field = 0};
 	uint64_t began_us = clock_thread_us();
+	unsigned lines = 0;
 	char text[512];
 	long got;
 	int file;
@@ -291,11 +298,15 @@ bool epoll_data_find(int epoll, struct epoll_query *queries, unsigned query_coun
 		return false;
 	while ((got = raw_syscall(SYS_read, file, text, sizeof(text))) > 0) {
 		for (long i = 0; i < got; i++) {
-			if (take(&walk, text[i]))
-				answer(&walk, queries, query_count, fds, fd_count);
+			if (!take(&walk, text[i]))
+				continue;
+			answer(&walk, queries, query_count, fds, fd_count);
+			lines++;
 		}
 	}
 	raw_syscall(SYS_close, file);
+	if (lines > EPOLL_DATA_MOST)
+		poke_u32(&large[(uint32_t)epoll % LARGE], (uint32_t)epoll + 1);
 	pay(clock_thread_us() - began_us);
 	for (unsigned i = 0; got == 0 && i < query_count; i++)
 		confirm(epoll, &queries[i]);

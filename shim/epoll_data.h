@@ -14,9 +14,11 @@
  * (Linux 3.17). The notes cost no file, but know neither what else carries the same data nor what
  * was registered past libc. The list knows, and is long where the epoll is: about half a us for
  * each registration. So that is read where notes do not tell (libuv registers by io_uring), and to
- * see that data are unique, but for no more than a tenth of the time, or EPOLL_DATA_CREDIT_MS at
- * once; beyond that the notes are believed, and what they do not tell is as it came.
+ * see that data are unique, but for no more than a tenth of the time, or EPOLL_DATA_CREDIT_MS at once, and once only of an epoll that has more than
+ * EPOLL_DATA_MOST registrations, whose other users stand still meanwhile; beyond that an event is
+ * as it came.
  */
+#define EPOLL_DATA_MOST	     1000u
 #define EPOLL_DATA_CREDIT_MS 20u
 #define EPOLL_DATA_SHARE     10u
 
@@ -41,8 +43,8 @@ enum epoll_data_says {
  * async-signal-safe, no cancellation point, keeps errno. */
 enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events);
 
-/* The list may be read. */
-bool epoll_data_may_find(void);
+/* The list of @epoll may be read. */
+bool epoll_data_may_find(int epoll);
 
 /*
  * Fills the answers of @queries: which of @fds is registered in @epoll with their data. False:

@@ -95,8 +95,11 @@ __attribute__((noinline)) static bool find_whose(int epoll, struct epoll_query *
 	find_candidates(epoll, query, &candidates);
 	if (candidates.its > 1)
 		return false;
-	if (!candidates.count || (candidates.its && candidates.is_alone) ||
-	    !epoll_data_may_find() ||
+	if (!candidates.count || (candidates.its && candidates.is_alone))
+		return true;
+	/* What is not sure is as it came. */
+	query->fd = -1;
+	if (!epoll_data_may_find(epoll) ||
 	    !epoll_data_find(epoll, &listed, 1, candidates.fds, candidates.count))
 		return true;
 	*query = listed;

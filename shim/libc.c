@@ -22,6 +22,7 @@
 
 static struct {
 	LIBC_CALLS(SLOT)
+	LIBC_CLOSE_CALLS(SLOT)
 	SLOT(void, pthread_exit, (void *result), (result), )
 	SLOT(void, _pthread_cleanup_push,
 	     (struct libc_cleanup * cleanup, void (*routine)(void *), void *argument), (), )
@@ -60,19 +61,23 @@ void libc_bind_all(void)
 {
 	/* glibc and musl both have all of these; the result tells nothing that a call would not. */
 	LIBC_CALLS(BIND)
+	LIBC_CLOSE_CALLS(BIND)
 	(void)BOUND(pthread_exit);
 	(void)(BOUND(_pthread_cleanup_push) && BOUND(_pthread_cleanup_pop));
 	libc.glibc = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+	/* What is not there is no error that the program is to find. */
+	(void)dlerror();
 }
 
 /* --- whose they are -------------------------------------------------------------------------- */
 
 #define OF_WAIT(result, name, parameters, arguments, otherwise) &libc.name.object,
 
-static void *const *const waits[] = {LIBC_WAIT_CALLS(OF_WAIT)};
+static void *const *const waits[] = {LIBC_WAIT_CALLS(OF_WAIT) & libc.connect.object,
+				     &libc.getsockopt.object, &libc.setsockopt.object};
 #define WAITS (sizeof(waits) / sizeof(waits[0]))
 
-static bool waits_are_libcs;
+static uint32_t waits_are_libcs;
 
 struct search {
 	uintptr_t libc; /* an address in it */
@@ -96,8 +101,10 @@ static int count_own(struct dl_phdr_info *object, size_t size, void *ctx)
 	struct search *search = ctx;
 
 	(void)size;
+	/* glibc before 2.34 has connect() in libpthread as well. */
 	if (!is_in(object, search->libc) &&
-	    !(object->dlpi_name && strstr(object->dlpi_name, "san.so")))
+	    !(object->dlpi_name && (strstr(object->dlpi_name, "san.so") ||
+				    strstr(object->dlpi_name, "/libpthread"))))
 		return 0;
 	for (unsigned i = 0; i < WAITS; i++) {
 		if (*waits[i] && is_in(object, (uintptr_t)*waits[i]))
@@ -114,12 +121,17 @@ void libc_find_own(void)
 	for (unsigned i = 0; i < WAITS; i++)
 		all += *waits[i] != NULL;
 	dl_iterate_phdr(count_own, &search);
-	waits_are_libcs = all > 0 && search.found == all;
+	poke_u32(&waits_are_libcs, all > 0 && search.found == all);
 }
 
 bool libc_waits_are_libcs(void)
 {
-	return waits_are_libcs;
+	return peek_u32(&waits_are_libcs);
+}
+
+void libc_waits_are_refused(void)
+{
+	poke_u32(&waits_are_libcs, 0);
 }
 
 bool libc_is_glibc(void)
@@ -155,6 +167,14 @@ static int no_such_lookup_r(struct hostent **ret_host, int *ret_h_errno)
 	}
 
 LIBC_CALLS(DEFINE)
+
+#define DEFINE_BOUND(result, name, parameters, arguments, otherwise)                            \
+	result libc_##name parameters                                                          \
+	{                                                                                      \
+		return peek_pointer(&libc.name.object) ? libc.name.call arguments : (otherwise); \
+	}
+
+LIBC_CLOSE_CALLS(DEFINE_BOUND)
 
 void libc_pthread_exit(void *result)
 {

@@ -52,10 +52,11 @@
 	CALL(int, setns, (int fd, int type), (fd, type), no_such_call(-1))                        \
 	CALL(int, unshare, (int flags), (flags), no_such_call(-1))                                \
 	LIBC_WAIT_CALLS(CALL)                                                                     \
-	LIBC_CLOSE_CALLS(CALL)                                                                    \
 	LIBC_ID_CALLS(CALL)
 
-/* Those that give a number away. glibc has the last two since 2.34, musl has none of them. */
+/* Those that give a number away. glibc has the last two since 2.34, musl has none of them. Before the
+ * constructor they are system calls: an allocator may close what it has read in its first call, and a
+ * lookup of libc's would call it. */
 #define LIBC_CLOSE_CALLS(CALL)                                                                    \
 	CALL(int, close, (int fd), (fd), k8slb_raw_close(fd))                                     \
 	CALL(int, dup2, (int from, int to), (from, to), k8slb_raw_dup2(from, to))                 \
@@ -64,7 +65,7 @@
 	CALL(int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags),  \
 	     k8slb_raw_close_range(first, last, flags))                                           \
 	CALL(void, closefrom, (int first), (first),                                               \
-	     (void)k8slb_raw_close_range(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0))
+	     k8slb_raw_closefrom(first))
 
 /* Those that wait for events of descriptors. glibc has epoll_pwait2() since 2.35, musl none of
  * __poll_chk() and its kin: nobody calls there what libc has not. */
@@ -125,6 +126,7 @@
 
 #define LIBC_DECLARE(result, name, parameters, arguments, otherwise) result libc_##name parameters;
 LIBC_CALLS(LIBC_DECLARE)
+LIBC_CLOSE_CALLS(LIBC_DECLARE)
 #undef LIBC_DECLARE
 
 /* pthread_exit(3); where it cannot be looked up, the end of the calling thread alone. */
@@ -144,12 +146,16 @@ void libc_cleanup_push(struct libc_cleanup *cleanup, void (*routine)(void *argum
 void libc_cleanup_pop(struct libc_cleanup *cleanup);
 
 /*
- * What stands behind our hooks that wait is libc's own, or a sanitizer's before it. A library of
- * coroutines that has them goes on with another one in its poll(), on this thread or back on
- * another: a mask that were set then, and a wait by another call than the program's, would be
- * wrong. A load.
+ * What stands behind our hooks that wait, and behind connect(), is libc's own, or a sanitizer's before
+ * it. A library of coroutines that has them goes on with another one in its poll(), on this thread or
+ * back on another: a mask that were set then, and a wait by another call than the program's, would be
+ * wrong; and what another library does in connect() is not to be done below a handler's poll(). A load.
  */
 bool libc_waits_are_libcs(void);
+
+/* A filter of system calls lets the program's calls pass, and not those that we wait by: from now on
+ * the same as if they were not libc's. */
+void libc_waits_are_refused(void);
 
 /* Finds that out. Before the first hook acts. */
 void libc_find_own(void);

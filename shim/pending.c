@@ -270,6 +270,12 @@ static void find_next_due(void)
 		due_no_later(first_ms);
 }
 
+/* A child of vfork(2) has its parent's memory, and not its descriptors. */
+static bool is_in_vfork(void)
+{
+	return (uint32_t)raw_syscall(SYS_getpid) != process_adopter();
+}
+
 bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *ret_hold)
 {
 	uint32_t pid = own_pid();
@@ -326,6 +332,8 @@ enum pending_claim pending_claim(int fd, struct pending_hold *ret_hold)
 	KEEP_ERRNO();
 	unsigned place = next_place(pending_bits.watched, 0);
 
+	if (is_in_vfork())
+		return PENDING_NONE;
 	for (; place < SLOTS; place = next_place(pending_bits.watched, place + 1)) {
 		struct pending *entry = &slots[place].entry;
 

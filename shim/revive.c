@@ -281,6 +281,8 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 		return go_on(hold, &dial, error, overdue);
 	case REVIVE_SAID_FAILURE:
 		return go_on(hold, &dial, error, overdue);
+	case REVIVE_SAID_TAKEN:
+		return leave(hold);
 	case REVIVE_SAID_WAITS:
 		return RESULT_WAITS;
 	case REVIVE_SAID_THERE:
@@ -515,7 +517,20 @@ int revive_before_error(int fd)
 	return owed;
 }
 
-bool revive_second_connect(int fd, const struct sockaddr *address, int *ret_rc)
+/* The address that the connection under way was asked for. To another one it may not be sent on: the
+ * program would take the former Service's pod for what it asks for now. */
+static bool is_same_target(const struct pending *entry, const struct sockaddr *address,
+			   socklen_t length)
+{
+	struct ip_address ip;
+	uint16_t port;
+
+	return length <= sizeof(struct sockaddr_storage) &&
+	       sockaddr_read(address, length, &ip, &port) == 0 && port == entry->picked.vip_port &&
+	       ip_equal(&ip, &entry->picked.vip);
+}
+
+bool revive_second_connect(int fd, const struct sockaddr *address, socklen_t length, int *ret_rc)
 {
 	int entry_errno = errno;
 	struct pending_hold hold;
@@ -529,6 +544,13 @@ bool revive_second_connect(int fd, const struct sockaddr *address, int *ret_rc)
 	memcpy(&family, address, sizeof(family));
 	if (family == AF_UNSPEC) {
 		pending_clear(&hold);
+		pending_release(&hold);
+		errno = entry_errno;
+		return false;
+	}
+	owed = hold.entry->owed;
+	if (!owed && !is_same_target(hold.entry, address, length)) {
+		pending_unwatch(&hold);
 		pending_release(&hold);
 		errno = entry_errno;
 		return false;

@@ -44,6 +44,7 @@ enum revive_step revive_step_of(const struct tcp_outcome *outcome, bool overdue)
 /* What connect() says to the socket of a failed try. */
 enum revive_said {
 	REVIVE_SAID_FAILURE, /* the try's, and the socket is as new */
+	REVIVE_SAID_TAKEN,   /* it had failed, and the program was told so past us: by read(2), say */
 	REVIVE_SAID_WAITS,   /* it is under way again: somebody else has done something */
 	REVIVE_SAID_THERE,   /* it is connected */
 	REVIVE_SAID_GONE,    /* no socket has the number */
@@ -96,6 +97,6 @@ int revive_before_error(int fd);
  * connect() is called for a socket that may be under way. True: *@ret_rc and errno are its result.
  * The caller's @address can be read as far as its family.
  */
-bool revive_second_connect(int fd, const struct sockaddr *address, int *ret_rc);
+bool revive_second_connect(int fd, const struct sockaddr *address, socklen_t length, int *ret_rc);
 
 #endif

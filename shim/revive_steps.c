@@ -33,6 +33,8 @@ enum revive_said revive_said_by(int rc, int error)
 	case EBADF:
 	case ENOTSOCK:
 		return REVIVE_SAID_GONE;
+	case ECONNABORTED: /* of __inet_stream_connect(), where there is no error to tell */
+		return REVIVE_SAID_TAKEN;
 	case EACCES:
 	case EPERM:
 		return REVIVE_SAID_DENIED;

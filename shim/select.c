@@ -22,6 +22,7 @@ struct call {
 	struct fd_sets sets;
 	int count;
 	const sigset_t *mask;
+	bool is_pselect;
 };
 
 static fd_set *set_of(const struct call *call, unsigned which)
@@ -29,11 +30,19 @@ static fd_set *set_of(const struct call *call, unsigned which)
 	return (fd_set *)(void *)call->sets.sets[which];
 }
 
-/* By pselect() in any case: the time of select() is written when the wait is over. */
+/* By pselect(), but where that is refused: the time of select() is written when the wait is over. */
 static int ask(const void *of, const struct timespec *stretch, const sigset_t *mask)
 {
 	const struct call *call = of;
+	struct timeval time;
 
+	if (!mask && !call->is_pselect) {
+		if (stretch)
+			time = (struct timeval){.tv_sec = stretch->tv_sec,
+						.tv_usec = (suseconds_t)(stretch->tv_nsec / 1000)};
+		return libc_select(call->count, set_of(call, 0), set_of(call, 1), set_of(call, 2),
+				   stretch ? &time : NULL);
+	}
 	return libc_pselect(call->count, set_of(call, 0), set_of(call, 1), set_of(call, 2), stretch,
 			    mask ? mask : call->mask);
 }
@@ -113,6 +122,7 @@ static int shim_pselect(int count, fd_set *readable_set, fd_set *writable_set,
 				    mask);
 	call.count = count;
 	call.mask = mask;
+	call.is_pselect = true;
 	time = wait_time_of(timeout);
 	result = wait_filtered(&selects, &call, &time, mask);
 	fd_sets_release(&call.sets);
@@ -156,6 +166,7 @@ static int shim_select(int count, fd_set *readable_set, fd_set *writable_set,
 		};
 	call.count = count;
 	call.mask = NULL;
+	call.is_pselect = false;
 	time = wait_time_of(timeout ? &length : NULL);
 	result = wait_filtered(&selects, &call, &time, NULL);
 	fd_sets_release(&call.sets);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wait.h"
 
+#include <errno.h>
+
+#include "libc.h"
 #include "new_filters.h"
+#include "pending.h"
 #include "revive.h"
 #include "wait_mask.h"
 
@@ -20,6 +24,27 @@ __attribute__((noinline)) static void cancel(const sigset_t *mask)
 	wait_mask_cancel(mask);
 }
 
+#define REFUSED (-2)
+
+/* A filter of system calls knows the program's calls, and not their kin that we wait by: no errno of
+ * theirs. noinline: errno is looked for anew. */
+__attribute__((noinline)) static bool is_refused(void)
+{
+	return errno == EPERM || errno == EACCES || errno == ENOSYS;
+}
+
+/* Then nothing is watched any more in this process, and the program's own call waits for the rest. */
+static int ask_as_program(const struct wait_kind *kind, const void *call,
+			  const struct wait_time *time)
+{
+	struct timespec length;
+	bool is_cut;
+
+	libc_waits_are_refused();
+	pending_unwatch_all();
+	return kind->ask(call, wait_time_stretch(time, false, false, &length, &is_cut), NULL);
+}
+
 static int stretches(const struct wait_kind *kind, const void *call, const struct wait_time *time,
 		     const sigset_t *mask, bool is_whole)
 {
@@ -35,6 +60,8 @@ static int stretches(const struct wait_kind *kind, const void *call, const struc
 		stretch = wait_time_stretch(time, is_whole, revive_due(), &length, &is_cut);
 		cancel(mask);
 		found = kind->ask(call, stretch, mask);
+		if (found < 0 && is_refused())
+			return REFUSED;
 		if (found < 0 || (found == 0 && !is_cut))
 			return found;
 		if (found > 0 && fruitless < FRUITLESS_MOST) {
@@ -74,7 +101,7 @@ int wait_filtered(const struct wait_kind *kind, const void *call, struct wait_ti
 	wait_time_begin(time);
 	found = stretches(kind, call, time, mask ? mask : &own.program, true);
 	wait_mask_end(&own);
-	return found;
+	return found == REFUSED ? ask_as_program(kind, call, time) : found;
 }
 
 int wait_goes_on(const struct wait_kind *kind, const void *call, struct wait_time *time,
@@ -97,5 +124,5 @@ int wait_goes_on(const struct wait_kind *kind, const void *call, struct wait_tim
 			? 0
 			: stretches(kind, call, time, mask ? mask : &own.program, false);
 	wait_mask_end(&own);
-	return found;
+	return found == REFUSED ? ask_as_program(kind, call, time) : found;
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "libc.h"
 
@@ -21,23 +22,26 @@ struct wait_mask {
 	sigset_t program;
 };
 
+#define WAIT_MASK_BIT(signal) (UINT64_C(1) << ((signal) - 1))
+#define WAIT_MASK_FAULTS                                                                      \
+	(WAIT_MASK_BIT(SIGSEGV) | WAIT_MASK_BIT(SIGBUS) | WAIT_MASK_BIT(SIGFPE) |             \
+	 WAIT_MASK_BIT(SIGILL) | WAIT_MASK_BIT(SIGTRAP) | WAIT_MASK_BIT(SIGSYS))
+
 static inline void wait_mask_all(sigset_t *ret_all)
 {
+	uint64_t word;
+
 	sigfillset(ret_all); /* each libc leaves its own ones out, here or in pthread_sigmask() */
-	sigdelset(ret_all, SIGSEGV);
-	sigdelset(ret_all, SIGBUS);
-	sigdelset(ret_all, SIGFPE);
-	sigdelset(ret_all, SIGILL);
-	sigdelset(ret_all, SIGTRAP);
-	sigdelset(ret_all, SIGSYS);
+	/* The first word has the kernel's 64, in both. */
+	memcpy(&word, ret_all, sizeof(word));
+	word &= ~WAIT_MASK_FAULTS;
+	memcpy(ret_all, &word, sizeof(word));
 }
 
-/* A thread that is to be cancelled ends here, as in any wait. */
 static inline void wait_mask_begin(struct wait_mask *ret_mask)
 {
 	sigset_t all;
 
-	pthread_testcancel();
 	wait_mask_all(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &ret_mask->program);
 }

@@ -2,6 +2,8 @@
 #include "base/raw_calls.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include "base/raw_syscall.h"
 
@@ -128,4 +130,16 @@ int k8slb_raw_dup3(int from, int to, int flags)
 int k8slb_raw_close_range(unsigned first, unsigned last, int flags)
 {
 	return (int)raw_syscall(SYS_close_range, first, last, flags);
+}
+
+void k8slb_raw_closefrom(int first)
+{
+	long most = sysconf(_SC_OPEN_MAX);
+
+	if (first < 0)
+		first = 0;
+	if (k8slb_raw_close_range((unsigned)first, UINT_MAX, 0) == 0)
+		return;
+	for (int fd = first; fd < most && fd < INT_MAX; fd++)
+		k8slb_raw_close(fd);
 }

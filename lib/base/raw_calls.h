@@ -40,6 +40,7 @@ int k8slb_raw_close(int fd);
 int k8slb_raw_dup2(int from, int to);
 int k8slb_raw_dup3(int from, int to, int flags);
 int k8slb_raw_close_range(unsigned first, unsigned last, int flags);
+void k8slb_raw_closefrom(int first);
 int k8slb_raw_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event);
 
 #endif

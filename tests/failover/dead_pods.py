@@ -62,6 +62,17 @@ def forgetful(build: Build) -> Iterator[None]:
         process.wait()
 
 
+def taken_for_libcs(build: Build) -> Path:
+    """surprising.so by a name that the library takes for a sanitizer's, whose calls are as good as libc's."""
+    real = build.directory / "tests/preload/surprising.so"
+    link = real.with_name("surprising-san.so")
+    try:
+        link.symlink_to(real.name)
+    except FileExistsError:
+        pass
+    return link
+
+
 class Far:
     """Pods of a Service whose packets take ms each way, give or take spread_ms; the first `dead` of them refuse."""
 

@@ -5,6 +5,7 @@ import pytest
 
 from tests.e2e.common import hold_table
 from tests.failover.common import Firewall
+from tests.failover.dead_pods import taken_for_libcs
 from tests.harness import Build, ShimRunner, expect
 from tests.kube.cluster import Cluster
 from tests.preload.common import web
@@ -23,7 +24,7 @@ def test_a_number_is_kept_while_something_is_done_to_it(
     service, pods = web(cluster)
     hold_table(run_shim, cluster)
     firewall.drop(*pods)
-    preload = f"{build.preload()} {build.directory / 'tests/preload/surprising.so'}"
+    preload = f"{build.preload()} {taken_for_libcs(build)}"
     env = cluster.env("web", K8SLB_CONNECT_TIMEOUT=str(TRY_MS), SURPRISE="slow", LD_PRELOAD=preload)
 
     result = run_shim([build.programs / "closing", way, service.vip, service.port, IN_THE_MIDDLE_MS], env=env)

@@ -9,6 +9,7 @@ from typing import Dict, List
 import pytest
 
 from tests.failover.common import refuse
+from tests.failover.dead_pods import taken_for_libcs
 from tests.failover.test_under_way import Connection, told, under_way
 from tests.harness import Build, Result, ShimRunner, expect
 from tests.kube.cluster import Cluster, Service
@@ -29,7 +30,7 @@ SURPRISES = {
 
 def run(run_shim: ShimRunner, build: Build, cluster: Cluster, way: str, service: Service, env: Dict[str, str]) -> Result:
     settings = {**cluster.env("web"), **env}
-    preload = f"{build.preload()} {build.directory / 'tests/preload/surprising.so'}"
+    preload = f"{build.preload()} {taken_for_libcs(build)}"
     return run_shim(under_way(build, way, service, COUNT), env={**settings, "LD_PRELOAD": preload})
 
 

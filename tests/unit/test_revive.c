@@ -64,7 +64,7 @@ static void test_what_a_failed_try_may_say(void **state)
 	} rows[] = {
 		{0, 0, REVIVE_SAID_UNKNOWN},
 		{-1, ECONNREFUSED, REVIVE_SAID_FAILURE},
-		{-1, ECONNABORTED, REVIVE_SAID_FAILURE},
+		{-1, ECONNABORTED, REVIVE_SAID_TAKEN},
 		{-1, ETIMEDOUT, REVIVE_SAID_FAILURE},
 		{-1, EHOSTUNREACH, REVIVE_SAID_FAILURE},
 		{-1, ENETUNREACH, REVIVE_SAID_FAILURE},
@@ -212,16 +212,21 @@ static void test_a_list_is_read_for_a_part_of_the_time(void **state)
 	epoll_data_note(epoll, fds[0], &event);
 	assert_int_equal(epoll_data_says(epoll, fds[0], 11, &events), EPOLL_DATA_ITS);
 	/* So often, one after the other, until it has taken too much of the time. */
-	while (!epoll_data_may_find())
+	while (!epoll_data_may_find(full))
 		poll(NULL, 0, 5);
 	for (int i = 0; i < 900; i++)
 		add(full, eventfd(0, EFD_CLOEXEC), EPOLLIN, 1000 + (uint64_t)i);
 	began_us = clock_thread_us();
-	while (epoll_data_may_find())
+	while (epoll_data_may_find(full))
 		assert_true(epoll_data_find(full, &query, 1, fds, 1));
 	assert_op(clock_thread_us() - began_us, >=, EPOLL_DATA_CREDIT_MS * UINT64_C(500));
-	while (!epoll_data_may_find())
+	while (!epoll_data_may_find(full))
 		poll(NULL, 0, 5);
+	/* One that is as long as that is read once. */
+	for (int i = 0; i < 200; i++)
+		add(full, eventfd(0, EFD_CLOEXEC), EPOLLIN, 3000 + (uint64_t)i);
+	assert_true(epoll_data_find(full, &query, 1, fds, 1));
+	assert_false(epoll_data_may_find(full));
 	close(full);
 	close(fds[0]);
 	close(fds[1]);
