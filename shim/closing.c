@@ -11,8 +11,8 @@
  * to. */
 static bool may_act(void)
 {
-	return !engine_is_own_thread() &&
-	       (uint32_t)raw_syscall(SYS_getpid) == process_adopter() && !new_filters_here();
+	return !engine_is_own_thread() && !new_filters_here() &&
+	       (uint32_t)raw_syscall(SYS_getpid) == process_adopter();
 }
 
 void closing_watched(int fd)

@@ -123,10 +123,14 @@ bool epoll_data_noted(int epoll, int fd, struct epoll_event *ret_event)
 	return note && read_note(note, whose(epoll, fd), ret_event);
 }
 
-bool epoll_data_may_find(int epoll)
+bool epoll_data_is_large(int epoll)
 {
-	return peek_u32(&large[(uint32_t)epoll % LARGE]) != (uint32_t)epoll + 1 &&
-	       peek_u64(&paid_us) <= clock_monotonic_us();
+	return peek_u32(&large[(uint32_t)epoll % LARGE]) == (uint32_t)epoll + 1;
+}
+
+bool epoll_data_may_find(void)
+{
+	return peek_u64(&paid_us) <= clock_monotonic_us();
 }
 
 /* By the thread's own time: it may be given no processor meanwhile. */

@@ -15,8 +15,8 @@
  * was registered past libc. The list knows, and is long where the epoll is: about half a us for
  * each registration. So that is read where notes do not tell (libuv registers by io_uring), and to
  * see that data are unique, but for no more than a tenth of the time, or EPOLL_DATA_CREDIT_MS at once, and once only of an epoll that has more than
- * EPOLL_DATA_MOST registrations, whose other users stand still meanwhile; beyond that an event is
- * as it came.
+ * EPOLL_DATA_MOST registrations, whose other users stand still meanwhile. Beyond the first the notes are
+ * believed, and what they do not tell is as it came; so is all of a long list that is not proven.
  */
 #define EPOLL_DATA_MOST	     1000u
 #define EPOLL_DATA_CREDIT_MS 20u
@@ -43,8 +43,11 @@ enum epoll_data_says {
  * async-signal-safe, no cancellation point, keeps errno. */
 enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events);
 
-/* The list of @epoll may be read. */
-bool epoll_data_may_find(int epoll);
+/* The list of @epoll was seen to be too long to be read again. */
+bool epoll_data_is_large(int epoll);
+
+/* There is time to read a list. */
+bool epoll_data_may_find(void);
 
 /*
  * Fills the answers of @queries: which of @fds is registered in @epoll with their data. False:

@@ -42,6 +42,7 @@ static sigset_t inside, call_mask;
 static sigjmp_buf back;
 static volatile sig_atomic_t handled;
 static pthread_t waiter;
+static int is_ready; /* whoever jumps back knows where to */
 
 static int by_poll(void)
 {
@@ -173,6 +174,7 @@ static void *wait_in_thread(void *wait)
 	sigaddset(&mask, SIGUSR2);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	pthread_cleanup_push(clean_up, NULL);
+	__atomic_store_n(&is_ready, 1, __ATOMIC_RELEASE);
 	(*(int (**)(void))wait)();
 	pthread_cleanup_pop(0);
 	return NULL;
@@ -180,6 +182,8 @@ static void *wait_in_thread(void *wait)
 
 static void *end_later(void *later_ms)
 {
+	while (!__atomic_load_n(&is_ready, __ATOMIC_ACQUIRE))
+		usleep(1000);
 	usleep((useconds_t)atoi(later_ms) * 1000);
 	if (strcmp(end, "cancel") == 0)
 		pthread_cancel(waiter);
@@ -253,6 +257,7 @@ int main(int argc, char **argv)
 	if (sigsetjmp(back, strcmp(end, "jump") == 0)) {
 		printf("left");
 	} else {
+		__atomic_store_n(&is_ready, 1, __ATOMIC_RELEASE);
 		rc = wait();
 		error = errno;
 		printf("%d %s handled %d", rc, rc < 0 ? strerror(error) : "", (int)handled);
