@@ -11,8 +11,7 @@
  * to. */
 static bool may_act(void)
 {
-	return !engine_is_own_thread() && !new_filters_here() &&
-	       (uint32_t)raw_syscall(SYS_getpid) == process_adopter();
+	return !engine_is_own_thread() && !new_filters_here();
 }
 
 void closing_watched(int fd)
@@ -33,7 +32,7 @@ void closing_watched_range(unsigned first, unsigned last)
 	unsigned count;
 	int fds[16];
 
-	if (!may_act())
+	if (!may_act() || (uint32_t)raw_syscall(SYS_getpid) != process_adopter())
 		return;
 	while ((count = pending_numbers(&place, fds, 16))) {
 		for (unsigned i = 0; i < count; i++) {

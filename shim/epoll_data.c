@@ -58,6 +58,19 @@ static struct note *find(int epoll, int fd)
 	return NULL;
 }
 
+/* Of an epoll with another number: tokio registers by a duplicate of the one that it waits on. */
+static struct note *find_by_data(int fd, uint64_t data)
+{
+	struct set *set = set_of(fd);
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		if ((uint32_t)peek_u64(&set->notes[i].whose) == (uint32_t)fd + 1 &&
+		    peek_u64(&set->notes[i].data) == data)
+			return &set->notes[i];
+	}
+	return NULL;
+}
+
 void epoll_data_forget(int epoll, int fd)
 {
 	struct note *note = peek_u32(&has_noted) ? find(epoll, fd) : NULL;
@@ -164,7 +177,9 @@ enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t 
 	const struct note *note = find(epoll, fd);
 	struct epoll_event event;
 
-	if (!note || !read_note(note, whose(epoll, fd), &event))
+	if (!note)
+		note = find_by_data(fd, data);
+	if (!note || !read_note(note, peek_u64(&note->whose), &event))
 		return is_known(fd) ? EPOLL_DATA_OTHERS : EPOLL_DATA_NOTHING;
 	if (event.data.u64 != data)
 		return EPOLL_DATA_OTHERS;
@@ -272,8 +287,12 @@ static void write_path(char *text, int epoll)
 /* Data that one registration alone has are its for as long as that stands. */
 static void confirm(int epoll, const struct epoll_query *query)
 {
-	struct note *note = query->fd >= 0 && query->count == 1 ? find(epoll, query->fd) : NULL;
+	struct note *note = NULL;
 
+	if (query->fd >= 0 && query->count == 1)
+		note = find(epoll, query->fd);
+	if (query->fd >= 0 && query->count == 1 && !note)
+		note = find_by_data(query->fd, query->data);
 	if (note && peek_u64(&note->data) == query->data)
 		poke_u32(&note->is_alone, 1);
 }

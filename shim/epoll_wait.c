@@ -38,7 +38,7 @@ static void judge(int epoll, const struct epoll_query *query, struct epoll_event
 	short now;
 
 	/* What it shows has to do where the kernel has forgotten what was asked for. */
-	if (asked & EPOLLONESHOT && !epoll_data_noted(epoll, query->fd, &noted))
+	if (asked & EPOLLONESHOT && query->count && !epoll_data_noted(epoll, query->fd, &noted))
 		noted.events = (event->events & ~(uint32_t)BAD) | (asked & PRIVATE_BITS);
 	asked = noted.events;
 	arm.otherwise = asked;

@@ -404,6 +404,10 @@ static enum result look_until_clear(struct pending_hold *hold, short asked, shor
 	}
 	if (result != RESULT_GONE && *ret_now && !(*ret_now & (POLLERR | POLLHUP)))
 		look_at(hold, false);
+	/* Another thread has sent it on, and this is an event of before. */
+	if (result != RESULT_GONE && !*ret_now && hold->entry->revived_ms &&
+	    clock_coarse_ms() - hold->entry->revived_ms < PENDING_STALE_MS)
+		*ret_acted = true;
 	return result;
 }
 

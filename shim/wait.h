@@ -21,7 +21,7 @@ struct wait_kind {
 	 */
 	int (*ask)(const void *call, const struct timespec *stretch, const sigset_t *mask);
 	/* Takes out of @found results what is none for the program; returns how many are left.
-	 * *@ret_acted: a connection went on. */
+	 * *@ret_acted: a connection went on, now or a moment ago. */
 	int (*sift)(const void *call, int found, bool *ret_acted);
 	/* The call is asked again: its memory is as the program gave it. NULL: nothing to do. */
 	void (*restore)(const void *call);

@@ -207,7 +207,9 @@ static void test_a_list_is_read_for_a_part_of_the_time(void **state)
 	assert_int_equal(query.fd, fds[0]);
 	assert_int_equal(epoll_data_says(epoll, fds[0], 11, &events), EPOLL_DATA_ALONE);
 	assert_int_equal(epoll_data_says(epoll, fds[0], 12, &events), EPOLL_DATA_OTHERS);
-	assert_int_equal(epoll_data_says(epoll + 1, fds[0], 11, &events), EPOLL_DATA_OTHERS);
+	/* A duplicate of the epoll, perhaps. */
+	assert_int_equal(epoll_data_says(epoll + 1, fds[0], 11, &events), EPOLL_DATA_ALONE);
+	assert_int_equal(epoll_data_says(epoll + 1, fds[0], 12, &events), EPOLL_DATA_OTHERS);
 	assert_int_equal(epoll_data_says(epoll, fds[1], 11, &events), EPOLL_DATA_NOTHING);
 	/* Changed: what was seen is no more so. */
 	epoll_data_note(epoll, fds[0], &event);
