@@ -261,8 +261,8 @@ static enum result revive(struct pending_hold *hold, bool overdue)
 		return RESULT_GONE;
 	if (overdue) {
 		/* The answer may have come since the last look. What comes between this one and the
-		 * next call, some 100 ns later, is answered by a reset; the program has not seen it
-		 * yet. */
+		 * next call, some 100 ns later, is answered by a reset; another thread that has the
+		 * event by then finds EAGAIN. */
 		if (next_step(entry->fd, true) != REVIVE_OVERDUE)
 			return RESULT_WAITS;
 		if (!give_up(entry, &error))
