@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
     chosen = _chosen(config)
 
     def wanted(item: pytest.Item) -> bool:
-        return _clusters(item) <= chosen
+        return _clusters(item) <= chosen and counts(not item.get_closest_marker("soak"), True)
 
     left_out = [item for item in items if not wanted(item)]
     if left_out:

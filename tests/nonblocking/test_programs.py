@@ -29,7 +29,6 @@ pytestmark = [
 REFUSED = counts(15, 200)
 SILENT = counts(3, 60)
 ALL_DEAD = 3
-soak_only = pytest.mark.skipif(counts(True, False), reason="with make soak")  # quick ones of these: tests/failover
 Record = Callable[[str, Any], None]
 
 
@@ -86,7 +85,7 @@ def expect_unseen(driver: Driver, good: List[Pod], told: Dialled, dials: Dials, 
     expect(dials.counts()[dead.name] >= len(told.lines) // 10, True, "the dead pod was hardly dialled", *logs)
 
 
-@soak_only
+@pytest.mark.soak
 def test_all_pods_are_good(world: World, driver: Driver, record_property: Record) -> None:
     backend = web(world, driver)
     hold_table(world.run_shim, world.cluster)
@@ -117,7 +116,7 @@ def test_a_pod_refuses(world: World, driver: Driver, firewall: Firewall, record_
         expect_unseen(driver, good, told, dials, dead, vip())
 
 
-@soak_only
+@pytest.mark.soak
 def test_a_pod_refuses_later(world: World, driver: Driver, record_property: Record) -> None:
     """The refusal comes when the program has long asked for other events."""
     with far(world.cluster, driver.pod_port) as there:
@@ -145,7 +144,7 @@ def test_a_pod_is_silent(world: World, driver: Driver, firewall: Firewall, recor
         expect_unseen(driver, good, told, dials, dead, vip(), silent=True)
 
 
-@soak_only
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["refuse", "drop"])
 def test_all_pods_are_dead(world: World, driver: Driver, firewall: Firewall, kind: str, record_property: Record) -> None:
     """The error is the one that the program sees without the library, which goes to the Service's own address."""
