@@ -22,7 +22,7 @@ SLOW_WAITS = counts(["oneshot"], WAITS)
 SHARED = counts(150, 15000)  # for each way to wait
 PARALLEL = 16
 SILENT = counts(16, 480)
-ROUNDS = counts(8, 5000)  # of eight numbers, for each way and each distance
+ROUNDS = counts(int(__import__('os').environ.get('RR','8')), 5000)  # of eight numbers, for each way and each distance
 IN_A_PROCESS = 50
 FORKS = counts(5, 600)
 ABORTED = counts(100, 24000)
@@ -119,10 +119,11 @@ def expect_untouched(
     expect((sums["rounds"], sums["stale"], sums["foreign"], stderr), (rounds // in_a_process * in_a_process, 0, 0, ""), dict(sums))
 
 
-@pytest.mark.parametrize("wait", ["lt", "et"])
+@pytest.mark.parametrize("events", ["auto", "on"])
+@pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("longest_us", [60, 300])
 def test_numbers_are_used_again(
-    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, wait: str, longest_us: int
+    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, wait: str, longest_us: int, events: str
 ) -> None:
     """By default: it has threads, so nothing is done to its sockets. Pods refuse at once: their events are there as soon as the
     connection is in the epoll. (With K8SLB_EVENTS=on some in a thousand are met: docs/failover.md.)"""
@@ -130,7 +131,7 @@ def test_numbers_are_used_again(
     hold_table(run_shim, cluster)
     firewall.refuse(*pods[:2])
     with forgetful(build):
-        expect_untouched(run_shim, cluster, build, service, of(build, ROUNDS), longest_us, wait)
+        expect_untouched(run_shim, cluster, build, service, of(build, ROUNDS), longest_us, wait, K8SLB_EVENTS=events)
 
 
 @pytest.mark.parametrize("wait", ["lt", "et"])

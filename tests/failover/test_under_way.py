@@ -4,11 +4,12 @@
 Of three pods two are dead, so that more than half are avoided and all are used: two thirds of the connections meet one.
 """
 from collections import Counter
+from itertools import zip_longest
 from typing import List, NamedTuple, Optional
 
 import pytest
 
-from tests.e2e.common import stand_in
+from tests.e2e.common import hold_table, stand_in
 from tests.failover.common import SLACK_MS, TIMEOUT_MS, Firewall, refuse
 from tests.harness import Build, Result, ShimRunner, counts, expect, wait_until
 from tests.kube.cluster import Cluster, Service
@@ -171,3 +172,21 @@ def test_a_thread_in_a_sandbox_is_left_alone(cluster: Cluster, run_shim: ShimRun
     result = run_shim(under_way(build, "sandbox", service, 1), env=cluster.env("web"))
 
     expect((result.returncode, result.stdout.split()[1:]), (0, ["ECONNREFUSED"]), result)
+
+
+def test_bad_pointers(cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall) -> None:
+    """Beside a connection that is under way they are what they are without: what the kernel says of them."""
+    service, pods = web(cluster)
+    hold_table(run_shim, cluster)
+    firewall.drop(*pods)
+    beside = build.directory / "tests/preload/pending_connection.so"
+    settings = {"PENDING_CONNECTION": f"{service.vip}:{service.port}", "K8SLB_CONNECT_TIMEOUT": "60000"}
+    results = [
+        run_shim([build.programs / "bad_pointers"], env=cluster.env("web", **settings, LD_PRELOAD=preload), preload=False)
+        for preload in (str(beside), build.preload(beside))
+    ]
+
+    plain, shim = (result.stdout.splitlines() for result in results)
+    expect((results[0].returncode, len(plain) > 50), (0, True), results[0])
+    expect([pair for pair in zip_longest(plain, shim) if pair[0] != pair[1]], [], results[1])
+    expect((results[1].returncode, results[1].stderr), (0, ""), results[1])

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * reuse HOST PORT ROUNDS LONGEST_US lt|et OTHER_HOST OTHER_PORT: two threads wait in an epoll for eight
+ * reuse HOST PORT ROUNDS LONGEST_US lt|et|oneshot OTHER_HOST OTHER_PORT: two threads wait in an epoll for eight
  * connections that a third one makes, closes after at most LONGEST_US, and whose numbers it gives to other sockets at
- * once: fresh ones, and ones that connect to OTHER_HOST. What an event of a closed connection points
- * to is poisoned.
+ * once: fresh ones, ones that connect to OTHER_HOST, the same in the epoll with data of their own, and datagram sockets that may
+ * broadcast. What an event of a closed connection points to is poisoned.
  *
  * Prints the rounds; how many events came ("events"), and how many with an error or a hang-up ("failed"); how
  * many of them were of a connection that had been closed before their epoll_wait() began ("stale");
- * how many of the other sockets are not what their thread made of them ("foreign").
+ * how many of the other sockets, or their registrations, are not what their thread made of them ("foreign").
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -71,18 +72,28 @@ static void close_one(int fd, struct connection *one)
 	++clock_of_all;
 }
 
-/* By raw calls: what the kernel says. A socket that was never connected has no port, no error and no state. */
-static bool is_fresh(int fd)
-{
-	struct tcp_info info = {0};
-	struct sockaddr_in name = {0};
-	int error = 0;
-	socklen_t info_size = sizeof(info), name_size = sizeof(name), error_size = sizeof(error);
+enum kind {
+	FRESH,
+	CONNECTS,
+	DATAGRAM,
+	REGISTERED, /* and connects */
+	KINDS,
+};
 
-	syscall(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &info_size);
+/* By raw calls: what the kernel says. What was never bound or connected has no port, no error and no state. */
+static bool is_fresh(int fd, enum kind kind)
+{
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	struct sockaddr_in name = {0}, peer = {0};
+	int error = 0;
+	socklen_t info_size = sizeof(info), name_size = sizeof(name), peer_size = sizeof(peer), error_size = sizeof(error);
+
+	if (kind == FRESH)
+		syscall(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &info_size);
 	syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &error_size);
 	syscall(SYS_getsockname, fd, &name, &name_size);
-	return info.tcpi_state == TCP_CLOSE && error == 0 && name.sin_port == 0;
+	return info.tcpi_state == TCP_CLOSE && error == 0 && name.sin_port == 0 &&
+	       syscall(SYS_getpeername, fd, &peer, &peer_size) < 0;
 }
 
 /* It is on its way there, or has got there. */
@@ -102,8 +113,30 @@ static bool is_connected(int fd, const struct sockaddr_in *other)
 	return peer.sin_addr.s_addr == other->sin_addr.s_addr && peer.sin_port == other->sin_port;
 }
 
-static void tell_foreign(int fd, int connects)
+/* Its registration carries this. */
+static bool is_registered(int fd, const struct connection *data)
 {
+	char path[64], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		uint64_t value;
+		int number;
+
+		if (sscanf(line, "tfd: %d events: %*x data: %" SCNx64, &number, &value) == 2 && number == fd)
+			found = value == (uintptr_t)data;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static void tell_foreign(int fd, enum kind kind)
+{
+	static const char *const names[KINDS] = {"fresh", "connects", "datagram", "registered"};
 	struct tcp_info info = {0};
 	struct sockaddr_in name = {0}, peer = {0};
 	socklen_t info_size = sizeof(info), size = sizeof(name), peer_size = sizeof(peer);
@@ -113,8 +146,29 @@ static void tell_foreign(int fd, int connects)
 	syscall(SYS_getsockname, fd, &name, &size);
 	syscall(SYS_getpeername, fd, &peer, &peer_size);
 	inet_ntop(AF_INET, &peer.sin_addr, host, sizeof(host));
-	fprintf(stderr, "foreign: %s, TCP state %d, port %d, peer %s:%d\n", connects ? "connects" : "fresh", info.tcpi_state,
-		ntohs(name.sin_port), host, ntohs(peer.sin_port));
+	fprintf(stderr, "foreign: %s, TCP state %d, port %d, peer %s:%d\n", names[kind], info.tcpi_state, ntohs(name.sin_port),
+		host, ntohs(peer.sin_port));
+}
+
+static int make_other(enum kind kind, const struct sockaddr_in *other, struct connection *data, uint32_t flags)
+{
+	struct epoll_event event = {.events = EPOLLOUT | flags, .data.ptr = data};
+	int fd = socket(AF_INET, (kind == DATAGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), yes = 1;
+
+	if (kind == DATAGRAM)
+		setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &yes, sizeof(yes));
+	if (kind == CONNECTS || kind == REGISTERED)
+		connect(fd, (const struct sockaddr *)other, sizeof(*other));
+	if (kind == REGISTERED)
+		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+	return fd;
+}
+
+static bool is_as_made(int fd, enum kind kind, const struct sockaddr_in *other, const struct connection *data)
+{
+	if (kind == FRESH || kind == DATAGRAM)
+		return is_fresh(fd, kind);
+	return is_connected(fd, other) && (kind == CONNECTS || is_registered(fd, data));
 }
 
 int main(int argc, char **argv)
@@ -131,14 +185,14 @@ int main(int argc, char **argv)
 	read_address(&target, argv[1], argv[2]);
 	rounds = strtoul(argv[3], NULL, 10);
 	longest = (unsigned)atoi(argv[4]);
-	flags = argv[5][0] == 'e' ? EPOLLET : 0;
+	flags = argv[5][0] == 'e' ? EPOLLET : argv[5][0] == 'o' ? EPOLLONESHOT : 0;
 	read_address(&other, argv[6], argv[7]);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
-	all = calloc(rounds * AT_ONCE, sizeof(*all));
+	all = calloc(2 * rounds * AT_ONCE, sizeof(*all));
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, wait_for_all, NULL);
 	for (unsigned long round = 0; round < rounds; round++) {
-		struct connection *some = &all[round * AT_ONCE];
+		struct connection *some = &all[2 * round * AT_ONCE], *data = &some[AT_ONCE];
 		int fds[AT_ONCE], others[AT_ONCE];
 
 		for (int i = 0; i < AT_ONCE; i++) {
@@ -151,17 +205,15 @@ int main(int argc, char **argv)
 		usleep((useconds_t)rand_r(&seed) % (longest + 1));
 		for (int i = 0; i < AT_ONCE; i++) {
 			close_one(fds[i], &some[i]);
-			others[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-			if (i % 2)
-				connect(others[i], (struct sockaddr *)&other, sizeof(other));
+			others[i] = make_other(i % KINDS, &other, &data[i], flags);
 		}
 		usleep((useconds_t)rand_r(&seed) % 128);
 		for (int i = 0; i < AT_ONCE; i++) {
-			if (!(i % 2 ? is_connected(others[i], &other) : is_fresh(others[i]))) {
+			if (!is_as_made(others[i], i % KINDS, &other, &data[i])) {
 				foreign++;
-				tell_foreign(others[i], i % 2);
+				tell_foreign(others[i], i % KINDS);
 			}
-			close(others[i]);
+			close_one(others[i], &data[i]);
 		}
 	}
 	over = true;
