@@ -59,3 +59,16 @@ def test_one_every_moment(cluster: Cluster, run_shim: ShimRunner, build: Build, 
                 else:
                     share = 0.02 + 2 * plain["lost"] / plain["waits"]
                     expect(shim["lost"] <= share * shim["waits"], True, way, shim, plain)
+
+
+@pytest.mark.unsanitized("another library stands behind ours")
+def test_a_library_of_coroutines_stands_behind(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
+    """Its poll() runs other coroutines, which are the program: with the program's mask, and in the call that the program made."""
+    preload = f"{build.preload()} {build.directory / 'tests/preload/coroutines.so'}"
+    with far(cluster, dead=2) as there:
+        hold_table(run_shim, cluster)
+        with forgetful(build):
+            for way in ("poll", "select", "epoll_wait"):
+                words = [build.programs / "signalled", way, there.service.vip, there.service.port, COUNT, 0, "plain"]
+                result = run_shim(words, env=cluster.env("web", LD_PRELOAD=preload))
+                expect((result.returncode, set(result.stderr.splitlines())), (0, set()), way, result)

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "table.h"
+
 #define PATIENCE_MS 5000
 
 enum outcome {
@@ -58,6 +60,7 @@ int main(int argc, char **argv)
 		return 2;
 	inet_pton(AF_INET, argv[1], &target.sin_addr);
 	target.sin_port = htons((uint16_t)atoi(argv[2]));
+	wait_for_table();
 	for (int i = atoi(argv[3]); i > 0; i--) {
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), status;
 		pid_t child;

@@ -23,6 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "table.h"
+
 #define AT_ONCE 8
 #define THREADS 2
 
@@ -182,6 +184,7 @@ int main(int argc, char **argv)
 
 	if (argc != 8)
 		return 2;
+	wait_for_table();
 	read_address(&target, argv[1], argv[2]);
 	rounds = strtoul(argv[3], NULL, 10);
 	longest = (unsigned)atoi(argv[4]);

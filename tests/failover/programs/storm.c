@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "table.h"
+
 #define THREADS	      3
 #define HIGHEST_ERRNO 133
 
@@ -178,6 +180,7 @@ int main(int argc, char **argv)
 	target.sin_port = htons((uint16_t)atoi(argv[2]));
 	count = atoi(argv[3]);
 	parallel = atoi(argv[4]);
+	wait_for_table();
 	flags = argv[5][0] == 'e' ? EPOLLET : argv[5][0] == 'o' ? EPOLLONESHOT : 0;
 	epoll_count = atoi(argv[6]) == 2 ? 2 : 1;
 	for (int i = 0; i < epoll_count; i++)
