@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storms of connections that do not block, while two of three pods are dead and nobody remembers it (dead_pods.py): epolls that threads
 share, numbers that are closed and used again, children of fork(), answers that come in the moment of the abort. None is lost,
-none is stuck. Those with threads have K8SLB_EVENTS=on; by default no socket is touched that is not ours to touch."""
+none is stuck, and no socket is touched that is another one's."""
 from collections import Counter
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, NamedTuple
@@ -22,7 +22,7 @@ SLOW_WAITS = counts(["oneshot"], WAITS)
 SHARED = counts(150, 15000)  # for each way to wait
 PARALLEL = 16
 SILENT = counts(16, 480)
-ROUNDS = counts(int(__import__('os').environ.get('RR','8')), 5000)  # of eight numbers, for each way and each distance
+ROUNDS = counts(8, 5000)  # of eight numbers, for each way and each distance
 IN_A_PROCESS = 50
 FORKS = counts(5, 600)
 ABORTED = counts(100, 24000)
@@ -64,7 +64,7 @@ def test_threads_share_epolls(
     firewall.refuse(*pods[:2])
     command = [build.programs / "storm", service.vip, service.port, count, PARALLEL, wait, epolls, 5]
     with forgetful(build), dialled(pods) as dials:
-        result = run_shim(command, env=cluster.env("web", K8SLB_EVENTS="on"), timeout=600)
+        result = run_shim(command, env=cluster.env("web"), timeout=600)
 
     told = figures(result)
     expect(told, {"stuck": 0, "answered": count, "hung": 0, "closed": 0}, dials.counts(), result)
@@ -79,7 +79,7 @@ def test_threads_share_an_epoll_and_a_refusal_comes_late(cluster: Cluster, run_s
         hold_table(run_shim, cluster)
         command = [build.programs / "storm", there.service.vip, there.service.port, count, 2 * PARALLEL, wait, 2, 5]
         with forgetful(build):
-            result = run_shim(command, env=cluster.env("web", K8SLB_EVENTS="on"), timeout=600)
+            result = run_shim(command, env=cluster.env("web"), timeout=600)
 
         told = figures(result)
         expect(told, {"stuck": 0, "answered": count, "hung": 0, "closed": 0}, dials.counts(), result)
@@ -97,7 +97,7 @@ def test_threads_share_an_epoll_and_a_pod_is_silent(
     firewall.drop(*pods[:2])
     command = [build.programs / "storm", service.vip, service.port, count, PARALLEL, wait, 2, 5]
     with forgetful(build):
-        result = run_shim(command, env=cluster.env("web", K8SLB_EVENTS="on"), timeout=600)
+        result = run_shim(command, env=cluster.env("web"), timeout=600)
 
     expect(figures(result), {"stuck": 0, "answered": count, "hung": 0, "closed": 0}, result)
 
@@ -105,7 +105,7 @@ def test_threads_share_an_epoll_and_a_pod_is_silent(
 def expect_untouched(
     run_shim: ShimRunner, cluster: Cluster, build: Build, service: Service, rounds: int, longest_us: int, wait: str, **settings: str
 ) -> None:
-    """As by default. Some rounds in a process each: the first surprise (shim/events.h) ends its filter, and a number that is another socket's is one."""
+    """Some rounds in a process each: the first surprise (shim/events.h) ends its filter, and a number that is another socket's is one."""
     other = cluster.add_pod("other", {"app": "other"})
     sums: "Counter[str]" = Counter()
     stderr = ""
@@ -119,19 +119,17 @@ def expect_untouched(
     expect((sums["rounds"], sums["stale"], sums["foreign"], stderr), (rounds // in_a_process * in_a_process, 0, 0, ""), dict(sums))
 
 
-@pytest.mark.parametrize("events", ["auto", "on"])
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("longest_us", [60, 300])
 def test_numbers_are_used_again(
-    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, wait: str, longest_us: int, events: str
+    cluster: Cluster, run_shim: ShimRunner, build: Build, firewall: Firewall, wait: str, longest_us: int
 ) -> None:
-    """By default: it has threads, so nothing is done to its sockets. Pods refuse at once: their events are there as soon as the
-    connection is in the epoll. (With K8SLB_EVENTS=on some in a thousand are met: docs/failover.md.)"""
+    """Pods refuse at once: their events are there as soon as the connection is in the epoll."""
     service, pods = web(cluster)
     hold_table(run_shim, cluster)
     firewall.refuse(*pods[:2])
     with forgetful(build):
-        expect_untouched(run_shim, cluster, build, service, of(build, ROUNDS), longest_us, wait, K8SLB_EVENTS=events)
+        expect_untouched(run_shim, cluster, build, service, of(build, ROUNDS), longest_us, wait)
 
 
 @pytest.mark.parametrize("wait", ["lt", "et"])
@@ -189,7 +187,7 @@ def test_an_answer_in_the_moment_of_the_abort(cluster: Cluster, run_shim: ShimRu
         hold_table(run_shim, cluster)
         command = [build.programs / "storm", there.service.vip, there.service.port, count, parallel, "et", 1, 30]
         with forgetful(build), dialled(there.pods) as dials:
-            env = cluster.env("web", K8SLB_EVENTS="on", K8SLB_CONNECT_TIMEOUT="1000")
+            env = cluster.env("web", K8SLB_CONNECT_TIMEOUT="1000")
             result = run_shim(command, env=env, timeout=800)
 
     told = figures(result)

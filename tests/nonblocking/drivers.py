@@ -35,7 +35,6 @@ class Driver:
     name: str
     command: Callable[[Job], Sequence[Any]]
     quick: bool = False  # with make test; all of them with make soak
-    threads: bool = False  # of its own: left alone unless K8SLB_EVENTS=on, with which it runs here
     unseen: bool = False  # it sees no dead pod without the filter of events either: blocks, or connects again by itself
     slow_start: int = 0  # so many of its first connections have the start of a virtual machine in them
     waits_before: bool = False  # without a time-out, in another thread: it sees a silent pod (docs/failover.md)
@@ -199,9 +198,9 @@ DRIVERS = (
     Driver("curl", _curl(), quick=True),
     Driver("curl -Z", _curl("-Z", "--parallel-immediate", "--parallel-max", str(PARALLEL), "--no-progress-meter")),
     Driver("wget", _each("wget", "-q", "-O", "-", "-T", "3", "-t", "1", "http://{host}:{port}/"), unseen=True),
-    Driver("node http", _node("http", 1), threads=True),
-    Driver("node net, parallel", _node("net", PARALLEL), threads=True, quick=True),
-    Driver("node fetch", _node("fetch", 1), threads=True),
+    Driver("node http", _node("http", 1)),
+    Driver("node net, parallel", _node("net", PARALLEL), quick=True),
+    Driver("node fetch", _node("fetch", 1)),
     Driver("python create_connection", _python("timeout")),
     Driver("python select", _python("select"), quick=True),
     Driver("python epoll", _python("epoll"), quick=True),
@@ -209,17 +208,17 @@ DRIVERS = (
     Driver("python write", _python("write")),
     Driver("asyncio", _python("asyncio")),
     Driver("asyncio, parallel", _python("asyncio", PARALLEL), quick=True),
-    Driver("uvloop, parallel", _python("uvloop", PARALLEL), threads=True),
+    Driver("uvloop, parallel", _python("uvloop", PARALLEL)),
     Driver("aiohttp", _python("aiohttp", PARALLEL)),
-    Driver("tornado", _python("tornado"), threads=True),
-    Driver("gevent", _python("gevent", PARALLEL), threads=True),
+    Driver("tornado", _python("tornado")),
+    Driver("gevent", _python("gevent", PARALLEL)),
     Driver("ruby Socket.tcp", _dial(["ruby", DIALERS / "dial.rb"], ["tcp"])),
     Driver("ruby Net::HTTP", _dial(["ruby", DIALERS / "dial.rb"], ["http"])),
     Driver("perl", _dial(["perl", DIALERS / "dial.pl"])),
     Driver("php", _dial(["php", DIALERS / "dial.php"]), quick=True),
     Driver("lua", _dial(["lua", DIALERS / "dial.lua"])),
-    Driver("tcl", _dial(["tclsh", DIALERS / "dial.tcl"]), threads=True),
-    Driver("erlang", _erlang, threads=True),
+    Driver("tcl", _dial(["tclsh", DIALERS / "dial.tcl"])),
+    Driver("erlang", _erlang),
     Driver("nc", _each("nc.openbsd", "-v", "-N", "-w", "3", "{host}", "{port}", stdin="WHO\\n")),
     Driver("ncat", _each("ncat", "-w", "3", "{host}", "{port}", stdin="WHO\\n")),
     Driver("socat", _each("socat", "-t", "3", "-", "TCP:{host}:{port},connect-timeout=3", stdin="WHO\\n")),
@@ -231,22 +230,22 @@ DRIVERS = (
         Driver(f"hiredis {way}", lambda job, way=way: _dial([_c_program("hiredis", "hiredis", "event")], [way])(job))  # type: ignore
         for way in ("timeout", "async")
     ),
-    Driver("tokio", lambda job: _dial([f"{built('tokio')}/dial-tokio"], parallel=PARALLEL)(job), threads=True),
-    Driver("JDK HttpURLConnection", _java("url"), threads=True, slow_start=1),
-    Driver("JDK HttpClient", _java("http"), threads=True, slow_start=1, unseen=True),
-    Driver("JDK NIO", _java("selector"), threads=True, slow_start=1, quick=True),
-    Driver("JDK AIO", _java("aio"), threads=True, slow_start=1, waits_before=True),
-    Driver("Netty NIO", _netty("nio"), threads=True, slow_start=PARALLEL),
-    Driver("Netty epoll", _netty("epoll"), threads=True, slow_start=PARALLEL),
+    Driver("tokio", lambda job: _dial([f"{built('tokio')}/dial-tokio"], parallel=PARALLEL)(job)),
+    Driver("JDK HttpURLConnection", _java("url"), slow_start=1),
+    Driver("JDK HttpClient", _java("http"), slow_start=1, unseen=True),
+    Driver("JDK NIO", _java("selector"), slow_start=1, quick=True),
+    Driver("JDK AIO", _java("aio"), slow_start=1, waits_before=True),
+    Driver("Netty NIO", _netty("nio"), slow_start=PARALLEL),
+    Driver("Netty epoll", _netty("epoll"), slow_start=PARALLEL),
     Driver("psql", _each("psql", "host={host} port={port} user=x dbname=x sslmode=disable gssencmode=disable connect_timeout=3",
                          answer=r"FATAL: +(\w+-\d+)")),
     Driver("mariadb", _each("mariadb", "--no-defaults", "--skip-ssl", "-h", "{host}", "-P", "{port}", "--connect-timeout=3", "-u", "x",
                             answer=r"ERROR 1040 .*: (\w+-\d+)"), pod_port=MYSQL_PORT),
     Driver("kcat", _each("kcat", "-b", "{host}:{port}", "-L", "-m", "5", "-d", "broker", "-X", "socket.connection.setup.timeout.ms=3000",
-                         answer=KAFKA), threads=True, answers=frozenset(["Connected"])),
+                         answer=KAFKA), answers=frozenset(["Connected"])),
     Driver("nginx", _nginx, quick=True, front=NGINX),
-    Driver("haproxy", _haproxy, threads=True, front=HAPROXY),
-    Driver("envoy", _envoy, threads=True, front=ENVOY),
+    Driver("haproxy", _haproxy, front=HAPROXY),
+    Driver("envoy", _envoy, front=ENVOY),
 )  # fmt: skip
 
 

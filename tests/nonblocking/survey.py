@@ -22,8 +22,6 @@ longest connection in seconds, which has the start of a process in it where each
 mariadb, kcat), and that of a virtual machine in the first ones of Java. "Filter off" is `K8SLB_EVENTS=off`. The last two columns are
 the longest connection without the library and with it when all pods are dead: the program's error is the same.
 
-Those with a † have threads of their own: they are left alone by default, and ran with `K8SLB_EVENTS=on`, all others by default.
-
 wget blocks and the JDK's HttpClient connects again by itself: they see no dead pod without the filter either. JDK AIO waits in one
 thread, without a time-out, before another one connects: a silent pod is what [failover.md](failover.md) says of such programs.
 
@@ -69,7 +67,6 @@ def page(report: xml.ElementTree) -> str:
         told = figures.get(driver.name.replace(" ", "-"))
         if told:
             name = f"**{driver.name}**" if driver.quick else driver.name
-            name += " †" if driver.threads else ""
             rows.append(" | ".join([f"| {name}", *(cell(column, told.get(column)) for column in COLUMNS)]) + " |")
     filtered = [told[column] for told in figures.values() for column in FILTERED if column in told]
     first = next(report.iter("testsuite"))

@@ -49,8 +49,6 @@ def dial(
     job = Job(backend.vip, backend.port, count, world.new_directory("driver"))
     command = driver.command(job)
     limit = 60 + count * (LIMIT_S + 1)
-    if driver.threads:
-        env = {"K8SLB_EVENTS": "on", **(env or {})}
     if driver.front is None:
         process = world.start(command, preload, env=env, cwd=job.directory)
         result = process.wait(limit)

@@ -50,7 +50,6 @@ class Suite:
         settings: Dict[str, Optional[str]] = {
             "PENDING_CONNECTION": f"{self._backend.vip}:{self._backend.port}",
             "K8SLB_CONNECT_TIMEOUT": str(FOR_EVER_MS),
-            "K8SLB_EVENTS": "on",  # whatever has threads goes the long way as well
             "LD_PRELOAD": build.preload(beside) if preload else str(beside),
             # What tests look at themselves.
             "K8SLB_LOG": None,
