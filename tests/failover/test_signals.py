@@ -6,7 +6,7 @@ from typing import Dict
 import pytest
 
 from tests.e2e.common import hold_table
-from tests.failover.dead_pods import far, forgetful
+from tests.failover.dead_pods import far, forgetful, taken_for_libcs
 from tests.failover.test_storms import figures
 from tests.harness import Build, ShimRunner, counts, expect
 from tests.kube.cluster import Cluster
@@ -22,7 +22,7 @@ PERIOD_US = 100
 
 def test_one_while_it_goes_on(cluster: Cluster, run_shim: ShimRunner, build: Build) -> None:
     """It comes during the connect() to the next pod: each wait says EINTR, as it would have done without."""
-    preload = f"{build.preload()} {build.directory / 'tests/preload/surprising.so'}"
+    preload = f"{build.preload()} {taken_for_libcs(build)}"
     with far(cluster, dead=2) as there:
         hold_table(run_shim, cluster)
         with forgetful(build):
