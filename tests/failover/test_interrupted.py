@@ -7,13 +7,17 @@ import pytest
 
 from tests.e2e.common import hold_table
 from tests.failover.common import Firewall
-from tests.harness import Build, ShimRunner, expect
+from tests.harness import Build, ShimRunner, counts, expect
 from tests.kube.cluster import Cluster, Service
 from tests.preload.common import web
 
 pytestmark = [pytest.mark.clusters("double"), pytest.mark.unsanitized("another library stands behind ours")]
 
-WAYS = ["poll", "poll_chk", "ppoll", "ppoll_chk", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"]
+# Of each hook one with make test.
+WAYS = counts(
+    ["poll", "ppoll_chk", "select", "epoll_wait", "epoll_pwait2"],
+    ["poll", "poll_chk", "ppoll", "ppoll_chk", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"],
+)
 LONG_AFTER_MS = 330  # some tries later
 SETTINGS = {"K8SLB_CONNECT_TIMEOUT": "100", "K8SLB_EVENTS": "on"}
 
