@@ -155,6 +155,11 @@ static bool is_known(int fd)
 	return false;
 }
 
+bool epoll_data_may_have(int epoll, int fd)
+{
+	return find(epoll, fd) || !is_known(fd);
+}
+
 enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events)
 {
 	const struct note *note = find(epoll, fd);

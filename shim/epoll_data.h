@@ -43,6 +43,9 @@ enum epoll_data_says {
  * async-signal-safe, no cancellation point, keeps errno. */
 enum epoll_data_says epoll_data_says(int epoll, int fd, uint64_t data, uint32_t *ret_events);
 
+/* @fd is registered there, or that is not known: libuv does so past libc. */
+bool epoll_data_may_have(int epoll, int fd);
+
 /* The list of @epoll may be read. */
 bool epoll_data_may_find(int epoll);
 

@@ -188,7 +188,12 @@ static int sift_call(const void *of, int found, bool *ret_acted)
 	return sift(call->epoll, call->events, found, ret_acted);
 }
 
-static const struct wait_kind epolls = {.ask = ask, .sift = sift_call};
+static bool shows(const void *of, int fd)
+{
+	return epoll_data_may_have(((const struct call *)of)->epoll, fd);
+}
+
+static const struct wait_kind epolls = {.ask = ask, .sift = sift_call, .shows = shows};
 
 /* noinline: a call that has nothing to do with us is not to build what these need. */
 __attribute__((noinline)) static int wait_ms(int epoll, struct epoll_event *events, int most,

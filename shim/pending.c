@@ -40,7 +40,6 @@ static struct slot slots[SLOTS];
 
 struct pending_bits pending_bits __attribute__((aligned(64)));
 
-static uint64_t due_at_ms; /* at or before the next one that is due; 0: nothing is */
 static uint32_t turn;	   /* the place where the next look begins */
 
 enum outcome {
@@ -221,53 +220,9 @@ void pending_unwatch_all(void)
 
 /* --- when something is due ------------------------------------------------------------------- */
 
-static void due_no_later(uint64_t ms)
-{
-	uint64_t old;
-
-	do {
-		old = peek_u64(&due_at_ms);
-	} while ((!old || ms < old) && !claim_u64(&due_at_ms, old, ms));
-}
-
-uint64_t pending_next_due(void)
-{
-	return peek_u64(&due_at_ms);
-}
-
 void pending_set_due(struct pending_hold *hold, uint64_t due_ms)
 {
 	poke_u64(&hold->entry->due_ms, due_ms);
-	fence_before_look(); /* at the word: find_next_due() */
-	due_no_later(due_ms);
-}
-
-static uint64_t earliest(void)
-{
-	uint64_t first_ms = 0;
-
-	for (unsigned place = 0; (place = next_place(pending_bits.watched, place)) < SLOTS; place++) {
-		uint64_t due_ms = peek_u64(&slots[place].entry.due_ms);
-
-		if (!first_ms || due_ms < first_ms)
-			first_ms = due_ms;
-	}
-	return first_ms;
-}
-
-/* The word is never later than an entry, not for a moment: who read it then would wait for ever.
- * Whoever sets a time while this looks either finds the new word, or is found by the second look. */
-static void find_next_due(void)
-{
-	uint64_t old_ms = peek_u64(&due_at_ms);
-	uint64_t first_ms = earliest();
-
-	if (first_ms == old_ms || !claim_u64(&due_at_ms, old_ms, first_ms))
-		return;
-	fence_before_look(); /* at the entries: pending_set_due() and fill() */
-	first_ms = earliest();
-	if (first_ms)
-		due_no_later(first_ms);
 }
 
 /* A child of vfork(2) has its parent's memory, and not its descriptors. */
@@ -276,24 +231,42 @@ static bool is_in_vfork(void)
 	return (uint32_t)raw_syscall(SYS_getpid) != process_adopter();
 }
 
-bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *ret_hold)
+bool pending_peek_next(unsigned *place, struct pending_peek *ret_peek)
 {
+	*place = next_place(pending_bits.watched, *place);
+	if (*place >= SLOTS)
+		return false;
+	ret_peek->place = *place;
+	ret_peek->fd = peek_number(&slots[*place].entry);
+	ret_peek->due_ms = peek_u64(&slots[*place].entry.due_ms);
+	++*place;
+	return true;
+}
+
+bool pending_is_due(void)
+{
+	uint64_t now_ms = clock_coarse_ms();
+	struct pending_peek one;
+
+	for (unsigned place = 0; pending_peek_next(&place, &one);) {
+		if (one.due_ms <= now_ms)
+			return true;
+	}
+	return false;
+}
+
+bool pending_claim_peeked(const struct pending_peek *peek, struct pending_hold *ret_hold)
+{
+	const struct pending *entry = &slots[peek->place].entry;
 	uint32_t pid = own_pid();
 
-	for (; (*place = next_place(pending_bits.watched, *place)) < SLOTS; ++*place) {
-		struct pending *entry = &slots[*place].entry;
-
-		if (peek_u64(&entry->due_ms) > now_ms || !take_undisturbed(*place, ret_hold))
-			continue;
-		if (entry->cookie && entry->pid == pid && entry->due_ms <= now_ms) {
-			++*place;
-			return true;
-		}
-		if (!entry->cookie || entry->pid != pid)
-			pending_unwatch(ret_hold);
-		pending_release(ret_hold);
-	}
-	find_next_due();
+	if (is_in_vfork() || !take_undisturbed(peek->place, ret_hold))
+		return false;
+	if (entry->cookie && entry->pid == pid && entry->fd == peek->fd)
+		return true;
+	if (!entry->cookie || entry->pid != pid)
+		pending_unwatch(ret_hold);
+	pending_release(ret_hold);
 	return false;
 }
 
@@ -460,8 +433,7 @@ static void fill(struct pending_hold *hold, const struct dial *dial, uint64_t co
 	if (watched) {
 		poke_u32(&pending_bits.ever, 1);
 		mark(pending_bits.watched, place, true);
-		fence_before_look(); /* at the word: find_next_due(); and at what events_off() said */
-		due_no_later(entry->due_ms);
+		fence_before_look(); /* at what events_off() said */
 		if (!events_are_filtered())
 			mark(pending_bits.watched, place, false);
 	}

@@ -163,14 +163,21 @@ void pending_set_due(struct pending_hold *hold, uint64_t due_ms);
 
 void pending_release(struct pending_hold *hold);
 
-/* When something is due next, never too late, by clock_coarse_ms(); 0: nothing is. */
-uint64_t pending_next_due(void);
+/* Something is due by now. */
+bool pending_is_due(void);
 
-/*
- * One after the other those that are due at @now_ms, claimed; false: that were all. *@place is 0 at
- * first. What stays watched has to get another time (pending_set_due()).
- */
-bool pending_claim_due(unsigned *place, uint64_t now_ms, struct pending_hold *ret_hold);
+/* A watched entry as it is peeked at. */
+struct pending_peek {
+	unsigned place;
+	int fd;
+	uint64_t due_ms;
+};
+
+/* The next one from place *@place on, which is 0 at first and moves on; false: that were all. */
+bool pending_peek_next(unsigned *place, struct pending_peek *ret_peek);
+
+/* Claims that one. False: another thread is at it, or it is no more. */
+bool pending_claim_peeked(const struct pending_peek *peek, struct pending_hold *ret_hold);
 
 /* The numbers of watched entries from place *@place on, at most @most; returns how many. *@place is
  * 0 at first, and moves on. Nothing is asked of their sockets without a claim: a system call that

@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 #include "libc.h"
+#include "new_filters.h"
+#include "readable.h"
 #include "revive.h"
 #include "wait.h"
 
@@ -22,6 +24,7 @@ struct call {
 	const sigset_t *mask;
 	size_t size; /* of fds, as the compiler knows it; 0: it does not */
 	bool counts_ns;
+	bool may_read; /* fds, before the kernel has */
 };
 
 /* Fortified ones end in libc's, which ends the program where they were wrong. */
@@ -62,7 +65,29 @@ static int sift(const void *of, int found, bool *ret_acted)
 	return left;
 }
 
-static const struct wait_kind polls = {.ask = ask, .sift = sift};
+/* Of so many it is taken for granted. */
+#define LOOKED_AT 256u
+
+static bool shows(const void *of, int fd)
+{
+	const struct call *call = of;
+
+	for (nfds_t i = 0; call->may_read && i < call->count && i < LOOKED_AT; i++) {
+		if (call->fds[i].fd == fd)
+			return true;
+	}
+	return call->count > LOOKED_AT;
+}
+
+/* By a system call, where it is not in the caller's frame. */
+static bool may_read(const struct pollfd *fds, nfds_t count)
+{
+	size_t size = (count < LOOKED_AT ? count : LOOKED_AT) * sizeof(*fds);
+
+	return is_on_stack_page(fds, size) || (!new_filters_here() && readable(fds, size));
+}
+
+static const struct wait_kind polls = {.ask = ask, .sift = sift, .shows = shows};
 
 /* More than there is room for: libc is to find that with the program's own mask. */
 static bool is_too_long(const struct call *call)
@@ -74,11 +99,12 @@ static bool is_too_long(const struct call *call)
 __attribute__((noinline)) static int poll_filtered(struct pollfd *fds, nfds_t count, int timeout,
 						   size_t size)
 {
-	const struct call call = {.fds = fds, .count = count, .size = size};
+	struct call call = {.fds = fds, .count = count, .size = size};
 	struct wait_time time = wait_time_of_ms(timeout);
 
 	if (is_too_long(&call))
 		return libc___poll_chk(fds, count, timeout, size);
+	call.may_read = (timeout || pending_is_due()) && may_read(fds, count);
 	return wait_filtered(&polls, &call, &time, NULL);
 }
 
@@ -86,7 +112,7 @@ __attribute__((noinline)) static int poll_goes_on(struct pollfd *fds, nfds_t cou
 						  size_t size, int found,
 						  const struct timespec *began)
 {
-	const struct call call = {.fds = fds, .count = count, .size = size};
+	const struct call call = {.fds = fds, .count = count, .size = size, .may_read = true};
 	struct wait_time time = wait_time_of_ms(timeout);
 
 	return wait_goes_on(&polls, &call, &time, NULL, found, began);
@@ -110,7 +136,7 @@ static inline int shim_poll(struct pollfd *fds, nfds_t count, int timeout, size_
 static int shim_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		      const sigset_t *mask, size_t size)
 {
-	const struct call call = {
+	struct call call = {
 		.fds = fds, .count = count, .mask = mask, .size = size, .counts_ns = true};
 	struct timespec began;
 	struct wait_time time;
@@ -118,6 +144,7 @@ static int shim_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *t
 
 	if (wait_is_filtered() && !is_too_long(&call) && wait_time_is_valid(timeout)) {
 		time = wait_time_of(timeout);
+		call.may_read = may_read(fds, count);
 		return wait_filtered(&polls, &call, &time, mask);
 	}
 	if (timeout)
@@ -125,6 +152,7 @@ static int shim_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *t
 	found = ask(&call, timeout, NULL);
 	if (found > 0 && wait_is_filtered()) {
 		time = wait_time_of(timeout);
+		call.may_read = true;
 		return wait_goes_on(&polls, &call, &time, mask, found, &began);
 	}
 	return found;

@@ -438,8 +438,23 @@ enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm
 	return result == RESULT_GONE ? REVIVE_AS_IT_CAME : REVIVE_SHOWS;
 }
 
+/* Not to be sent on by this thread: what is known of it. */
+static void learn_of(struct pending_hold *hold)
+{
+	switch (next_step(hold->entry->fd, false)) {
+	case REVIVE_CONNECTED:
+		conclude(hold);
+		break;
+	case REVIVE_VOID:
+		pending_clear(hold);
+		break;
+	default:
+		break;
+	}
+}
+
 /* It had its time: connected, failed, given up, or kept for nothing any more. */
-static void look_at_due(struct pending_hold *hold, uint64_t now_ms)
+static void look_at_due(struct pending_hold *hold, uint64_t now_ms, bool may_act)
 {
 	struct pending *entry = hold->entry;
 
@@ -454,32 +469,45 @@ static void look_at_due(struct pending_hold *hold, uint64_t now_ms)
 			pending_unwatch(hold);
 		return;
 	}
+	if (!may_act) {
+		learn_of(hold);
+		return;
+	}
 	look_at(hold, true);
 	/* Still watched, and nothing has set a time: nothing is known of it but that it is. */
 	if (entry->cookie && entry->due_ms <= now_ms)
 		pending_set_due(hold, now_ms + entry->way.limit_ms);
 }
 
-bool revive_due(void)
+uint64_t revive_due(revive_shows_fn *shows, const void *call)
 {
 	KEEP_ERRNO();
-	uint64_t due_ms = pending_next_due();
+	struct pending_peek one;
 	struct pending_hold hold;
 	unsigned place = 0;
-	uint64_t now_ms;
+	uint64_t next_ms = 0;
+	uint64_t now_ms = clock_coarse_ms();
 
-	if (!due_ms)
-		return true;
-	now_ms = clock_coarse_ms();
-	if (due_ms > now_ms)
-		return true;
-	if (new_filters_here())
-		return false;
-	while (pending_claim_due(&place, now_ms, &hold)) {
-		look_at_due(&hold, now_ms);
-		pending_release(&hold);
+	while (pending_peek_next(&place, &one)) {
+		bool may_act = shows(call, one.fd);
+
+		if (one.due_ms <= now_ms) {
+			if (new_filters_here())
+				return 0;
+			if (pending_claim_peeked(&one, &hold)) {
+				/* Another thread has looked since, perhaps. */
+				if (hold.entry->due_ms <= now_ms)
+					look_at_due(&hold, now_ms, may_act);
+				one.due_ms = hold.entry->cookie ? hold.entry->due_ms : 0;
+				pending_release(&hold);
+			} else {
+				one.due_ms = now_ms + PENDING_AWAIT_MS;
+			}
+		}
+		if (may_act && one.due_ms && (!next_ms || one.due_ms < next_ms))
+			next_ms = one.due_ms;
 	}
-	return true;
+	return next_ms;
 }
 
 int revive_before_error(int fd)

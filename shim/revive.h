@@ -81,9 +81,17 @@ struct revive_arm {
 enum revive_shows revive_event(int fd, short asked, const struct revive_arm *arm, short *ret_now,
 			       bool *ret_acted);
 
-/* Looks at the connections that are due, if any is: one reading of the clock. For each hook that
- * waits, before it does. False: something is due, and this thread may not look (new_filters.h). */
-bool revive_due(void);
+/* The caller's wait may show events of this descriptor. */
+typedef bool revive_shows_fn(const void *call, int fd);
+
+/*
+ * For each hook that waits, before it does: looks at the connections that are due. Those alone go on whose
+ * events this wait may show (@shows, of @call): its thread does not close them meanwhile, and nobody
+ * is disconnected whose waiter is not known. Of the others what came of them is learned. Returns when
+ * the next one is due of which the wait may show events, by clock_coarse_ms(); 0: none is, or this
+ * thread may not look (new_filters.h).
+ */
+uint64_t revive_due(revive_shows_fn *shows, const void *call);
 
 /*
  * SO_ERROR of @fd is about to be asked for. What the kernel says is the program's, who asks without

@@ -85,9 +85,18 @@ static void restore(const void *of)
 	fd_sets_put_back(&((const struct call *)of)->sets);
 }
 
-static const struct wait_kind selects = {.ask = ask, .sift = sift, .restore = restore};
+static bool shows(const void *of, int fd)
+{
+	const struct fd_sets *sets = &((const struct call *)of)->sets;
 
-/* It waits for nothing, so its sets are asked for once, and looked at as the kernel leaves them. */
+	return fd_sets_has(sets, READABLE, fd) || fd_sets_has(sets, WRITABLE, fd);
+}
+
+static const struct wait_kind selects = {
+	.ask = ask, .sift = sift, .shows = shows, .restore = restore};
+
+/* It waits for nothing, and nothing is due: its sets are asked for once, and looked at as the kernel
+ * leaves them. */
 __attribute__((noinline)) static int select_at_once(int count, fd_set *readable_set,
 						    fd_set *writable_set, fd_set *exceptional_set,
 						    struct timeval *timeout)
@@ -102,7 +111,6 @@ __attribute__((noinline)) static int select_at_once(int count, fd_set *readable_
 	bool acted = false;
 	int found;
 
-	revive_due();
 	found = libc_select(count, readable_set, writable_set, exceptional_set, timeout);
 	return found > 0 ? sift(&call, found, &acted) : found;
 }
@@ -151,7 +159,7 @@ static int shim_select(int count, fd_set *readable_set, fd_set *writable_set,
 	int result;
 
 	if (timeout && is_on_stack_page(timeout, sizeof(*timeout)) && !timeout->tv_sec &&
-	    !timeout->tv_usec)
+	    !timeout->tv_usec && !pending_is_due())
 		return select_at_once(count, readable_set, writable_set, exceptional_set, timeout);
 	if (new_filters_here() ||
 	    (timeout && (!readable(timeout, sizeof(*timeout)) || timeout->tv_sec < 0 ||

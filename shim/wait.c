@@ -6,7 +6,6 @@
 #include "libc.h"
 #include "new_filters.h"
 #include "pending.h"
-#include "revive.h"
 #include "wait_mask.h"
 
 /* So often all that was found may be dropped though nothing went on. More is no connection of ours,
@@ -42,7 +41,7 @@ static int ask_as_program(const struct wait_kind *kind, const void *call,
 
 	libc_waits_are_refused();
 	pending_unwatch_all();
-	return kind->ask(call, wait_time_stretch(time, false, false, &length, &is_cut), NULL);
+	return kind->ask(call, wait_time_stretch(time, false, 0, &length, &is_cut), NULL);
 }
 
 static int stretches(const struct wait_kind *kind, const void *call, const struct wait_time *time,
@@ -57,7 +56,7 @@ static int stretches(const struct wait_kind *kind, const void *call, const struc
 		bool is_cut;
 		int found;
 
-		stretch = wait_time_stretch(time, is_whole, revive_due(), &length, &is_cut);
+		stretch = wait_time_stretch(time, is_whole, revive_due(kind->shows, call), &length, &is_cut);
 		cancel(mask);
 		found = kind->ask(call, stretch, mask);
 		if (found < 0 && is_refused())
@@ -82,7 +81,8 @@ static int at_once(const struct wait_kind *kind, const void *call)
 	bool acted = false;
 	int found;
 
-	revive_due();
+	if (pending_is_due() && !new_filters_here())
+		revive_due(kind->shows, call);
 	found = kind->ask(call, &none, NULL);
 	return found > 0 ? kind->sift(call, found, &acted) : found;
 }

@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "pending.h"
+#include "revive.h"
 #include "wait_time.h"
 
 /* One of libc's calls that wait, with the caller's arguments at @call. */
@@ -23,6 +24,8 @@ struct wait_kind {
 	/* Takes out of @found results what is none for the program; returns how many are left.
 	 * *@ret_acted: a connection went on. */
 	int (*sift)(const void *call, int found, bool *ret_acted);
+	/* Events of this descriptor may be among its results. */
+	revive_shows_fn *shows;
 	/* The call is asked again: its memory is as the program gave it. NULL: nothing to do. */
 	void (*restore)(const void *call);
 };

@@ -90,13 +90,12 @@ static inline bool wait_time_is_over(const struct wait_time *time)
 /*
  * How long to wait now; NULL: for ever. *@ret_is_cut: something of ours is due before the end, so
  * that a time-out is none of the caller's. @is_whole: the wait has just begun; if it is not cut its
- * time is what the caller gave, to the nanosecond. @may_cut: revive_due()'s word.
+ * time is what the caller gave, to the nanosecond. @due_ms: revive_due()'s word.
  */
 static inline const struct timespec *wait_time_stretch(const struct wait_time *time, bool is_whole,
-						       bool may_cut, struct timespec *ret_stretch,
+						       uint64_t due_ms, struct timespec *ret_stretch,
 						       bool *ret_is_cut)
 {
-	uint64_t due_ms = may_cut ? pending_next_due() : 0;
 	uint64_t left_us = 0;
 
 	*ret_is_cut = false;
