@@ -456,7 +456,7 @@ $(SBOM): scripts/audit third_party/parts third_party/Cargo.lock $(BUILD)/flags
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(foreach word,$(CC) $(CC_VERSION) $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) \
-		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(GO_ROOM) $(COMMAND_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.$$$$; \
+		$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(FRAME_CFLAGS) $(GO_ROOM) $(COMMAND_CFLAGS) $(CFLAGS) $(THIRD_PARTY),'$(subst ','\'',$(word))') > $@.$$$$; \
 		cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
 $(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
@@ -464,20 +464,21 @@ $(BUILD)/obj/static/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
 	@mkdir -p $(@D)
 	$(Q)$(call COMPILE,$(LIBRARY_CFLAGS) $(SHIM_CFLAGS) $(THIRD_PARTY_CPPFLAGS))
 
-$(addprefix $(BUILD)/obj/static/,$(addsuffix /%.o,shim lib/table lib/pick lib/config)): SHIM_CFLAGS += $(FRAME_CFLAGS)
+# private: else the flags, a prerequisite, would be noted with them or without, as the goal wants, and all is made again.
+$(addprefix $(BUILD)/obj/static/,$(addsuffix /%.o,shim lib/table lib/pick lib/config)): private SHIM_CFLAGS += $(FRAME_CFLAGS)
 
 # What can be reached from a patched Go program (shim/go_choose.h) leaves Go's own in the other registers alone.
 GO_ROOM := $(addprefix shim/,go_choose asked denied failover process patience) \
 	$(addprefix lib/,base/address base/service_ref base/vdso table/reader) \
 	$(addprefix lib/pick/,affinity avoid choose health pick)
-$(GO_ROOM:%=$(BUILD)/obj/static/%.o): SHIM_CFLAGS += $(if $(SANITIZE),,-mgeneral-regs-only)
+$(GO_ROOM:%=$(BUILD)/obj/static/%.o): private SHIM_CFLAGS += $(if $(SANITIZE),,-mgeneral-regs-only)
 
 # One list for injection and for the command.
 $(BUILD)/programs.inc: cli/programs.awk deploy/chart/files/programs.yaml
 	@mkdir -p $(@D)
 	$(Q)awk -f $^ > $@
 
-$(BUILD)/obj/command/cli/check_dislikes.o: OUR_CPPFLAGS += -I$(BUILD)
+$(BUILD)/obj/command/cli/check_dislikes.o: private OUR_CPPFLAGS += -I$(BUILD)
 $(BUILD)/obj/command/cli/check_dislikes.o: $(BUILD)/programs.inc
 
 $(BUILD)/obj/command/%.o: %.c $(BUILD)/flags | $(THIRD_PARTY)
