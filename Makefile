@@ -425,7 +425,7 @@ help: ## this list
 # --- running the unit tests ------------------------------------------------------------------
 
 UNIT_RUNNER ?=
-UNIT_JOBS ?= 4
+UNIT_JOBS ?= 2
 UNIT_TIMEOUT ?= $(if $(filter full,$(K8SLB_TEST_COUNTS)),3600,600)
 
 # One line per program; the output of a failed one follows it.

@@ -23,7 +23,7 @@
 #include "support/objects.h"
 
 #define NUMBER	 UINT64_C(0x1234567890abcdef)
-#define PROBE_MS 100u
+#define PROBE_MS 1500u
 #define PODS	 20u
 #define HANDSHAKES 200
 #define PATIENCE_MS 10000
