@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/go_note.h"
 #include "base/read_file.h"
 
 /* More than any linker makes. */
@@ -42,32 +43,6 @@ static bool read_part(int fd, bool is_64, uint64_t at, struct part *ret_part)
 	return true;
 }
 
-/* Go's linker writes its build id as a note with this name, with cgo and without, stripped or not
- * (cmd/link/internal/ld/elf.go, ELF_NOTE_GO_NAME). */
-static bool has_go_note(const unsigned char *notes, size_t size)
-{
-	Elf64_Nhdr note; /* the same in both classes */
-
-	while (size >= sizeof(note)) {
-		size_t name, rest;
-
-		memcpy(&note, notes, sizeof(note));
-		if (note.n_namesz > size || note.n_descsz > size)
-			return false;
-		name = (note.n_namesz + 3u) & ~3u;
-		rest = sizeof(note) + name + ((note.n_descsz + 3u) & ~3u);
-		if (sizeof(note) + name > size)
-			return false;
-		if (note.n_namesz == 4 && memcmp(notes + sizeof(note), "Go\0", 4) == 0)
-			return true;
-		if (rest >= size)
-			return false;
-		notes += rest;
-		size -= rest;
-	}
-	return false;
-}
-
 static void take_part(int fd, const struct part *part, struct program *program)
 {
 	unsigned char notes[NOTE_SIZE];
@@ -79,7 +54,7 @@ static void take_part(int fd, const struct part *part, struct program *program)
 		else
 			program->loader[0] = '\0';
 	} else if (part->type == PT_NOTE && read_at(fd, notes, size, part->offset)) {
-		program->is_go |= has_go_note(notes, size);
+		program->is_go |= go_note_is_in(notes, size);
 	}
 }
 

@@ -13,6 +13,7 @@
 
 #include "agent.h"
 #include "base/clock.h"
+#include "base/go_note.h"
 #include "base/keep_errno.h"
 #include "base/raw_syscall.h"
 #include "base/vdso.h"
@@ -42,10 +43,6 @@ bool go_program_is_patched(void)
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17; before, a wish like any other */
 #endif
-
-/* Go's note (cmd/link/internal/ld/elf.go). */
-#define GO_NOTE_NAME	 "Go\0"
-#define GO_NOTE_BUILD_ID 4
 
 /* How far below the program room for the stub is looked for: Go's text is large, a jump's reach
  * larger. Below, because above it the heap of brk(2) grows. */
@@ -98,33 +95,6 @@ static bool is_readable(const struct program *program, uintptr_t address, size_t
 	return false;
 }
 
-static size_t padded(size_t size)
-{
-	return (size + 3) & ~(size_t)3;
-}
-
-static bool has_go_note(const uint8_t *notes, size_t size)
-{
-	ElfW(Nhdr) note;
-
-	while (size >= sizeof(note)) {
-		size_t length;
-
-		memcpy(&note, notes, sizeof(note));
-		if (note.n_namesz > size || note.n_descsz > size)
-			return false;
-		length = sizeof(note) + padded(note.n_namesz) + padded(note.n_descsz);
-		if (length > size)
-			return false;
-		if (note.n_type == GO_NOTE_BUILD_ID && note.n_namesz == sizeof(GO_NOTE_NAME) &&
-		    memcmp(notes + sizeof(note), GO_NOTE_NAME, sizeof(GO_NOTE_NAME)) == 0)
-			return true;
-		notes += length;
-		size -= length;
-	}
-	return false;
-}
-
 static bool is_go(const struct program *program)
 {
 	for (unsigned i = 0; i < program->count; i++) {
@@ -132,8 +102,8 @@ static bool is_go(const struct program *program)
 
 		if (segment->p_type == PT_NOTE &&
 		    is_readable(program, segment->p_vaddr, segment->p_filesz) &&
-		    has_go_note((const void *)(program->bias + segment->p_vaddr),
-				segment->p_filesz))
+		    go_note_is_in((const void *)(program->bias + segment->p_vaddr),
+				  segment->p_filesz))
 			return true;
 	}
 	return false;
