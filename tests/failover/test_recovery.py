@@ -95,7 +95,7 @@ def listen(pod):
                 peer.sendall(pod.encode())
     threading.Thread(target=serve, daemon=True).start()
 listen(pods[1])
-for _ in range(200):
+for _ in range(500):  # one try each time the ejection is over and the thread of the other namespace does not come first
     with socket.create_connection((vip, 80)) as connection:
         told = connection.recv(100).decode()
     print(told, flush=True)
